@@ -1,0 +1,45 @@
+"""What every test of every distribution stands on: no network, no key, no one else's data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from memkit.testing.network import block_network
+
+Mode = Literal["sync", "async"]
+CONFORMANCE = Path(__file__).parent / "tests" / "conformance"
+
+
+@pytest.fixture(autouse=True)
+def _network_brake(request: pytest.FixtureRequest) -> Generator[None]:  # pyright: ignore[reportUnusedFunction]
+    if request.node.get_closest_marker("network"):
+        yield
+        return
+    with block_network():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
+    """No setting, key or data folder of the developer's reaches a test."""
+    for name in list(os.environ):
+        if name.startswith(("MEMKIT_", "OPENAI_", "ANTHROPIC_", "CHROMA_", "LANGCHAIN_", "LANGSMITH_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("MEMKIT_PATH", str(tmp_path / "memkit-home"))
+
+
+@pytest.fixture(params=["sync", "async"])
+def mode(request: pytest.FixtureRequest) -> Mode:
+    """Runs a test twice, once for each face of the engine."""
+    return request.param
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if CONFORMANCE in item.path.parents:
+            item.add_marker(pytest.mark.engine)

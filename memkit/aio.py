@@ -1,0 +1,411 @@
+"""`AsyncMemory`: the same names as `Memory`, awaited; what each does is said there.
+
+Engine modules are imported inside the methods, so that importing memkit loads neither numpy nor a provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from .clock import Instant
+from .config import MemoryConfig, env_config, load_config
+from .facade import UNSET, Facade, Unset
+from .runtime import AsyncRuntime
+from .scope import IdLike, ReadIds
+from .types import (
+    AddResult,
+    ChangeResult,
+    Context,
+    ForgetReceipt,
+    Health,
+    HistoryEvent,
+    MemoryItem,
+    Message,
+    Page,
+    RepairReport,
+    ScopePage,
+    SearchResult,
+    Stats,
+)
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+
+class AsyncMemory(Facade):
+    """Async version of [`Memory`][memkit.Memory]: same names, same arguments, awaited.
+
+    Native async clients are used where a backend has them; others run in memkit's own bounded threads, so the loop
+    is never blocked. One object serves several event loops.
+    """
+
+    _runtime_class = AsyncRuntime
+
+    def __init__(
+        self,
+        path: str | PathLike[str] | Mapping[str, Any] | MemoryConfig | None = None,
+        *,
+        vector_store: Any = "auto",
+        llm: Any = "auto",
+        embedder: Any = "auto",
+        graph_store: Any = None,
+        reranker: Any = None,
+        ledger: Any = None,
+        instructions: str | None = None,
+        hooks: Sequence[Any] = (),
+    ) -> None:
+        given = {
+            "vector_store": vector_store,
+            "llm": llm,
+            "embedder": embedder,
+            "graph_store": graph_store,
+            "reranker": reranker,
+            "ledger": ledger,
+            "instructions": instructions,
+            "hooks": hooks,
+        }
+        self._setup(path, given)
+
+    @classmethod
+    def from_config(cls, config_dict: Mapping[str, Any] | str | PathLike[str] | MemoryConfig) -> Self:
+        """Async version of `Memory.from_config`."""
+        return cls(load_config(config_dict))
+
+    @classmethod
+    def from_env(cls) -> Self:
+        """Async version of `Memory.from_env`."""
+        return cls(env_config())
+
+    # Remembering.
+
+    async def add(
+        self,
+        messages: Any,
+        *,
+        user_id: IdLike | None = None,
+        agent_id: IdLike | None = None,
+        run_id: IdLike | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        infer: bool = True,
+        kind: str | None = None,
+        memory_type: str | None = None,
+        prompt: str | None = None,
+        origin: str | None = None,
+        valid_from: Instant | None = None,
+        expires_at: Instant | None = None,
+        idempotency_key: str | None = None,
+        background: bool = False,
+    ) -> AddResult:
+        """Async version of `Memory.add`."""
+        from .engine.add import add
+
+        messages = self._before_add(messages, user_id, agent_id, run_id)
+        request = self._requests.add_request(
+            self._bound,
+            messages,
+            user_id,
+            agent_id,
+            run_id,
+            metadata=metadata,
+            infer=infer,
+            kind=kind,
+            memory_type=memory_type,
+            prompt=prompt,
+            origin=origin,
+            valid_from=valid_from,
+            expires_at=expires_at,
+            idempotency_key=idempotency_key,
+            background=background,
+        )
+        return self._after_add(await add(self._engine, request), request.scope)
+
+    async def add_many(
+        self,
+        items: Iterable[Any],
+        *,
+        user_id: IdLike | None = None,
+        agent_id: IdLike | None = None,
+        run_id: IdLike | None = None,
+        infer: bool = False,
+        progress: bool = False,
+    ) -> AddResult:
+        """Async version of `Memory.add_many`."""
+        from .engine.add import add
+
+        found = self._before_add(list(items), user_id, agent_id, run_id)
+        request = self._requests.add_request(
+            self._bound, found, user_id, agent_id, run_id, metadata=None, infer=infer, progress=progress
+        )
+        return self._after_add(await add(self._engine, request), request.scope)
+
+    async def flush(self, timeout: float | None = None) -> None:
+        """Async version of `Memory.flush`."""
+        await self._engine.rt.call(self._flush, None, timeout)
+
+    # Finding.
+
+    async def search(
+        self,
+        query: str,
+        *,
+        user_id: ReadIds = None,
+        agent_id: ReadIds = None,
+        run_id: ReadIds = None,
+        filters: Mapping[str, Any] | None = None,
+        limit: int = 10,
+        threshold: float | None = None,
+        rerank: bool | None = None,
+        kinds: Iterable[str] | str | None = None,
+        as_of: Instant | None = None,
+        explain: bool = False,
+        allow_global: bool = False,
+    ) -> SearchResult:
+        """Async version of `Memory.search`."""
+        from .engine.search import search
+
+        request = self._requests.search_request(
+            self._bound,
+            query,
+            user_id,
+            agent_id,
+            run_id,
+            filters=filters,
+            limit=limit,
+            threshold=threshold,
+            rerank=rerank,
+            kinds=kinds,
+            as_of=as_of,
+            explain=explain,
+            allow_global=allow_global,
+        )
+        request = self._before_search(request)
+        return self._after_search(await search(self._engine, request), request.scope)
+
+    async def context(
+        self,
+        query: str,
+        *,
+        user_id: ReadIds = None,
+        agent_id: ReadIds = None,
+        run_id: ReadIds = None,
+        filters: Mapping[str, Any] | None = None,
+        max_tokens: int = 1000,
+    ) -> Context:
+        """Async version of `Memory.context`."""
+        from .engine.context import context
+
+        request = self._requests.search_request(
+            self._bound, query, user_id, agent_id, run_id, filters=filters, limit=50
+        )
+        budget = self._requests.positive("max_tokens", max_tokens)
+        return await context(self._engine, self._before_search(request), budget)
+
+    # Reading.
+
+    async def get(self, memory_id: str) -> MemoryItem | None:
+        """Async version of `Memory.get`."""
+        from .engine.read import get
+
+        return await get(self._engine, self._requests.memory_id_of(memory_id), self._bound.guard)
+
+    async def get_all(
+        self,
+        *,
+        user_id: ReadIds = None,
+        agent_id: ReadIds = None,
+        run_id: ReadIds = None,
+        filters: Mapping[str, Any] | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        as_of: Instant | None = None,
+        include_closed: bool = False,
+        allow_global: bool = False,
+    ) -> Page:
+        """Async version of `Memory.get_all`."""
+        from .engine.read import get_all
+
+        request = self._requests.list_request(
+            self._bound, user_id, agent_id, run_id, filters, limit, cursor, as_of, include_closed, allow_global
+        )
+        return await get_all(self._engine, request)
+
+    async def count(
+        self,
+        *,
+        user_id: ReadIds = None,
+        agent_id: ReadIds = None,
+        run_id: ReadIds = None,
+        filters: Mapping[str, Any] | None = None,
+        allow_global: bool = False,
+    ) -> int:
+        """Async version of `Memory.count`."""
+        from .engine.read import count
+
+        request = self._requests.list_request(
+            self._bound, user_id, agent_id, run_id, filters, 1, None, None, False, allow_global
+        )
+        return await count(self._engine, request)
+
+    async def messages(
+        self,
+        *,
+        user_id: ReadIds = None,
+        agent_id: ReadIds = None,
+        run_id: ReadIds = None,
+        limit: int | None = None,
+        before: str | Instant | None = None,
+    ) -> list[Message]:
+        """Async version of `Memory.messages`."""
+        from .engine.read import messages
+
+        scope, limit, point = self._requests.messages_request(self._bound, user_id, agent_id, run_id, limit, before)
+        return await messages(self._engine, scope, limit, point)
+
+    async def scopes(
+        self,
+        *,
+        kind: str = "user",
+        prefix: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        allow_global: bool = True,
+    ) -> ScopePage:
+        """Async version of `Memory.scopes`."""
+        from .engine.read import scopes
+
+        request = self._requests.scopes_request(self._bound, kind, prefix, limit, cursor, allow_global)
+        return await scopes(self._engine, request)
+
+    # Changing.
+
+    async def update(
+        self,
+        memory_id: str,
+        text: str | None = None,
+        *,
+        metadata: Mapping[str, Any] | Unset | None = UNSET,
+        valid_until: Instant | Unset | None = UNSET,
+        expires_at: Instant | Unset | None = UNSET,
+        pinned: bool | Unset = UNSET,
+        data: str | None = None,
+    ) -> ChangeResult:
+        """Async version of `Memory.update`."""
+        from .engine.change import update
+
+        request = self._requests.update_request(memory_id, text, metadata, valid_until, expires_at, pinned, data)
+        return await update(self._engine, request, self._bound.guard)
+
+    async def delete(self, memory_id: str) -> ChangeResult:
+        """Async version of `Memory.delete`."""
+        from .engine.change import delete
+
+        return await delete(self._engine, self._requests.memory_id_of(memory_id), self._bound.guard)
+
+    async def delete_all(
+        self,
+        *,
+        user_id: ReadIds = None,
+        agent_id: ReadIds = None,
+        run_id: ReadIds = None,
+        allow_global: bool = False,
+    ) -> ChangeResult:
+        """Async version of `Memory.delete_all`."""
+        from .engine.change import delete_all
+
+        scope = self._bound.read(user_id, agent_id, run_id, allow_global=allow_global)
+        return await delete_all(self._engine, scope)
+
+    async def forget(
+        self,
+        *,
+        user_id: ReadIds = None,
+        agent_id: ReadIds = None,
+        run_id: ReadIds = None,
+        memory_id: str | None = None,
+        allow_global: bool = False,
+    ) -> ForgetReceipt:
+        """Async version of `Memory.forget`."""
+        from .engine.erase import forget
+
+        scope, one = self._requests.forget_request(self._bound, user_id, agent_id, run_id, memory_id, allow_global)
+        return await forget(self._engine, scope=scope, memory_id=one, guard=self._bound.guard)
+
+    async def history(self, memory_id: str) -> list[HistoryEvent]:
+        """Async version of `Memory.history`."""
+        from .engine.read import history
+
+        return await history(self._engine, self._requests.memory_id_of(memory_id), self._bound.guard)
+
+    async def undo(self, operation_id: str) -> ChangeResult:
+        """Async version of `Memory.undo`."""
+        from .engine.undo import undo
+
+        operation = self._requests.required_text("operation_id", operation_id)
+        return await undo(self._engine, operation, self._bound.guard)
+
+    def bind(
+        self, *, user_id: IdLike | None = None, agent_id: IdLike | None = None, run_id: IdLike | None = None
+    ) -> Self:
+        """Async version of `Memory.bind`."""
+        return self._bind(self._bound.write(user_id, agent_id, run_id))
+
+    # Operating.
+
+    async def stats(self) -> Stats:
+        """Async version of `Memory.stats`."""
+        from .engine.operate import stats
+
+        self._bound.refuse("stats")
+        return await stats(self._engine)
+
+    async def health(self) -> Health:
+        """Async version of `Memory.health`."""
+        from .engine.operate import health
+
+        self._bound.refuse("health")
+        return await health(self._engine)
+
+    async def repair(self) -> RepairReport:
+        """Async version of `Memory.repair`."""
+        from .engine.operate import repair
+
+        self._bound.refuse("repair")
+        return await repair(self._engine)
+
+    async def rebuild(
+        self,
+        *,
+        vector_store: Any = None,
+        embedder: Any = None,
+        graph_store: Any = None,
+        progress: bool = False,
+    ) -> ChangeResult:
+        """Async version of `Memory.rebuild`."""
+        from .engine.rebuild import rebuild
+
+        self._bound.refuse("rebuild")
+        self._no_graph(graph_store)
+        return await rebuild(self._engine, vector_store=vector_store, embedder=embedder, progress=progress)
+
+    async def reset(self) -> None:
+        """Async version of `Memory.reset`."""
+        from .engine.operate import reset
+
+        self._bound.refuse("reset")
+        await reset(self._engine)
+
+    async def close(self) -> None:
+        """Async version of `Memory.close`."""
+        await self._aclose()
+
+    async def __aenter__(self) -> Self:
+        """Return the memory itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        await self.close()

@@ -1,0 +1,254 @@
+"""Configuration: mem0's shape (`{"vector_store": {"provider", "config"}, ...}`), checked when it is built."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Final, cast
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from .errors import ConfigurationError, did_you_mean
+from .registry import ProviderKind, check_name
+
+PATH_VARIABLE: Final = "MEMKIT_PATH"
+LEDGER_FILE: Final = "memory.db"
+
+
+class ProviderConfig(BaseModel):
+    """A provider by name, with its settings; or a ready-made one."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+    kind: ClassVar[ProviderKind]
+
+    provider: str = "auto"
+    config: Any = None
+    """A dict of the provider's settings, its settings object, or None."""
+
+    def __init__(self, **data: Any) -> None:
+        _known_keys(type(self).__name__, data, {"provider", "config", *_EXTRA_KEYS.get(type(self).__name__, ())})
+        super().__init__(**data)
+
+    @model_validator(mode="after")
+    def _known(self) -> ProviderConfig:
+        if self.provider not in ("auto", "instance"):
+            check_name(self.kind, self.provider.partition(":")[0])
+        return self
+
+
+_EXTRA_KEYS: Final = {"GraphStoreConfig": ("llm", "custom_prompt", "threshold")}
+
+
+class VectorStoreConfig(ProviderConfig):
+    """Which index of vectors, and its settings."""
+
+    kind: ClassVar[ProviderKind] = "vector_store"
+
+
+class LlmConfig(ProviderConfig):
+    """Which language model, and its settings."""
+
+    kind: ClassVar[ProviderKind] = "llm"
+
+
+class EmbedderConfig(ProviderConfig):
+    """Which embedder, and its settings."""
+
+    kind: ClassVar[ProviderKind] = "embedder"
+
+
+class RerankerConfig(ProviderConfig):
+    """Which reranker, and its settings."""
+
+    kind: ClassVar[ProviderKind] = "reranker"
+
+
+class GraphStoreConfig(ProviderConfig):
+    """Which graph store, and its settings."""
+
+    kind: ClassVar[ProviderKind] = "graph_store"
+    llm: LlmConfig | None = None
+    custom_prompt: str | None = None
+    threshold: float = Field(default=0.7, ge=0, le=1)
+
+
+_REPLACED: Final = {
+    "custom_update_memory_prompt": "facts are extracted and reconciled in one call; say what matters in `instructions`",
+    "enable_graph": "pass `graph_store=` to turn the graph on",
+}
+_ALIASES: Final = {
+    "custom_fact_extraction_prompt": "instructions",
+    "custom_instructions": "instructions",
+    "history_db_path": "path",
+}
+
+
+class MemoryConfig(BaseModel):
+    """Everything a `Memory` is made of. Every field may be left out."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    path: Any = None
+    """A folder, a ledger file (with a suffix), `":memory:"`, or None for the default."""
+    vector_store: Any = "auto"
+    llm: Any = "auto"
+    embedder: Any = "auto"
+    graph_store: Any = None
+    reranker: Any = None
+    ledger: Any = None
+    instructions: str | None = None
+    """What to remember and what not, in plain words, for the extraction."""
+    hooks: Sequence[Any] = ()
+
+    def __init__(self, **data: Any) -> None:
+        super().__init__(**_modern(data))
+
+    @model_validator(mode="after")
+    def _providers(self) -> MemoryConfig:
+        self.vector_store = as_provider(self.vector_store, VectorStoreConfig)
+        self.llm = as_provider(self.llm, LlmConfig)
+        self.embedder = as_provider(self.embedder, EmbedderConfig)
+        self.graph_store = as_provider(self.graph_store, GraphStoreConfig)
+        self.reranker = as_provider(self.reranker, RerankerConfig)
+        return self
+
+
+def as_provider(given: Any, kind: type[ProviderConfig]) -> ProviderConfig | None:
+    """Return what a caller gave for a provider as a config: None, a name, `{"provider", "config"}`, or an instance."""
+    if given is None:
+        return None
+    if isinstance(given, ProviderConfig):
+        if not isinstance(given, kind):
+            raise ConfigurationError(f"A {type(given).__name__} cannot be used as {kind.kind}.")
+        return given
+    if isinstance(given, str):
+        name, _, model = given.partition(":")
+        return kind(provider=name, config={"model": model} if model else None)
+    if isinstance(given, Mapping):
+        return kind(**cast("dict[str, Any]", dict(cast("Mapping[str, Any]", given))))
+    settings_of = getattr(type(given), "provider_name", None)
+    if isinstance(settings_of, str):
+        return kind(provider=settings_of, config=given)
+    return kind(provider="instance", config=given)
+
+
+def load_config(source: Any) -> MemoryConfig:
+    """Return the configuration that a dict, a JSON or TOML file, or a `MemoryConfig` holds.
+
+    Raises:
+        ConfigurationError: A key is unknown or replaced, or the file cannot be read.
+    """
+    if isinstance(source, MemoryConfig):
+        return source
+    if isinstance(source, Mapping):
+        return MemoryConfig(**cast("dict[str, Any]", dict(cast("Mapping[str, Any]", source))))
+    if isinstance(source, str | os.PathLike):
+        return MemoryConfig(**_read(Path(cast("str", source))))
+    raise ConfigurationError(
+        f"A configuration is a dict, a path or a MemoryConfig, not {type(source).__name__}. "
+        'Example: Memory.from_config({"vector_store": {"provider": "chroma"}})'
+    )
+
+
+def env_config() -> MemoryConfig:
+    """Return the configuration of the environment: `MEMKIT_PATH`, `MEMKIT_VECTOR_STORE`, `MEMKIT_LLM`, and so on.
+
+    A value is a provider's name, `name:model`, or a JSON object `{"provider", "config"}`; `none` turns one off.
+    `MEMKIT_CONFIG` may name a JSON or TOML file that the others override.
+    """
+    data: dict[str, Any] = {}
+    if source := os.environ.get("MEMKIT_CONFIG"):
+        data = _read(Path(source))
+    for field in ("path", "vector_store", "llm", "embedder", "graph_store", "reranker", "ledger", "instructions"):
+        value = os.environ.get(f"MEMKIT_{field.upper()}")
+        if not value:
+            continue
+        if field in ("path", "ledger", "instructions"):
+            data[field] = value
+        elif value.lower() == "none":
+            data[field] = None
+        else:
+            data[field] = _json(value, f"MEMKIT_{field.upper()}") if value.lstrip().startswith("{") else value
+    return MemoryConfig(**data)
+
+
+def default_folder() -> Path:
+    """Return where memories live when nobody says: `MEMKIT_PATH`, else `memkit` in the user's data directory."""
+    given = os.environ.get(PATH_VARIABLE)
+    if given:
+        return Path(given).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("memkit", appauthor=False)
+
+
+def place(path: Any) -> tuple[Path | None, Path | None]:
+    """Return (ledger file, folder for the rest); both None for `":memory:"`."""
+    if path is None:
+        path = default_folder()
+    if isinstance(path, str) and path == ":memory:":
+        return None, None
+    if not isinstance(path, str | os.PathLike):
+        raise ConfigurationError(f"`path` is a folder, a file or ':memory:', not {type(path).__name__}: {path!r}")
+    if not str(cast("str", path)).strip():
+        raise ConfigurationError("`path` is blank. Give a folder, a file such as 'memory.db', or leave it out.")
+    place = Path(cast("str", path)).expanduser()
+    if place.suffix and not place.is_dir():
+        return place, place.parent
+    return place / LEDGER_FILE, place
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        text = path.expanduser().read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"The configuration file {str(path)!r} cannot be read: {error.strerror}.") from error
+    if path.suffix == ".toml":
+        import tomllib
+
+        try:
+            return tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigurationError(f"{str(path)!r} is not TOML: {error}") from error
+    return _json(text, str(path))
+
+
+def _json(text: str, name: str) -> dict[str, Any]:
+    try:
+        data: object = json.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{name!r} is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigurationError(f"{name!r} must hold a JSON object.")
+    return cast("dict[str, Any]", data)
+
+
+def _modern(data: Mapping[str, Any]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in data.items():
+        if key in _REPLACED and value is not None:
+            raise ConfigurationError(f"`{key}` is gone: {_REPLACED[key]}.", field=key)
+        if key in _REPLACED:
+            continue
+        if key == "version":
+            if value not in ("v1.1", "v1.0", None):
+                raise ConfigurationError(f"`version` {value!r} is unknown; leave it out, results have one form.")
+            continue
+        target = _ALIASES.get(key, key)
+        if target in out and value is not None and out[target] is not None:
+            raise ConfigurationError(f"`{key}` and `{target}` say the same thing; keep `{target}`.", field=key)
+        if value is not None or target not in out:
+            out[target] = value
+    _known_keys("the configuration", out, set(MemoryConfig.model_fields))
+    return out
+
+
+def _known_keys(owner: str, data: Mapping[str, Any], known: set[str]) -> None:
+    for key in data:
+        if key not in known:
+            raise ConfigurationError(
+                f"Unknown key {key!r} in {owner}.{did_you_mean(key, known)} Known: {', '.join(sorted(known))}.",
+                field=key,
+            )

@@ -1,0 +1,1 @@
+"""The pipeline, written once as `async def`: what happens to a memory from arrival to erasure."""

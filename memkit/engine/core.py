@@ -1,0 +1,63 @@
+"""The engine: the parts a memory is made of, and the runtime that drives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+from uuid import uuid4
+
+from ..ledger.base import Applied, Batch, Ledger
+from ..parts import Parts
+from ..runtime import Runtime
+from ..types import Usage
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One runtime over shared parts. Everything here may run in several threads and loops at once."""
+
+    parts: Parts
+    rt: Runtime
+
+    @property
+    def ledger(self) -> Ledger:
+        """The system of record."""
+        return self.parts.ledger
+
+    async def call(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a backend's method: its async twin (`a` + name) in async mode, where there is one."""
+        owner = getattr(method, "__self__", None)
+        twin = getattr(owner, f"a{method.__name__}", None) if owner is not None else None
+        return await self.rt.call(method, twin, *args, **kwargs)
+
+    async def apply(self, batch: Batch) -> Applied:
+        """Write one transaction."""
+        return await self.call(self.ledger.apply, batch)
+
+
+@dataclass(slots=True)
+class Meter:
+    """Counts what one operation costs."""
+
+    llm_calls: int = 0
+    embedding_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def usage(self) -> Usage:
+        """Return the counts."""
+        return Usage(
+            llm_calls=self.llm_calls,
+            embedding_calls=self.embedding_calls,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+        )
+
+
+def new_id() -> str:
+    """Return a fresh UUID4 as text."""
+    return str(uuid4())

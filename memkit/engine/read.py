@@ -1,0 +1,189 @@
+"""Reading without searching: by id, as pages, as messages, as history."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..clock import now_us, to_datetime
+from ..errors import InvalidInputError
+from ..filters import Filter, compile_filter
+from ..ledger.base import Record
+from ..scope import ReadScope
+from ..types import HistoryEvent, MemoryItem, Message, OwnerInfo, Page, ScopePage
+from .core import Engine
+from .start import ready
+from .views import history_event, is_expired, memory_item, message_item, payload
+
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListRequest:
+    """A checked `get_all` or `count`."""
+
+    scope: ReadScope
+    filter: Filter | None = None
+    limit: int = 100
+    cursor: str | None = None
+    as_of: int | None = None
+    include_closed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopesRequest:
+    """A checked `scopes`."""
+
+    kind: str = "user"
+    prefix: str | None = None
+    limit: int = 100
+    cursor: str | None = None
+
+
+async def get(engine: Engine, memory_id: str, guard: ReadScope | None) -> MemoryItem | None:
+    """Return a live, unexpired memory, or None."""
+    record = await find(engine, memory_id, guard)
+    return None if record is None else memory_item(record)
+
+
+async def find(engine: Engine, memory_id: str, guard: ReadScope | None) -> Record | None:
+    """Return the record of a live, unexpired memory inside the guard's scope, or None."""
+    if not await ready(engine, write=False):
+        return None
+    for record in await engine.call(engine.ledger.records, [memory_id]):
+        if not record.deleted and not is_expired(record, now_us()) and allowed(record, guard):
+            return record
+    return None
+
+
+def allowed(record: Record, guard: ReadScope | None) -> bool:
+    """Return whether a handle may touch a record."""
+    return guard is None or guard.allows(record.user_id, record.agent_id, record.run_id)
+
+
+async def get_all(engine: Engine, request: ListRequest) -> Page:
+    """Return a page of memories, newest first."""
+    scope, limit = request.scope, request.limit
+    after = None if request.cursor is None else _position(request.cursor)
+    if not await ready(engine, write=False):
+        return Page()
+    now = now_us()
+    at = now if request.as_of is None else request.as_of
+    accepts = None if request.filter is None else compile_filter(request.filter)
+    results: list[Record] = []
+    step = limit + 1 if accepts is None else max(limit + 1, _PAGE)
+    while len(results) <= limit:
+        rows = await engine.call(
+            engine.ledger.listing, scope, at=at, include_closed=request.include_closed, limit=step, after=after
+        )
+        results += [
+            r
+            for r in rows
+            if allowed(r, scope) and not is_expired(r, now) and (accepts is None or accepts(payload(r)))
+        ]
+        if len(rows) < step:
+            break
+        after = (rows[-1].created_at, rows[-1].rid)
+    page = results[:limit]
+    more = len(results) > limit
+    return Page(
+        results=[memory_item(record) for record in page],
+        next_cursor=_cursor((page[-1].created_at, page[-1].rid)) if more else None,
+    )
+
+
+async def count(engine: Engine, request: ListRequest) -> int:
+    """Return how many memories are current."""
+    if not await ready(engine, write=False):
+        return 0
+    at = now_us()
+    if request.filter is None:
+        return await engine.call(engine.ledger.count, request.scope, at=at)
+    accepts, total = compile_filter(request.filter), 0
+    after: tuple[int, int] | None = None
+    while True:
+        rows = await engine.call(engine.ledger.listing, request.scope, at=at, limit=_PAGE, after=after)
+        total += sum(accepts(payload(record)) for record in rows)
+        if len(rows) < _PAGE:
+            return total
+        after = (rows[-1].created_at, rows[-1].rid)
+
+
+async def messages(
+    engine: Engine, scope: ReadScope, limit: int | None, before: str | int | None
+) -> list[Message]:
+    """Return the newest turns of a scope, oldest first."""
+    if not await ready(engine, write=False):
+        return []
+    rows = await engine.call(engine.ledger.messages, scope, limit=limit, before=before)
+    return [message_item(row) for row in rows if scope.allows(row.user_id, row.agent_id, row.run_id)]
+
+
+async def history(engine: Engine, memory_id: str, guard: ReadScope | None) -> list[HistoryEvent]:
+    """Return every change of a memory, oldest first; empty for an unknown id."""
+    if not await ready(engine, write=False):
+        return []
+    events = await engine.call(engine.ledger.history, memory_id)
+    for event in events:
+        record = event.after or event.before
+        if record is not None and not allowed(record, guard):
+            return []
+    if guard is not None and all(event.after is None and event.before is None for event in events):
+        return []
+    return [history_event(event) for event in events]
+
+
+async def scopes(engine: Engine, request: ScopesRequest) -> ScopePage:
+    """Return owners with counts, ordered by id."""
+    limit = request.limit
+    after = None if request.cursor is None else str(_decode(request.cursor).get("after", ""))
+    if not await ready(engine, write=False):
+        return ScopePage()
+    rows = await engine.call(
+        engine.ledger.owners, kind=request.kind, prefix=request.prefix, limit=limit + 1, after=after
+    )
+    found = [
+        OwnerInfo(
+            kind=row.owner.kind,  # pyright: ignore[reportArgumentType]
+            id=row.owner.id,
+            memories=row.memories,
+            messages=row.messages,
+            last_change=None if row.last_change is None else to_datetime(row.last_change),
+        )
+        for row in rows[:limit]
+    ]
+    more = len(rows) > limit
+    return ScopePage(results=found, next_cursor=_encode({"after": found[-1].id}) if more else None)
+
+
+def _cursor(position: tuple[int, int]) -> str:
+    return _encode({"at": position[0], "rid": position[1]})
+
+
+def _position(cursor: str) -> tuple[int, int]:
+    data = _decode(cursor)
+    at, rid = data.get("at"), data.get("rid")
+    if not isinstance(at, int) or not isinstance(rid, int):
+        raise _bad_cursor(cursor)
+    return at, rid
+
+
+def _encode(data: Mapping[str, Any]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(data, separators=(",", ":")).encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> dict[str, Any]:
+    try:
+        data: Any = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, TypeError) as error:
+        raise _bad_cursor(cursor) from error
+    if not isinstance(data, dict):
+        raise _bad_cursor(cursor)
+    return data  # pyright: ignore[reportUnknownVariableType]
+
+
+def _bad_cursor(cursor: object) -> InvalidInputError:
+    return InvalidInputError(f"`cursor` is not one of ours: {cursor!r:.80}. Pass the `next_cursor` of a page.")

@@ -1,0 +1,252 @@
+"""Finding again: words, meaning, neighbours, people and time on one scale, checked against the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..clock import now_us
+from ..errors import BackendError, LedgerMismatchError
+from ..filters import And, Filter, compile_filter, scope_filter
+from ..ledger.base import Record
+from ..ranking.candidates import rank_candidates
+from ..ranking.cache import MAX_ROWS, entries
+from ..ranking.index import RankQuery
+from ..ranking.query import sanitise
+from ..ranking.result import Ranking
+from ..scope import ReadScope
+from ..types import SearchResult
+from .core import Engine, Meter
+from .embed import embed_query
+from .start import ready, store_for_search
+from .views import is_current, memory_item, payload
+
+_WALK = 64
+_TRIES = 4
+_CANDIDATES = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchRequest:
+    """A checked `search`."""
+
+    query: str
+    scope: ReadScope
+    filter: Filter | None = None
+    limit: int = 10
+    threshold: float | None = None
+    rerank: bool | None = None
+    kinds: frozenset[str] | None = None
+    as_of: int | None = None
+    explain: bool = False
+
+
+@dataclass(slots=True)
+class Found:
+    """What ranking one owner gave."""
+
+    record: Record
+    score: float
+    signals: Mapping[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Local:
+    """The outcome of the local part of a search."""
+
+    hits: list[Found] = field(default_factory=list["Found"])
+    answerable: float | None = None
+
+
+async def search(engine: Engine, request: SearchRequest, meter: Meter | None = None) -> SearchResult:
+    """Return the memories that answer a query best; one embedding request, no model call."""
+    meter = Meter() if meter is None else meter
+    if not await ready(engine, write=False):
+        return SearchResult(usage=meter.usage(), explain=[] if request.explain else None)
+    text = sanitise(request.query)
+    warnings: list[str] = []
+    vector: Any = None
+    if await engine.call(engine.ledger.embedder) is not None:
+        vector = await embed_query(engine, text, meter)
+    near: Sequence[str] = ()
+    store, down = await store_for_search(engine)
+    if down is not None:
+        warnings.append(down)
+    if store is not None and vector is not None:
+        try:
+            hits = await engine.call(store.search, vector, _pool(request), _store_filter(request))
+            near = [hit.id for hit in hits]
+        except LedgerMismatchError:
+            raise
+        except BackendError as error:
+            engine.parts.store_ready = False
+            warnings.append(f"The index {store.name!r} failed ({error.message}); the ledger's own vectors were searched.")
+            store = None
+    local = await engine.rt.call(search_ledger, None, engine, request, text, vector, near, store is not None)
+    hits = await _reranked(engine, request, text, local.hits, warnings)
+    if request.threshold is not None:
+        hits = [hit for hit in hits if hit.score >= request.threshold]
+    hits = hits[: request.limit]
+    return SearchResult(
+        results=[memory_item(hit.record, round(hit.score, 6)) for hit in hits],
+        answerable=local.answerable,
+        warnings=warnings,
+        usage=meter.usage(),
+        explain=[{"id": hit.record.id, **(hit.signals or {})} for hit in hits] if request.explain else None,
+    )
+
+
+def _pool(request: SearchRequest) -> int:
+    """Return how many candidates an index is asked for."""
+    return max(50, 4 * request.limit)
+
+
+def _store_filter(request: SearchRequest) -> Filter | None:
+    """Return the user's filter with the scope ANDed last."""
+    scope = scope_filter(request.scope)
+    parts = [part for part in (request.filter, scope) if part is not None]
+    return None if not parts else parts[0] if len(parts) == 1 else And(tuple(parts))
+
+
+def search_ledger(
+    engine: Engine, request: SearchRequest, text: str, vector: Any, near: Sequence[str], indexed: bool
+) -> Local:
+    """Rank every owner in scope, walk down each ranking until enough rows pass, and merge by score."""
+    ledger = engine.ledger
+    now = now_us()
+    query = RankQuery(
+        text=text,
+        vector=vector,
+        at=now if request.as_of is None else request.as_of,
+        now=now,
+        agents=request.scope.agents,
+        runs=request.scope.runs,
+        users=None if request.scope.everyone else frozenset({request.scope.user_id}),
+    )
+    passes = _checker(request, query)
+    out = Local()
+    numbers = ledger.owners_in(request.scope)
+    for owner in [None] if numbers is None else numbers:
+        found, answerable = _search_owner(engine, request, query, owner, passes, near, indexed)
+        out.hits += found
+        if answerable is not None:
+            out.answerable = max(out.answerable or 0.0, answerable)
+    if numbers is not None and len(numbers) > 1:
+        out.hits.sort(key=lambda hit: (-hit.score, -hit.record.created_at, -hit.record.rid))
+    return out
+
+
+def _search_owner(
+    engine: Engine,
+    request: SearchRequest,
+    query: RankQuery,
+    owner: int | None,
+    passes: Callable[[Record], bool],
+    near: Sequence[str],
+    indexed: bool,
+) -> tuple[list[Found], float | None]:
+    ledger, embedder = engine.ledger, engine.ledger.embedder()
+    reranks = request.rerank is not False and engine.parts.config.reranker is not None
+    wanted = _pool(request) if reranks else request.limit
+    if embedder is None:
+        return [], None
+    if ledger.size(owner) > MAX_ROWS:
+        ranking = _by_candidates(engine, query, owner, embedder, near, indexed)
+        return _walk(engine, ranking, wanted, passes, request.explain)[0], ranking.answerable
+    for attempt in range(_TRIES):
+        with engine.parts.caches.index(owner, embedder) as (index, mark):
+            ranking: Ranking = index.rank(query)
+            answerable = ranking.answerable
+            hits, seen = _walk(engine, ranking, wanted, passes, request.explain)
+        moved = owner is not None and seen.get(owner, mark.event) != mark.event
+        if not moved or attempt == _TRIES - 1:
+            return hits, answerable
+    return [], None
+
+
+def _walk(
+    engine: Engine, ranking: Ranking, wanted: int, passes: Callable[[Record], bool], explain: bool
+) -> tuple[list[Found], dict[int, int]]:
+    """Go down a ranking, re-check every row against the ledger, and stop when enough have passed."""
+    found: list[Found] = []
+    marks: dict[int, int] = {}
+    start, step = 0, max(_WALK, wanted) if wanted > 16 else wanted
+    while start < len(ranking) and len(found) < wanted:
+        hits = ranking.hits(start, start + step)
+        fetched = engine.ledger.fetch([rid for rid, _ in hits])
+        marks.update(fetched.marks)
+        rows = {record.rid: record for record in fetched.records}
+        for rid, score in hits:
+            record = rows.get(rid)
+            if record is not None and passes(record):
+                found.append(Found(record, float(score), ranking.explain(rid) if explain else None))
+                if len(found) == wanted:
+                    break
+        start, step = start + step, max(_WALK, 4 * step)
+    return found, marks
+
+
+def _checker(request: SearchRequest, query: RankQuery) -> Callable[[Record], bool]:
+    """Return the check every row must pass, whatever gave it: scope last, and never widened."""
+    scope, kinds = request.scope, request.kinds
+    accepts = None if request.filter is None else compile_filter(request.filter)
+
+    def passes(record: Record) -> bool:
+        return (
+            (kinds is None or record.kind in kinds)
+            and is_current(record, query.at, query.now)
+            and (accepts is None or accepts(payload(record)))
+            and scope.allows(record.user_id, record.agent_id, record.run_id)
+        )
+
+    return passes
+
+
+def _by_candidates(
+    engine: Engine, query: RankQuery, owner: int | None, embedder: tuple[str, int], near: Sequence[str], indexed: bool
+) -> Ranking:
+    """Rank a scope too large to keep in memory: candidates by words and by vector, neighbours, and a sample."""
+    ledger = engine.ledger
+    owners = None if owner is None else [owner]
+
+    def load(rids: Sequence[int]) -> list[Any]:
+        records, vectors = ledger.with_vectors(rids)
+        return entries(records, vectors)
+
+    close = [record.rid for record in ledger.records(near)] if indexed else None
+    return rank_candidates(
+        query,
+        embedder,
+        words=lambda tokens: ledger.keyword_candidates(owners, tokens, _CANDIDATES),
+        close=close,
+        scan=lambda: ledger.vectors(owners),
+        neighbours=lambda rids: ledger.neighbours(rids, 2),
+        load=load,
+    )
+
+
+async def _reranked(
+    engine: Engine, request: SearchRequest, text: str, hits: list[Found], warnings: list[str]
+) -> list[Found]:
+    """Return hits in the reranker's order; without one, or when it fails, in their own."""
+    if request.rerank is False or not hits:
+        return hits
+    reranker = engine.parts.reranker()
+    if reranker is None:
+        if request.rerank:
+            warnings.append("rerank=True has no effect: no reranker is configured (`Memory(reranker=...)`).")
+        return hits
+    try:
+        pairs = await engine.call(reranker.rerank, text, [hit.record.text for hit in hits], len(hits))
+    except BackendError as error:
+        warnings.append(f"The reranker {reranker.name!r} failed ({error.message}); the own order is kept.")
+        return hits
+    good = {n: float(score) for n, score in pairs if 0 <= n < len(hits) and 0 <= score <= 1}
+    if len(good) < len(pairs):
+        warnings.append(f"The reranker {reranker.name!r} returned indices or scores out of range; they are left out.")
+    ranked = sorted(good, key=lambda n: -good[n])
+    out = [Found(hits[n].record, good[n], {**(hits[n].signals or {}), "rerank": good[n]}) for n in ranked]
+    floor = out[-1].score if out else 1.0
+    out += [Found(hit.record, min(hit.score, floor), hit.signals) for n, hit in enumerate(hits) if n not in good]
+    return out

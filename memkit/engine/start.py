@@ -1,0 +1,72 @@
+"""The first explicit call: open the ledger, make the index ready, finish what an earlier process left."""
+
+from __future__ import annotations
+
+from ..clock import now_us
+from ..errors import BackendError, ConfigurationError, LedgerMismatchError
+from ..vector_stores.base import VectorStore
+from .core import Engine
+from .outbox import drain
+
+_DRAIN_EVERY_US = 30_000_000
+
+
+async def ready(engine: Engine, *, write: bool) -> bool:
+    """Open the ledger and return whether there is one; a read of nothing makes no file."""
+    parts = engine.parts
+    if parts.closed:
+        raise ConfigurationError("This memory was closed. Make a new one, or use it inside `with Memory(...) as m:`.")
+    if not await engine.call(engine.ledger.open, create=write):
+        return False
+    now = now_us()
+    first, parts.recovered = not parts.recovered, True
+    if first and await engine.call(engine.ledger.jobs):
+        parts.recover()
+    if parts.store() is not None and (first or now - parts.drained_at > _DRAIN_EVERY_US):
+        await drain(engine)
+    return True
+
+
+async def open_store(engine: Engine, store: VectorStore) -> None:
+    """Open an index and make sure it can follow the ledger.
+
+    An index that lacks records is filled from the ledger.
+
+    Raises:
+        LedgerMismatchError: The index holds records and the ledger none.
+        EmbedderMismatchError: The index holds vectors of another embedder.
+        BackendError: It cannot be reached.
+    """
+    parts = engine.parts
+    if parts.store_ready:
+        return
+    embedder = parts.embedder()
+    await engine.call(store.open, dim=embedder.dim, embedder=embedder.identity)
+    in_index = (await engine.call(store.info)).count
+    in_ledger = await engine.call(engine.ledger.size, None)
+    waiting = (await engine.call(engine.ledger.outbox_size)).get(store.name, 0)
+    if in_index and not in_ledger and not waiting:
+        raise LedgerMismatchError(
+            f"The index {store.name!r} holds {in_index} records, but this ledger holds none. Share the ledger it "
+            "belongs to (`path=` or `ledger=`), or name another collection.",
+            backend=store.name,
+            in_index=in_index,
+            in_ledger=in_ledger,
+        )
+    if in_index < in_ledger - waiting:
+        await engine.call(engine.ledger.enqueue_all, store.name)
+    parts.store_ready = True
+
+
+async def store_for_search(engine: Engine) -> tuple[VectorStore | None, str | None]:
+    """Return the index if it can be asked, else None and the reason."""
+    store = engine.parts.store()
+    if store is None:
+        return None, None
+    try:
+        await open_store(engine, store)
+    except LedgerMismatchError:
+        raise
+    except BackendError as error:
+        return None, f"The index {store.name!r} is down ({error.message}); the ledger's own vectors were searched."
+    return store, None

@@ -1,0 +1,129 @@
+"""Taking an operation back: all of it or nothing, as an operation of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+from ..clock import now_us
+from ..errors import ConflictError, InvalidInputError, OperationNotFoundError
+from ..ledger.base import EDITABLE, Batch, EditRecord, Event, Record
+from ..scope import ReadScope
+from ..types import ChangeResult
+from .add import embedded_text, fact_digest
+from .core import Engine, Meter, new_id
+from .embed import embed_documents
+from .outbox import drain
+from .read import allowed
+from .start import ready
+from .views import memory_scope
+
+_TRIES: Final = 5
+
+
+async def undo(engine: Engine, operation_id: str, guard: ReadScope | None) -> ChangeResult:
+    """Restore every record of an operation to what it was before.
+
+    Raises:
+        OperationNotFoundError: There is no such operation in this scope.
+        ConflictError: Later operations changed the same records; it names them.
+        InvalidInputError: An erasure cannot be undone.
+    """
+    if not await ready(engine, write=False):
+        raise OperationNotFoundError(operation_id)
+    for _ in range(_TRIES):
+        found = await engine.call(engine.ledger.operation, operation_id)
+        if found is None:
+            raise OperationNotFoundError(operation_id)
+        operation, events = found
+        if operation.kind == "forget":
+            raise InvalidInputError(f"The operation {operation_id} erased memories; what is erased cannot come back.")
+        if any(not _inside(event, guard) for event in events):
+            raise OperationNotFoundError(operation_id)
+        later = await engine.call(engine.ledger.later_operations, operation_id)
+        if later:
+            raise ConflictError(
+                f"Later operations changed the same memories: {', '.join(later)}. Undo them first, newest first.",
+                operations=list(later),
+                operation_id=operation_id,
+            )
+        undone = await _reverse(engine, operation_id, events, guard)
+        if undone is not None:
+            return undone
+    raise ConflictError(f"The memories of {operation_id} kept changing while it was undone. Try again.")
+
+
+async def _reverse(
+    engine: Engine, operation_id: str, events: Sequence[Event], guard: ReadScope | None
+) -> ChangeResult | None:
+    """Write the undo; None when a record changed meanwhile."""
+    targets: dict[str, Record | None] = {}
+    for event in reversed(events):
+        targets[event.memory_id] = event.before
+    new_operation = new_id()
+    if not targets:
+        return ChangeResult(message="There was nothing to undo.", operation_id=new_operation)
+    records = await engine.call(engine.ledger.records, list(targets))
+    edits = [_restore(record, targets[record.id], operation_id, guard) for record in records]
+    changed = [n for n, edit in enumerate(edits) if "text" in edit.set]
+    if changed:
+        texts = [embedded_text(edits[n].set["text"], records[n].kind, records[n].actor_id) for n in changed]
+        vectors = await embed_documents(engine, texts, Meter())
+        for place, n in enumerate(changed):
+            edits[n] = replace(edits[n], vector=vectors[place])
+    applied = await engine.apply(
+        Batch(
+            operation_id=new_operation,
+            kind="undo",
+            owner=memory_scope(records[0]).owner,
+            at=now_us(),
+            changes=edits,
+            undoes=operation_id,
+            indexes=engine.parts.index_names(),
+        )
+    )
+    if applied.refused:
+        return None
+    pending = await drain(engine)
+    return ChangeResult(
+        message="Operation undone.",
+        operation_id=new_operation,
+        count=len(edits),
+        ids=[record.id for record in records],
+        pending=pending,
+    )
+
+
+def _restore(record: Record, target: Record | None, operation_id: str, guard: ReadScope | None) -> EditRecord:
+    """Return the edit that brings a record to an earlier state; no state means it was not there."""
+    values: dict[str, Any] = (
+        {"deleted": True}
+        if target is None
+        else {name: getattr(target, name) for name in EDITABLE if getattr(record, name) != getattr(target, name)}
+    )
+    current = target is not None and not target.deleted and target.valid_until is None
+    return EditRecord(
+        id=record.id,
+        expected_version=record.version,
+        event=_event(record, values),
+        set=values,
+        dedup=fact_digest(target.text, target.kind, memory_scope(record)) if current and target.kind != "message" else None,
+        reason=f"undo of {operation_id}",
+        scope=guard,
+    )
+
+
+def _event(record: Record, values: dict[str, Any]) -> str:
+    if values.get("deleted") is True:
+        return "DELETE"
+    if values.get("deleted") is False:
+        return "RESTORE"
+    if "valid_until" in values:
+        return "RESTORE" if values["valid_until"] is None else "SUPERSEDE"
+    return "UPDATE"
+
+
+def _inside(event: Event, guard: ReadScope | None) -> bool:
+    record = event.after or event.before
+    return record is None or allowed(record, guard)

@@ -1,0 +1,114 @@
+"""From ledger rows to public results, and to what an index stores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..clock import to_datetime, to_iso
+from ..ledger.base import Event, Record, StoredMessage
+from ..scope import Scope
+from ..types import Entity, HistoryEvent, MemoryItem, Message, Source
+
+
+def memory_item(record: Record, score: float | None = None) -> MemoryItem:
+    """Return a record as a public memory."""
+    return MemoryItem.model_construct(
+        id=record.id,
+        memory=record.text,
+        kind=record.kind,
+        score=score,
+        user_id=record.user_id,
+        agent_id=record.agent_id,
+        run_id=record.run_id,
+        metadata=dict(record.metadata),
+        version=record.version,
+        created_at=to_datetime(record.created_at),
+        updated_at=to_datetime(record.updated_at),
+        valid_from=to_datetime(record.valid_from),
+        valid_until=None if record.valid_until is None else to_datetime(record.valid_until),
+        expires_at=None if record.expires_at is None else to_datetime(record.expires_at),
+        actor_id=record.actor_id,
+        role=record.role,
+        origin=record.origin,
+        sources=[Source.model_construct(message_id=s.message_id, quote=s.quote) for s in record.sources],
+        entities=[Entity.model_construct(name=name, kind=kind) for name, kind in record.entities],
+        pinned=record.pinned,
+    )
+
+
+def message_item(message: StoredMessage) -> Message:
+    """Return a stored turn as a public message."""
+    content = message.content if isinstance(message.content, str) else [dict(block) for block in message.content]
+    return Message.model_construct(
+        id=message.id,
+        seq=message.rid & 0xFFFFFFFF,
+        role=message.role,
+        content=content,
+        name=message.name,
+        created_at=to_datetime(message.created_at),
+        status=message.status,
+        user_id=message.user_id,
+        agent_id=message.agent_id,
+        run_id=message.run_id,
+        metadata=dict(message.metadata),
+    )
+
+
+def history_event(event: Event) -> HistoryEvent:
+    """Return one change as a public history event."""
+    return HistoryEvent.model_construct(
+        seq=event.seq,
+        operation_id=event.operation_id,
+        memory_id=event.memory_id,
+        event=event.event,
+        before=None if event.before is None else memory_item(event.before),
+        after=None if event.after is None else memory_item(event.after),
+        reason=event.reason,
+        actor=event.actor,
+        at=to_datetime(event.at),
+    )
+
+
+def payload(record: Record) -> dict[str, Any]:
+    """Return what filters are evaluated on and what an index stores: complete, so that it can be recovered alone."""
+    return {
+        "id": record.id,
+        "memory": record.text,
+        "kind": record.kind,
+        "user_id": record.user_id,
+        "agent_id": record.agent_id,
+        "run_id": record.run_id,
+        "metadata": dict(record.metadata),
+        "version": record.version,
+        "created_at": to_iso(record.created_at),
+        "updated_at": to_iso(record.updated_at),
+        "valid_from": to_iso(record.valid_from),
+        "valid_until": None if record.valid_until is None else to_iso(record.valid_until),
+        "expires_at": None if record.expires_at is None else to_iso(record.expires_at),
+        "actor_id": record.actor_id,
+        "role": record.role,
+        "origin": record.origin,
+        "sources": [{"message_id": s.message_id, "quote": s.quote} for s in record.sources],
+        "entities": [{"name": name, "kind": kind} for name, kind in record.entities],
+        "pinned": record.pinned,
+    }
+
+
+def is_current(record: Record, at: int, now: int) -> bool:
+    """Return whether a record holds at an instant and has not expired by now."""
+    return (
+        not record.deleted
+        and record.valid_from <= at
+        and (record.valid_until is None or at < record.valid_until)
+        and not is_expired(record, now)
+    )
+
+
+def is_expired(record: Record, now: int) -> bool:
+    """Return whether a record's time has passed."""
+    return record.expires_at is not None and record.expires_at <= now
+
+
+def memory_scope(record: Record) -> Scope:
+    """Return the scope that a record is stored under."""
+    return Scope(user_id=record.user_id, agent_id=record.agent_id, run_id=record.run_id)

@@ -1,0 +1,1 @@
+"""Messages to memories: what was said, what it proves, and what is refused."""

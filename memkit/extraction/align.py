@@ -1,0 +1,179 @@
+"""Where a quote stands in a message, and whether two written forms are one word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from difflib import SequenceMatcher
+from typing import Final
+
+from memkit.extraction.text import Token, fold, tokens
+from memkit.extraction.words import ANY_NEGATION, FUNCTION_WORDS
+
+_GAP: Final = re.compile(r"\s*(?:\.{2,}|\[\s*(?:\.{2,}|…)\s*\]|\(\s*\.{2,}\s*\)|…)\s*")
+_EDGES: Final = " \t\n\"'`.,;:!?-–—。、，！？()[]*_"
+_MAX_GAP: Final = 400
+_MAX_ALIGNED: Final = 20_000
+
+
+def find_quote(quote: str, message: str) -> tuple[int, int] | None:
+    """Return where a folded quote stands in a folded message, or None.
+
+    Pieces around an ellipsis may stand apart, in order. A quote copied with small slips still counts, where none of
+    the words it changed is a number, a negation or a word of its own.
+    """
+    bare = quote.strip(_EDGES)
+    if not any(char.isalnum() for char in bare):
+        return None
+    pieces = [piece.strip(_EDGES) for piece in _GAP.split(bare)]
+    pieces = [piece for piece in pieces if any(char.isalnum() for char in piece)]
+    start, end = _find(pieces[0], message, 0), 0
+    if start is not None:
+        first, end = start, start + len(pieces[0])
+        for piece in pieces[1:]:
+            at = _find(piece, message, end)
+            if at is None or at - end > _MAX_GAP:
+                break
+            end = at + len(piece)
+        else:
+            return first, end
+    return _aligned(" ".join(pieces), message)
+
+
+def _find(piece: str, message: str, start: int) -> int | None:
+    """Find whole words first, so that `art` is not found in `heart`."""
+    at = message.find(piece, start)
+    fallback: int | None = None
+    while at >= 0:
+        end = at + len(piece)
+        if not _inside_word(message, at, piece[0]) and not _inside_word(message, end, message[end : end + 1]):
+            return at
+        fallback = at if fallback is None else fallback
+        at = message.find(piece, at + 1)
+    return fallback if fallback is not None and len(piece) >= 12 else None
+
+
+def _inside_word(text: str, at: int, char: str) -> bool:
+    before = text[at - 1 : at] if at else ""
+    return before.isalpha() and char.isalpha() and before.isascii() and char.isascii()
+
+
+def _aligned(quote: str, message: str) -> tuple[int, int] | None:
+    """Find a quote that was copied with slips: in order, with at most one word in seven changed."""
+    asked = re.findall(r"\w+", quote)
+    if len(asked) < 4 or len(message) > _MAX_ALIGNED:
+        return None
+    said = [(match.group(), match.start(), match.end()) for match in re.finditer(r"\w+", message)]
+    matcher = SequenceMatcher(None, asked, [word for word, _, _ in said], autojunk=False)
+    blocks = [block for block in matcher.get_matching_blocks() if block.size]
+    if not blocks:
+        return None
+    matched = sum(block.size for block in blocks)
+    span = blocks[-1].b + blocks[-1].size - blocks[0].b
+    if matched < len(asked) * 0.85 or span > len(asked) * 1.4 + 2:
+        return None
+    missing = set(range(len(asked)))
+    for block in blocks:
+        missing -= set(range(block.a, block.a + block.size))
+    near = [word for word, _, _ in said[blocks[0].b : blocks[0].b + span]]
+    if any(_matters(asked[at], near) for at in missing):
+        return None
+    return said[blocks[0].b][1], said[blocks[0].b + span - 1][2]
+
+
+def _matters(word: str, near: list[str]) -> bool:
+    if word.isdigit() or word in ANY_NEGATION:
+        return True
+    if word in FUNCTION_WORDS:
+        return False
+    return not any(SequenceMatcher(None, word, other).ratio() >= 0.75 for other in near)
+
+
+class Words:
+    """The words of some text, for asking whether it has another one."""
+
+    def __init__(self, text: str) -> None:
+        self.tokens = tokens(text)
+        self.keys = {token.key for token in self.tokens}
+        self.folded = fold(text)
+        self.squashed = re.sub(r"[\W_]+", "", self.folded)
+        self._by_prefix: dict[str, list[str]] = {}
+        for key in self.keys:
+            self._by_prefix.setdefault(key[:2], []).append(key)
+        self.initials = "".join(token.key[0] for token in self.tokens)
+        self._acronyms = {token.key for token in self.tokens if len(token.raw) >= 2 and token.raw.isupper()}
+
+    def has_name(self, token: Token, *, inflecting: bool) -> bool:
+        """Return whether a name stands here, apart from its ending."""
+        key = token.key
+        if key in self.keys or (len(key) >= 5 and key in self.squashed):
+            return True
+        if token.unspaced:
+            return key in self.folded
+        if any(_same_name(key, other, inflecting=inflecting or not token.cased) for other in self._near(key)):
+            return True
+        return len(token.raw) >= 2 and token.raw.isupper() and key in self.initials
+
+    def has_acronym_of(self, names: Iterable[Token]) -> bool:
+        """Return whether the initials of a name in several words stand here: NYC for New York City."""
+        return "".join(token.key[0] for token in names) in self._acronyms
+
+    def has_word(self, key: str) -> bool:
+        """Return whether a word or another form of it stands here."""
+        if key in self.keys:
+            return True
+        return any(same_stem(key, other) for other in self._near(key))
+
+    def _near(self, key: str) -> list[str]:
+        near = self._by_prefix.get(key[:2], [])
+        # Letters that Arabic and Hebrew write onto the next word.
+        if key[:1] and "\u0590" <= key[0] <= "\u06ff":
+            return list(self.keys)
+        return near
+
+
+_CLITICS: Final = re.compile(r"^(?:وال|بال|كال|فال|لل|ال|و|ب|ل|ف|ك|س)(?=\w{3})|^(?:וה|שה|מה|בה|לה|ה|ו|ב|ל|מ|ש|כ)(?=\w{2})")
+_PARTICLES: Final = re.compile(
+    r"(?:에서는|에서|에게|으로|부터|까지|이라고|라고|이랑|랑|하고|처럼|보다|은|는|이|가|을|를|에|와|과|로|의|도|만|씨|님|야|아)$"
+)
+
+
+def bare(key: str) -> str:
+    """Return a word without what Arabic, Hebrew and Korean write onto it."""
+    if "\uac00" <= key[:1] <= "\ud7a3":
+        return _PARTICLES.sub("", key) if len(key) > 2 else key
+    return _CLITICS.sub("", key)
+
+
+def particle(key: str) -> str:
+    """Return the Korean particle that a word ends with, or an empty text."""
+    found = _PARTICLES.search(key) if "\uac00" <= key[:1] <= "\ud7a3" and len(key) > 2 else None
+    return found.group() if found else ""
+
+
+def _same_name(one: str, other: str, *, inflecting: bool) -> bool:
+    one, other = bare(one), bare(other)
+    if one == other or one.rstrip("s") == other.rstrip("s") != "":
+        return True
+    if not inflecting:
+        return False
+    shared = _shared(one, other)
+    longest, shortest = max(len(one), len(other)), min(len(one), len(other))
+    return shared >= 3 and longest - shared <= 3 and shortest - shared <= 1 and shared * 10 >= longest * 6
+
+
+def same_stem(one: str, other: str) -> bool:
+    """Return whether two words begin alike for most of their length."""
+    one, other = bare(one), bare(other)
+    shared = _shared(one, other)
+    longest = max(len(one), len(other))
+    return one == other or (shared >= 3 and shared * 10 >= min(len(one), len(other)) * 7 and longest - shared <= 6)
+
+
+def _shared(one: str, other: str) -> int:
+    count = 0
+    for a, b in zip(one, other, strict=False):
+        if a != b:
+            break
+        count += 1
+    return count

@@ -1,0 +1,291 @@
+"""Messages in, grounded facts out: one call of the model for each window, and one repair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from memkit.clock import to_us
+from memkit.errors import ExtractionError, InvalidInputError
+from memkit.extraction.marks import recalled_parts
+from memkit.extraction.messages import InputMessage
+from memkit.extraction.verify import Evidence
+from memkit.extraction.windows import OVERLAP_CHARS, WINDOW_CHARS, Window, extractable, tail, turn_of, windows
+from memkit.llms.base import LLM, ChatMessage, Completion
+from memkit.llms.parsing import parse_as
+from memkit.prompts import extract as prompts
+from memkit.prompts.extract import ExtractedMemory, Extraction
+from memkit.runtime import Runtime
+from memkit.types import Entity, Kind, Origin, Usage
+
+_EXTRACTED_ORIGINS: Final = ("tool", "document")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A fact that its message proves."""
+
+    text: str
+    kind: Kind
+    action: prompts.Action
+    replaces: int | None
+    """Index of the offered memory that it supersedes, retracts or repeats, from 0."""
+    message: int
+    """Index of the message it rests on, in what was given, from 0."""
+    quote: str
+    valid_from: int | None = None
+    """Microseconds since 1970 in UTC."""
+    valid_until: int | None = None
+    entities: tuple[Entity, ...] = ()
+    origin: Origin = "user"
+    notes: tuple[str, ...] = ()
+    """What was left out of it, and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected:
+    """What the model returned and its message does not prove."""
+
+    text: str
+    reason: str
+    message: int | None = None
+    """Index of the message it named, where there is one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelationCandidate:
+    """An edge between two entities of an accepted fact."""
+
+    source: str
+    relation: str
+    target: str
+    candidate: int
+    """Index in `Extracted.accepted`."""
+    source_kind: str | None = None
+    target_kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extracted:
+    """What became of an extraction."""
+
+    accepted: tuple[Candidate, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
+    relations: tuple[RelationCandidate, ...] = ()
+    usage: Usage = Usage()
+
+
+async def extract(
+    rt: Runtime,
+    llm: LLM,
+    messages: Sequence[InputMessage],
+    offered: Sequence[str] = (),
+    *,
+    now: int,
+    instructions: str | None = None,
+    prompt: str | None = None,
+    origin: Origin | None = None,
+    echoes: Sequence[str] = (),
+    earlier: Sequence[InputMessage] = (),
+    window_chars: int = WINDOW_CHARS,
+) -> Extracted:
+    """Return the facts that messages hold, each proved by a quote, and what was rejected, with reasons.
+
+    System prompts and fenced recalled text are never shown to the model; turns of tools only with the origin `tool`
+    or `document`. Messages that hold nothing to read cost no call.
+
+    Args:
+        rt: Calls the model.
+        llm: The model.
+        messages: The turns of this call.
+        offered: Texts of related current memories, most related first.
+        now: The time of messages that have none, in microseconds.
+        instructions: What to remember and what not.
+        prompt: The same for this call alone.
+        origin: Where the messages come from, if not from their roles.
+        echoes: Texts that were recalled to the speakers lately.
+        earlier: Turns of the same run before these, for names and pronouns.
+        window_chars: Characters of conversation in one call.
+
+    Raises:
+        ExtractionError: The model's answer could not be read twice.
+        BackendError: The model failed.
+    """
+    parts = extractable(messages, now=now, tool_turns=origin in _EXTRACTED_ORIGINS)
+    before = tail([turn_of(turn, now) for turn in earlier if turn.role in ("user", "assistant")], OVERLAP_CHARS)
+    recalled = [*echoes, *(text for message in messages if (text := recalled_parts(message.text)))]
+    result = Extracted()
+    for window in windows(parts, limit=window_chars):
+        window = replace(window, earlier=window.earlier or before)
+        answer, usage = await _ask(
+            rt,
+            llm,
+            prompts.build(
+                [part.turn for part in window.parts],
+                offered,
+                earlier=window.earlier,
+                instructions=instructions,
+                prompt=prompt,
+            ),
+        )
+        result = _joined(result, _judged(answer, window, offered, recalled, origin), usage)
+    return result
+
+
+async def _ask(rt: Runtime, llm: LLM, messages: list[ChatMessage]) -> tuple[Extraction, Usage]:
+    usage = Usage()
+    completion = Completion(text="")
+    problem = ""
+    request = messages
+    for _ in range(2):
+        completion = await rt.call(llm.generate, getattr(llm, "agenerate", None), request, schema=Extraction)
+        usage = usage.plus(
+            Usage(
+                llm_calls=1,
+                input_tokens=completion.usage.input_tokens,
+                output_tokens=completion.usage.output_tokens,
+            )
+        )
+        answer, problem = _read(completion)
+        if answer is not None:
+            return answer, usage
+        request = prompts.repair(messages, completion.text, problem)
+    raise ExtractionError(
+        f"The model {getattr(llm, 'name', type(llm).__name__)!r} answered twice with something that is no extraction: "
+        f"{problem}. The messages are kept; `repair()` or the same call again tries once more. "
+        "A model with structured output, or a larger `max_tokens`, helps.",
+        raw_output=completion.text,
+        usage=usage,
+    )
+
+
+def _read(completion: Completion) -> tuple[Extraction | None, str]:
+    if completion.finish_reason == "length":
+        return None, "it was cut off at the token limit; write fewer and shorter memories, the most lasting ones"
+    if completion.finish_reason == "content_filter":
+        return None, "it was stopped by the content filter"
+    if isinstance(completion.parsed, Extraction):
+        return completion.parsed, ""
+    return parse_as(completion.text, Extraction)
+
+
+def _judged(
+    answer: Extraction, window: Window, offered: Sequence[str], echoes: Sequence[str], origin: Origin | None
+) -> Extracted:
+    """Keep what the window's messages prove."""
+    evidence = Evidence([part.turn for part in window.parts], window.earlier, offered, echoes)
+    accepted: list[Candidate] = []
+    rejected: list[Rejected] = []
+    places: dict[int, int] = {}
+    for index, memory in enumerate(answer.memories):
+        number = evidence.number_of(memory)
+        message = window.parts[number - 1].index if number is not None else None
+        verdict = evidence.check(memory, any_role=origin is not None)
+        if not verdict.ok or number is None or message is None:
+            rejected.append(Rejected(text=memory.text, reason=verdict.reason, message=message))
+            continue
+        places[index] = len(accepted)
+        role = window.parts[number - 1].turn.role
+        accepted.append(_candidate(memory, evidence, number, message, origin or _ORIGINS.get(role, "user")))
+    relations = _relations(answer, accepted, places)
+    return Extracted(accepted=tuple(accepted), rejected=tuple(rejected), relations=tuple(relations))
+
+
+_ORIGINS: Final[dict[str, Origin]] = {"user": "user", "assistant": "assistant", "tool": "tool"}
+
+
+def _candidate(memory: ExtractedMemory, evidence: Evidence, number: int, message: int, origin: Origin) -> Candidate:
+    notes: list[str] = []
+    start = _instant(memory.valid_from, "valid_from", evidence, number, notes)
+    end = _instant(memory.valid_until, "valid_until", evidence, number, notes)
+    if start is not None and end is not None and end <= start:
+        notes.append(f"valid_until {memory.valid_until!r} is not after valid_from {memory.valid_from!r}")
+        end = None
+    entities = {
+        entity.name.strip(): Entity(name=entity.name.strip(), kind=entity.kind.strip() or "thing")
+        for entity in memory.entities
+        if evidence.names(entity.name, memory, number)
+    }
+    return Candidate(
+        text=memory.text.strip(),
+        kind=memory.kind,
+        action=memory.action,
+        replaces=int(memory.replaces[1:]) - 1 if memory.replaces else None,
+        message=message,
+        quote=memory.quote.strip(),
+        valid_from=start,
+        valid_until=end,
+        entities=tuple(entities.values()),
+        origin=origin,
+        notes=tuple(notes),
+    )
+
+
+def _instant(value: str | None, field: str, evidence: Evidence, number: int, notes: list[str]) -> int | None:
+    if value is None:
+        return None
+    full = {4: f"{value}-01-01", 7: f"{value}-01"}.get(len(value), value)
+    try:
+        instant = to_us(full, field=field, end_of_day=False)
+    except InvalidInputError:
+        notes.append(f"{field} {value!r} is not a date")
+        return None
+    if not evidence.speaks_of_time(number):
+        notes.append(f"{field} {value!r} stands in no message")
+        return None
+    return instant
+
+
+def _relations(
+    answer: Extraction, accepted: Sequence[Candidate], places: dict[int, int]
+) -> list[RelationCandidate]:
+    """Keep edges of accepted facts whose ends the fact names."""
+    out: list[RelationCandidate] = []
+    for relation in answer.relations:
+        index = relation.memory
+        if index is None and len(answer.memories) == 1:
+            index = 0
+        place = places.get(index) if index is not None else None
+        ends = (relation.source.strip(), relation.target.strip())
+        if place is None or not all(ends) or not relation.relation.strip():
+            continue
+        kinds = {entity.name.casefold(): entity.kind for entity in accepted[place].entities}
+        out.append(
+            RelationCandidate(
+                source=ends[0],
+                relation=relation.relation.strip(),
+                target=ends[1],
+                candidate=place,
+                source_kind=kinds.get(ends[0].casefold()),
+                target_kind=kinds.get(ends[1].casefold()),
+            )
+        )
+    return out
+
+
+def _joined(first: Extracted, second: Extracted, usage: Usage) -> Extracted:
+    """Put two windows together; the same fact twice is one."""
+    known = {_key(candidate) for candidate in first.accepted}
+    kept: list[Candidate] = []
+    places: dict[int, int] = {}
+    for index, candidate in enumerate(second.accepted):
+        if _key(candidate) not in known:
+            known.add(_key(candidate))
+            places[index] = len(first.accepted) + len(kept)
+            kept.append(candidate)
+    relations = [
+        replace(relation, candidate=places[relation.candidate])
+        for relation in second.relations
+        if relation.candidate in places
+    ]
+    return Extracted(
+        accepted=(*first.accepted, *kept),
+        rejected=(*first.rejected, *second.rejected),
+        relations=(*first.relations, *relations),
+        usage=first.usage.plus(usage),
+    )
+
+
+def _key(candidate: Candidate) -> tuple[str, str, int | None]:
+    return " ".join(candidate.text.casefold().split()), candidate.action, candidate.replaces

@@ -1,0 +1,126 @@
+"""Whether a fact says yes where its message says no."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from memkit.extraction.align import same_stem
+from memkit.extraction.text import Token, language, tokens
+from memkit.extraction.words import (
+    ANY_NEGATION,
+    FUNCTION_WORDS,
+    HATE,
+    LEXICAL_NEGATIONS,
+    LIKE,
+    NEGATION_SHAPES,
+    NEGATIONS,
+    NOT_NEGATION,
+)
+
+_CONTRACTED: Final = re.compile(r"n't\b|\b(?:dont|doesnt|didnt|cant|wont|isnt|wasnt|havent|hasnt|arent|n')\b|\bn'")
+_TURKISH: Final = re.compile(r"\b\w+m[iu]yor\w*|\b\w{2,}m[ae]z(?:lar|ler|sin)?\b|\b\w{2,}m[ae]di\w*\b")
+_CLAUSE: Final = re.compile(
+    r"[,;:.!?()。，、！？；…]+|\s-\s|\s(?:but|and|though|although|because|so|while|aber|und|sondern|denn|obwohl|mais|et|car|"
+    r"pero|sino|y|porque|ma|perche|mas|maar|want|en|ale|i|ama|ve|men|och|но|и|а|потому что|але|लेकिन|और|पर|لكن|אבל)\s"
+    r"|但是|但|不过|而是|而且|けど|けれど|だけど|지만|는데"
+)
+_HANGUL: Final = re.compile("[\uac00-\ud7af]")
+_UNSPACED: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f\uac00-\ud7af]")
+
+
+def negative(folded: str, *, hint: str | None = None) -> bool:
+    """Return whether a folded text negates something.
+
+    Args:
+        folded: The text.
+        hint: Its language, where the text is too short to tell.
+    """
+    text = NOT_NEGATION.sub(" ", folded)
+    words = {token.key for token in tokens(text)}
+    spoken = language(words) or hint
+    known = NEGATIONS.get(spoken, ANY_NEGATION) if spoken else ANY_NEGATION
+    if words & known or _CONTRACTED.search(text) or NEGATION_SHAPES.search(text):
+        return True
+    return spoken == "tr" and _TURKISH.search(text) is not None
+
+
+def lexical(folded: str, roots: list[str] = LEXICAL_NEGATIONS) -> set[str]:
+    """Return the words that begin with one of the roots."""
+    words = [token.key for token in tokens(folded)]
+    return {
+        root for root in roots if (root in folded if _UNSPACED.match(root) else any(word.startswith(root) for word in words))
+    }  # fmt: skip
+
+
+def _likes(folded: str) -> set[str]:
+    words = {token.key for token in tokens(folded)}
+    return {word for word in LIKE if (word in folded if _UNSPACED.match(word) else word in words)}
+
+
+def contradiction(text: str, quote: str, near: str, *, ends_something: bool = False) -> str | None:
+    """Return how a fact turns round what was said, or None; all texts are folded.
+
+    Args:
+        text: The fact.
+        quote: Its quote, up to the ends of its clause.
+        near: What stands around the quote.
+        ends_something: Whether the fact ends an older one, which is a negation in itself.
+    """
+    spoken = language(token.key for token in tokens(near)) or language(token.key for token in tokens(text))
+    said_no = negative(near, hint=spoken) or bool(lexical(near))
+    says_no = negative(text, hint=spoken)
+    if says_no and not said_no and not ends_something:
+        return "it negates what the message affirms"
+    if lexical(text, HATE) and not said_no and _likes(near):
+        return "it dislikes what the message likes"
+    if not says_no and not (lexical(text) - lexical(quote)):
+        denied, affirmed = _clauses(quote, spoken)
+        if denied and _rests_on(text, denied, affirmed):
+            return "it affirms what the message negates"
+    if _likes(text) - _likes(near) and not says_no and lexical(quote, HATE) and not _likes(quote):
+        return "it likes what the message dislikes"
+    return None
+
+
+def _clauses(quote: str, spoken: str | None) -> tuple[list[str], list[str]]:
+    denied: list[str] = []
+    affirmed: list[str] = []
+    for clause in _CLAUSE.split(NOT_NEGATION.sub(" ", quote)):
+        if clause.strip():
+            (denied if negative(clause, hint=spoken) else affirmed).append(clause)
+    return denied, affirmed
+
+
+def _rests_on(text: str, denied: list[str], affirmed: list[str]) -> bool:
+    """Return whether something in the text is said only in the clauses that deny it."""
+    wanted = content(text)
+    in_denied = [word for clause in denied for word in content(clause)]
+    in_affirmed = [word for clause in affirmed for word in content(clause)]
+    only = [
+        word
+        for word in wanted
+        if any(same_stem(word, other) for other in in_denied) and not any(same_stem(word, other) for other in in_affirmed)
+    ]
+    return bool(only) and (not affirmed or len(only) * 3 >= len(wanted))
+
+
+def content(folded: str) -> list[str]:
+    """Return the words that carry meaning; pairs of characters where words are not set apart."""
+    out: list[str] = []
+    for token in tokens(folded):
+        if token.unspaced:
+            out.extend(pairs(token.key))
+        elif is_content(token):
+            out.append(token.key)
+    return out
+
+
+def is_content(token: Token) -> bool:
+    """Return whether a word says something by itself."""
+    return token.key not in FUNCTION_WORDS and token.key not in ANY_NEGATION and len(token.key) > 1
+
+
+def pairs(run: str) -> list[str]:
+    """Return the pairs of neighbouring characters."""
+    return [run[at : at + 2] for at in range(len(run) - 1)] or [run]

@@ -1,0 +1,210 @@
+"""Texts made comparable: folding, tokens with their case, numbers in every notation."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from memkit.extraction.words import NUMBER_WORDS, STOP_WORDS
+
+_QUOTES: Final = str.maketrans(
+    dict.fromkeys("‘’‚‛ʼ´`′＇", "'")
+    | dict.fromkeys("“”„‟«»‹›″「」『』《》〈〉", '"')
+    | dict.fromkeys("‐‑‒–—―−﹣－", "-")
+    | dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad\u0640\u200e\u200f", "")
+    | {"أ": "ا", "إ": "ا", "آ": "ا", "ى": "ي", "ة": "ه", "ß": "ss", "ı": "i"}
+)
+# Accents of Latin, Greek and Cyrillic, vowel signs of Arabic and Hebrew: optional in practice.
+_OPTIONAL_MARKS: Final = re.compile("[\u0300-\u036f\u064b-\u0652\u0670\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7]")
+_KANA_VOICE: Final = frozenset("\u3099\u309a")
+_MARKS: Final = (
+    "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
+    "\u0900-\u0903\u093a-\u093c\u093e-\u094f\u0951-\u0957\u0962\u0963\u0981-\u0983\u09bc\u09be-\u09cd\u09d7\u0a01-\u0a4d"
+    "\u0a70-\u0a75\u0a81-\u0acd\u0b01-\u0b57\u0b82-\u0bcd\u0c00-\u0c56\u0c81-\u0cd6\u0d00-\u0d57\u0d81-\u0ddf\u0e31"
+    "\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1-\u0ecd\u102b-\u103e\u17b4-\u17d3\u30fc"
+)
+_WORD: Final = re.compile(rf"(?:[^\W\d_]|[{_MARKS}])+")
+_NO_SPACES: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff]")
+_SENTENCE_END: Final = re.compile(r"[.!?:;。！？\n•][\"')\]]?\s*[-*\"'(\[]*\s*$|^[\s\"'(\[*-]*$")
+
+
+def fold(text: str) -> str:
+    """Return a text without what writers vary freely: case, accents, kinds of quotes and dashes, white space."""
+    text = unicodedata.normalize("NFKC", text.translate(_QUOTES)).casefold().translate(_QUOTES)
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", _OPTIONAL_MARKS.sub("", unicodedata.normalize("NFD", text)))
+    return " ".join(text.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A word as written, as compared, and where it stands."""
+
+    raw: str
+    key: str
+    initial: bool
+    """Whether it begins a sentence."""
+    start: int
+    """Offset in the text as normalised."""
+
+    @property
+    def capital(self) -> bool:
+        """Whether its first letter is a capital."""
+        return self.raw[:1].isupper()
+
+    @property
+    def cased(self) -> bool:
+        """Whether its script has capitals at all."""
+        return self.raw[:1].upper() != self.raw[:1].lower()
+
+    @property
+    def unspaced(self) -> bool:
+        """Whether its script is written without spaces between words."""
+        return _NO_SPACES.match(self.raw) is not None
+
+
+def tokens(text: str) -> list[Token]:
+    """Return the words of a text; runs of Chinese, Japanese or Thai are one token each."""
+    plain = unicodedata.normalize("NFKC", text.translate(_QUOTES))
+    out: list[Token] = []
+    for match in _WORD.finditer(plain):
+        raw = match.group()
+        before = plain[max(0, match.start() - 8) : match.start()]
+        initial = match.start() == 0 or _SENTENCE_END.search(before if match.start() > 8 else plain[: match.start()]) is not None
+        for part, at in _script_runs(raw):
+            out.append(Token(part, fold(part), initial and at == 0, match.start() + at))
+    return out
+
+
+def _script_runs(word: str) -> Iterator[tuple[str, int]]:
+    """Split `Acme社` into its scripts."""
+    start = 0
+    for at in range(1, len(word)):
+        if bool(_NO_SPACES.match(word[at - 1])) != bool(_NO_SPACES.match(word[at])):
+            yield word[start:at], start
+            start = at
+    yield word[start:], start
+
+
+def language(words: Iterable[str]) -> str | None:
+    """Return the language whose frequent words stand out, or None."""
+    seen = set(words)
+    scores = sorted(((len(seen & stops), name) for name, stops in STOP_WORDS.items()), reverse=True)
+    best, second = scores[0], scores[1]
+    return best[1] if best[0] >= 2 and best[0] > second[0] else None
+
+
+_NUMBER: Final = re.compile(r"\d{1,3}(?:[\u00a0\u202f '’]\d{3})+(?!\d)|\d+(?:[.,:]\d+)*")
+_SCALED: Final = re.compile(
+    r"(\d+(?:[.,]\d+)?)\s?(k|thousand|tausend|mille|mil|m|mio|million(?:s|en)?|millones|milhoes|milioni|миллион\w*|тысяч\w*"
+    r"|tys|bn|billion|万|萬|만|千|천|億|亿|억|lakh|लाख|crore)(?![a-z])"
+)
+_SCALES: Final = (
+    (("k", "th", "ta", "mille", "mil", "ты", "ty", "千", "천"), 1e3),
+    (("lakh", "लाख"), 1e5),
+    (("crore",), 1e7),
+    (("bn", "bil"), 1e9),
+    (("万", "萬", "만"), 1e4),
+    (("億", "亿", "억"), 1e8),
+)
+_CLOCK: Final = re.compile(r"(\d{1,2})(?:[:.](\d{2}))?\s?([ap])\.?m\b")
+_HAN_DIGITS: Final = {char: value for value, char in enumerate("零一二三四五六七八九")} | {"两": 2, "兩": 2, "〇": 0}
+_HAN_UNITS: Final = {"十": 10, "百": 100, "千": 1000, "万": 10_000, "萬": 10_000}
+_HAN_NUMBER: Final = re.compile(r"[零〇一二三四五六七八九两兩十百千万萬]+")
+_HAN_COUNTED: Final = re.compile(
+    r"([零〇一二三四五六七八九两兩十百千万萬]+)(?=[个個岁歳歲只隻条條人名匹冊本台位件杯元块円小時时分天日月年周週次回度家辆輛張张])"
+)
+
+
+def number_forms(raw: str) -> set[str]:
+    """Return what a written number may mean, each as a text: `1,200` is 1200 and 1.2."""
+    digits = "".join(str(unicodedata.decimal(char)) if char.isdecimal() else char for char in raw)
+    forms = {digits}
+    bare = re.sub(r"[\u00a0\u202f '’]", "", digits)
+    for text in (bare, bare.replace(",", ""), bare.replace(".", "").replace(",", "."), bare.replace(",", ".")):
+        try:
+            forms.add(_plain(float(text)))
+        except ValueError:
+            continue
+    return forms
+
+
+def _plain(value: float) -> str:
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
+def numbers(text: str) -> list[tuple[str, set[str]]]:
+    """Return the numbers that a folded text writes in digits, and counted Chinese numerals, with their meanings."""
+    found = [(match.group(), number_forms(match.group())) for match in _NUMBER.finditer(text)]
+    for match in _HAN_COUNTED.finditer(text):
+        value = _han_value(match.group(1))
+        if value > 1:
+            found.append((match.group(1), {_plain(value)}))
+    return found
+
+
+def number_meanings(text: str) -> set[str]:
+    """Return every number that a folded text may be said to contain: digits, words, times of day, 2k, 3万."""
+    out: set[str] = set()
+    for raw, forms in numbers(text):
+        out |= forms
+        if ":" in raw:
+            for piece in raw.split(":"):
+                out |= number_forms(piece)
+    digit_runs = re.findall(r"\d[\d\s()./-]*\d", text)
+    out.update(re.sub(r"\D", "", run) for run in digit_runs)
+    for match in _SCALED.finditer(text):
+        for form in number_forms(match.group(1)):
+            scale = next((value for names, value in _SCALES if match.group(2).startswith(names)), 1e6)
+            try:
+                out.add(_plain(float(form) * scale))
+            except ValueError:
+                continue
+    for match in _CLOCK.finditer(text):
+        hour = int(match.group(1)) % 12 + (12 if match.group(3) == "p" else 0)
+        out |= {str(hour), f"{hour}:{match.group(2) or '00'}", f"{hour:02}:{match.group(2) or '00'}"}
+        out |= number_forms(match.group(2) or "00")
+    for match in _HAN_NUMBER.finditer(text):
+        out.add(_plain(_han_value(match.group())))
+    out |= _spelled(text)
+    return out
+
+
+def _spelled(text: str) -> set[str]:
+    out: set[str] = set()
+    previous = 0.0
+    for word in re.findall(rf"(?:[^\W\d_]|[{_MARKS}])+", text):
+        value = NUMBER_WORDS.get(word)
+        if value is None:
+            previous = 0.0
+            continue
+        out.add(_plain(value))
+        # "twenty five", "two hundred", "three thousand"
+        if previous >= 20 and value < previous:
+            out.add(_plain(previous + value))
+            previous += value
+        elif value >= 100 and previous:
+            out.add(_plain(previous * value))
+            previous *= value
+        else:
+            previous = value
+    return out
+
+
+def _han_value(text: str) -> float:
+    total = section = digit = 0
+    if len(text) > 1 and all(char in _HAN_DIGITS for char in text):
+        return float("".join(str(_HAN_DIGITS[char]) for char in text))
+    for char in text:
+        if char in _HAN_DIGITS:
+            digit = _HAN_DIGITS[char]
+        elif _HAN_UNITS[char] == 10_000:
+            total += (section + digit or 1) * 10_000
+            section = digit = 0
+        else:
+            section += (digit or 1) * _HAN_UNITS[char]
+            digit = 0
+    return float(total + section + digit)

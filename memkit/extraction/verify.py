@@ -1,0 +1,319 @@
+"""A fact is kept only if its message proves it: the quote stands there, and licenses what the fact says.
+
+No model is asked. What is compared, and where a name, a number, a date or a negation may come from, is written out at
+each check; the rates of error over several languages are measured by `tests/extraction/test_verify_rates.py`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta, timezone
+from functools import cached_property
+from typing import Final
+
+from memkit.clock import to_datetime
+from memkit.extraction.align import Words, find_quote
+from memkit.extraction.dates import WEEKDAYS, Calendar, Mention, mentions
+from memkit.extraction.names import unlicensed_name
+from memkit.extraction.polarity import content, contradiction
+from memkit.extraction.text import fold, number_forms, number_meanings, numbers, tokens
+from memkit.extraction.words import AMBIGUOUS_NUMBERS, NUMBER_WORDS
+from memkit.prompts.extract import ExtractedMemory, Turn
+
+MAX_FACT_CHARS: Final = 4_000
+_WINDOW: Final = 600
+_TURNS_FOR_NAMES: Final = 6
+_TURNS_FOR_NUMBERS: Final = 2
+_ASSISTANT: Final = re.compile(
+    r"assist|asist|ассистент|асистент|アシスタント|助手|助理|어시스턴트|비서|مساعد|עוזר|सहायक|\bagent|\bbot\b|yardimci|ผู้ช่วย"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether a fact is proved, and if not, why."""
+
+    ok: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What one fact may rest on."""
+
+    turn: Turn
+    quote: str
+    """Folded, up to the ends of its clause."""
+    near: str
+    """Folded: the message around the quote."""
+    words: Words
+    """What may license a name: the message around the quote, earlier turns, speakers, the memory it replaces."""
+    numbers: set[str]
+    calendar: Calendar
+
+
+def verify(
+    candidate: ExtractedMemory,
+    messages: Sequence[Turn],
+    offered: Sequence[str] = (),
+    echoes: Sequence[str] = (),
+    *,
+    earlier: Sequence[Turn] = (),
+) -> Verdict:
+    """Return whether numbered messages prove a fact.
+
+    Args:
+        candidate: What the model returned.
+        messages: The turns it was shown with numbers, in order.
+        offered: Texts of the memories it was shown as `m1`, `m2`, ...
+        echoes: Texts recalled to the speakers lately.
+        earlier: Turns before them.
+    """
+    return Evidence(messages, earlier, offered, echoes).check(candidate)
+
+
+class Evidence:
+    """The turns of one call, against which its facts are checked."""
+
+    def __init__(
+        self,
+        turns: Sequence[Turn],
+        earlier: Sequence[Turn] = (),
+        offered: Sequence[str] = (),
+        echoes: Sequence[str] = (),
+    ) -> None:
+        self._turns = turns
+        self._earlier = earlier
+        self._offered = offered
+        self._recalled = [*offered, *echoes]
+        self._folded: dict[int, str] = {}
+        self._grounds: dict[tuple[int, int, int, str | None], Ground] = {}
+
+    @cached_property
+    def _speakers(self) -> str:
+        return " . ".join({turn.name for turn in (*self._earlier, *self._turns) if turn.name})
+
+    def number_of(self, memory: ExtractedMemory) -> int | None:
+        """Return the number of the message a fact rests on; without one, the first user's that holds the quote."""
+        if memory.message:
+            return memory.message if 1 <= memory.message <= len(self._turns) else None
+        quote = fold(memory.quote)
+        for number, turn in enumerate(self._turns, 1):
+            if turn.role != "assistant" and find_quote(quote, self._fold(number)):
+                return number
+        return None
+
+    def check(self, memory: ExtractedMemory, *, any_role: bool = False) -> Verdict:
+        """Return whether the turns prove a fact; `any_role` when the caller said where they come from."""
+        reason = self._label(memory) or self._form(memory)
+        if reason or memory.action == "none":
+            return Verdict(ok=not reason, reason=reason or "")
+        number = self.number_of(memory)
+        if number is None:
+            named = f"message [{memory.message}]" if memory.message else "any message"
+            return _no(f"the quote does not stand in {named}; there are {len(self._turns)}")
+        turn = self._turns[number - 1]
+        if turn.role == "assistant" and not any_role and not self._about_assistant(memory.text, turn):
+            return _no("only the assistant said it")
+        if not memory.quote.strip():
+            return _no("no quote was given")
+        span = find_quote(fold(memory.quote), self._fold(number))
+        if span is None:
+            return _no(f"the quote does not stand in message [{number}]")
+        return self._licensed(memory, self._ground(memory, number, span))
+
+    def names(self, name: str, memory: ExtractedMemory, number: int) -> bool:
+        """Return whether an entity is named by the fact, or by what it rests on."""
+        known = Words(f"{memory.text} . {self._turns[number - 1].text[:20_000]} . {self._speakers}")
+        found = [token for token in tokens(name) if token.key]
+        return bool(found) and all(known.has_name(token, inflecting=True) for token in found)
+
+    def speaks_of_time(self, number: int) -> bool:
+        """Return whether a message or the two before it name a time at all."""
+        before = [turn.text[-2_000:] for turn in self._before(number, _TURNS_FOR_NUMBERS)]
+        text = fold(" . ".join([*before, self._turns[number - 1].text[:20_000]]))
+        return Calendar(text, said_on(self._turns[number - 1])).speaks_of_time
+
+    def _label(self, memory: ExtractedMemory) -> str | None:
+        label = memory.replaces
+        if label is None:
+            return "it retracts nothing: no label was given" if memory.action == "retract" else None
+        number = re.fullmatch(r"m(\d{1,6})", label)
+        if number is None or not 1 <= int(number.group(1)) <= len(self._offered):
+            return f"it replaces {label!r}, which was not offered"
+        return None
+
+    def _form(self, memory: ExtractedMemory) -> str | None:
+        if not memory.text.strip():
+            return "it is empty"
+        if len(memory.text) > MAX_FACT_CHARS:
+            return f"it is longer than {MAX_FACT_CHARS} characters"
+        try:
+            memory.text.encode("utf-8")
+        except UnicodeEncodeError:
+            return "it holds a lone surrogate"
+        return None
+
+    def _about_assistant(self, text: str, turn: Turn) -> bool:
+        beginning = fold(text)[:60]
+        return _ASSISTANT.search(beginning) is not None or bool(turn.name and fold(turn.name) in beginning)
+
+    def _fold(self, number: int) -> str:
+        if number not in self._folded:
+            self._folded[number] = fold(self._turns[number - 1].text)
+        return self._folded[number]
+
+    def _before(self, number: int, count: int) -> list[Turn]:
+        return [*self._earlier, *self._turns[: number - 1]][-count:]
+
+    def _replaced(self, memory: ExtractedMemory) -> str:
+        return self._offered[int(memory.replaces[1:]) - 1] if memory.replaces else ""
+
+    def _ground(self, memory: ExtractedMemory, number: int, span: tuple[int, int]) -> Ground:
+        key = (number, *span, memory.replaces)
+        if key not in self._grounds:
+            turn = self._turns[number - 1]
+            message = self._fold(number)
+            near = message[max(0, span[0] - _WINDOW) : span[1] + _WINDOW]
+            replaced = self._replaced(memory)
+            for_names = [turn.text[-4_000:] for turn in self._before(number, _TURNS_FOR_NAMES)]
+            for_numbers = [fold(turn.text[-1_000:]) for turn in self._before(number, _TURNS_FOR_NUMBERS)]
+            said = " . ".join([*for_numbers, near])
+            # The original, where it is short, has the capitals and line breaks that folding takes away.
+            raw = turn.text if len(message) <= len(near) else near
+            self._grounds[key] = Ground(
+                turn=turn,
+                quote=_clause(message, span),
+                near=near,
+                words=Words(" . ".join([raw, *for_names, self._speakers, replaced])),
+                numbers=number_meanings(" . ".join([said, fold(replaced)])),
+                calendar=Calendar(" . ".join([said, fold(replaced)]), said_on(turn)),
+            )
+        return self._grounds[key]
+
+    def _licensed(self, memory: ExtractedMemory, ground: Ground) -> Verdict:
+        text = fold(memory.text)
+        rest, dated = _without_dates(text)
+        reason = (
+            _unlicensed_date(text, dated, ground)
+            or _unlicensed_number(rest, ground)
+            or unlicensed_name(memory, ground.words, fold(ground.turn.text[:200]))
+            or contradiction(text, ground.quote, ground.near, ends_something=self._ends_something(memory, text))
+            or self._echo(memory, text, ground)
+        )
+        return _no(reason) if reason else Verdict(ok=True)
+
+    def _ends_something(self, memory: ExtractedMemory, text: str) -> bool:
+        if memory.action == "retract":
+            return True
+        replaced = set(content(fold(self._replaced(memory))))
+        return memory.action == "supersede" and bool(replaced.intersection(content(text)))
+
+    def _echo(self, memory: ExtractedMemory, text: str, ground: Ground) -> str | None:
+        """A fact that repeats recalled text, or that shares no word with what was said, is not from the message."""
+        wanted = content(text)
+        if not wanted:
+            return None
+        said = [word for word in wanted if _supported(word, ground.words)]
+        if memory.action == "retract" or len(said) * 2 > len(wanted):
+            return None
+        spoken = Words(" . ".join([ground.turn.text[:20_000], *(t.text for t in self._before_turn(ground.turn, 1))]))
+        here = [word for word in wanted if _supported(word, spoken)]
+        for recalled in self._recalled:
+            known = Words(recalled)
+            repeated = [word for word in wanted if _supported(word, known)]
+            if len(repeated) * 10 >= len(wanted) * 8 and len(here) * 10 < len(wanted) * 4:
+                return "it repeats what was recalled, and the message does not say it"
+        if not said and len(wanted) >= 2 and _one_language(text, ground.words.folded):
+            return "the message says nothing of it"
+        return None
+
+    def _before_turn(self, turn: Turn, count: int) -> list[Turn]:
+        for number, known in enumerate(self._turns, 1):
+            if known is turn:
+                return self._before(number, count)
+        return []
+
+
+def said_on(turn: Turn) -> date:
+    """Return the day of a message, in its own zone."""
+    return to_datetime(turn.at).astimezone(timezone(timedelta(minutes=turn.offset_minutes))).date()
+
+
+def _no(reason: str) -> Verdict:
+    return Verdict(ok=False, reason=reason)
+
+
+_CLAUSE_ENDS: Final = re.compile(r"[,;:.!?。，、！？；\n]")
+
+
+def _clause(message: str, span: tuple[int, int]) -> str:
+    """Return a quote with the rest of its clause, so that a negation just before it is not lost."""
+    start, end = span
+    before = [match.end() for match in _CLAUSE_ENDS.finditer(message, max(0, start - 100), start)]
+    after = _CLAUSE_ENDS.search(message, max(start, end - 1), end + 100)
+    return message[before[-1] if before else max(0, start - 100) : after.start() if after else end + 100]
+
+
+def _without_dates(text: str) -> tuple[str, list[Mention]]:
+    dated = mentions(text)
+    for mention in reversed(dated):
+        start, end = mention.span
+        text = text[:start] + " " * (end - start) + text[end:]
+    return text, dated
+
+
+def _unlicensed_date(text: str, dated: Sequence[Mention], ground: Ground) -> str | None:
+    """A date must be named by the message, or be what a relative word meant on its day."""
+    for mention in dated:
+        bare = re.sub(r"\W+", "", mention.raw)
+        if not ground.calendar.licenses(mention) and mention.raw not in ground.near and bare not in ground.words.squashed:
+            return f"the date {mention.raw!r} is neither said nor meant"
+    for token in tokens(text):
+        day = WEEKDAYS.get(token.key)
+        if day is None or len(token.key) <= 3 or ground.words.has_word(token.key):
+            continue
+        if any(mention.day and (first := mention.first(said_on(ground.turn).year)) and first.weekday() + 1 == day for mention in dated):
+            continue
+        if not ground.calendar.licenses_weekday(day):
+            return f"the day {token.raw!r} is neither said nor meant"
+    return None
+
+
+def _unlicensed_number(text: str, ground: Ground) -> str | None:
+    """A number must stand in the message or the two before it, in whatever notation."""
+    for raw, forms in numbers(text):
+        if forms & ground.numbers or (re.fullmatch(r"\d{1,2}:00", raw) and number_forms(raw[:-3]) & ground.numbers):
+            continue
+        if re.fullmatch(r"(?:19|20)\d\d", raw) and ground.calendar.licenses_year(int(raw)):
+            continue
+        return f"the number {raw!r} was not said"
+    for token in tokens(text):
+        value = NUMBER_WORDS.get(token.key)
+        if value is None or token.key in AMBIGUOUS_NUMBERS or token.key in ground.words.keys or value == 1:
+            continue
+        if not number_forms(f"{value:g}") & ground.numbers:
+            return f"the number {token.raw!r} was not said"
+    return None
+
+
+def _supported(word: str, words: Words) -> bool:
+    return word in words.folded if words.folded and not word.isascii() and len(word) <= 2 else words.has_word(word)
+
+
+def _one_language(text: str, said: str) -> bool:
+    """Return whether both are written in one script, and not in two languages that can be told apart."""
+    from memkit.extraction.text import language
+
+    if text.isascii() != said.isascii() and (_latin(text) != _latin(said)):
+        return False
+    one = language(token.key for token in tokens(text))
+    other = language(token.key for token in tokens(said))
+    return one is None or other is None or one == other
+
+
+def _latin(text: str) -> bool:
+    letters = [char for char in text if char.isalpha()]
+    return sum(char < "\u0250" for char in letters) * 2 > len(letters)

@@ -1,0 +1,354 @@
+"""The ledger in one SQLite file, through the standard `sqlite3` module.
+
+WAL, one fsync a write, fair writers among processes, group commit among threads and tasks, one rowid range an owner.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from ..clock import now_us
+from ..errors import BackendUnavailableError, CorruptLedgerError, EmbedderMismatchError
+from ..scope import Owner
+from .base import Applied, Batch, Job, LedgerInfo, OutboxEntry
+from .connections import raise_translated
+from .sqlite_forget import SqliteForgetting
+from .sqlite_history import SqliteHistory
+from .sqlite_jobs import claim_jobs, leave, open_jobs, release_job, set_payload, unfinished_job
+from .sqlite_read import SqliteReading
+from .sqlite_rows import one, unpack_id
+from .sqlite_schema import MIGRATIONS
+from .sqlite_words import Embeddings, Packing, read_state
+from .sqlite_write import BatchWriter, Refused
+
+if TYPE_CHECKING:
+    from .base import Matrix
+
+__all__ = ["SqliteLedger"]
+
+_UNFINISHED: Final = ("waiting", "running", "failed")
+_LEAVE_S: Final = 1.0
+_CHUNK: Final = 2_000
+
+
+class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteReading):
+    """The ledger in one SQLite file, or in memory when `path` is None.
+
+    Args:
+        path: The file; its folders are made at the first write. None keeps everything in memory, nothing on disk.
+        tokenize: Splits a record's `actor: text` into the words of the keyword index.
+        tokenizer_version: Of `tokenize`; a file made with another one gets a new keyword index when it is opened.
+        vector_kind: How embeddings are packed: 4, 2 or 1 bytes a number. None: "i8" for hashed embeddings, which
+            lose nothing by it, else "f16", which keeps recall at ten at 1.000 (measured on all-MiniLM-L6-v2).
+        synchronous: "FULL" survives a power loss; "NORMAL" may lose the last commits then (not at a kill), and
+            commits 2 to 16 times faster. https://www.sqlite.org/pragma.html#pragma_synchronous
+        busy_timeout_s: Seconds to wait for another process's write before `BackendUnavailableError`.
+        on_step: Called at each step of a write with its name (`begin`, `messages`, `records`, `commit`, `committed`;
+            an erasure adds `erased`, `scrubbed`); for tests that stop a process there.
+    """
+
+    # ------------------------------------------------------------------------------------- life
+
+    def close(self) -> None:
+        """Free everything; may be called twice; the next call of any method opens again."""
+        if self._db.pid != os.getpid():
+            self.forked()
+        self._committer.close()
+        if self._db.ready and self.persistent:
+            self._leave()
+            self._finish_erasure(wait_s=_LEAVE_S)
+        self._db.close()
+
+    def _leave(self) -> None:
+        """Let others have the jobs that this ledger's workers had claimed."""
+        workers, self._workers = self._workers, set()
+        if not workers:
+            return
+        try:
+            self._committer.run(lambda conn: leave(conn, sorted(workers)))
+        except (sqlite3.Error, BackendUnavailableError):
+            return  # Whoever finds the process gone may claim them as well.
+
+    # ------------------------------------------------------------------------------------- embedder
+
+    def embedder(self) -> tuple[str, int] | None:
+        """Return identity and dimension of the embedder the ledger was made with."""
+        row = self._read_one("SELECT meta.value, state.dim FROM meta, state WHERE meta.key = 'embedder'")
+        return None if row is None else (str(row[0]), int(row[1]))
+
+    def set_embedder(self, identity: str, dim: int, *, replace: bool = False) -> None:
+        """Remember the embedder, at the first write; `replace` only in a rebuild, and drops no vector by itself.
+
+        Raises:
+            EmbedderMismatchError: Another one is stored already.
+        """
+        if self.embedder() == (identity, dim):
+            return
+        packing = self._packing_for(identity)
+
+        def write(conn: sqlite3.Connection) -> None:
+            stored = one(conn, "SELECT value FROM meta WHERE key = 'embedder'")
+            if stored is not None:
+                known = (str(stored), read_state(conn).dim)
+                if known == (identity, dim):
+                    return
+                if not replace:
+                    raise _mismatch(known, (identity, dim))
+            _change_embedder(conn, identity, dim, packing, first=stored is None)
+
+        self._write(write)
+
+    def _packing_for(self, identity: str) -> Packing:
+        return self._packing or ("i8" if identity.startswith("hash/") else "f16")
+
+    # ------------------------------------------------------------------------------------- writing
+
+    def apply(self, batch: Batch) -> Applied:
+        """Write a batch as one durable transaction, or nothing of it.
+
+        Raises:
+            IdempotencyError: The key was used with another digest.
+            ConflictError: A memory or operation of the same id exists.
+        """
+        self.open(create=True)
+        self._note_worker(batch)
+        try:
+            return self._committer.run(lambda conn: self._batch(conn, batch))
+        except Refused as refused:
+            return refused.applied
+        except sqlite3.Error as error:
+            raise_translated(error, self._db.location)
+
+    async def aapply(self, batch: Batch) -> Applied:
+        """Write a batch like `apply` without blocking the event loop."""
+        if not self._db.ready or self._db.pid != os.getpid():
+            self.open(create=True)
+        self._note_worker(batch)
+        try:
+            return await self._committer.arun(lambda conn: self._batch(conn, batch))
+        except Refused as refused:
+            return refused.applied
+        except sqlite3.Error as error:
+            raise_translated(error, self._db.location)
+
+    def _batch(self, conn: sqlite3.Connection, batch: Batch) -> Applied:
+        return BatchWriter(conn, self._book, batch, self._step).run()
+
+    def _note_worker(self, batch: Batch) -> None:
+        if batch.worker is not None and batch.job is not None:
+            self._workers.add(batch.worker)
+
+    def set_vectors(self, rids: Sequence[int], vectors: Matrix) -> None:
+        """Replace embeddings during a rebuild, as one transaction; caches of these owners see a new event number."""
+        if not len(rids):
+            return
+
+        def write(conn: sqlite3.Connection) -> None:
+            state = read_state(conn)
+            live: list[tuple[int, Any]] = []
+            for place, rid in enumerate(rids):
+                deleted = one(conn, "SELECT deleted FROM record WHERE rid = ?", (rid,))
+                if deleted == 0:
+                    live.append((rid, vectors[place]))
+            if not live:
+                return
+            Embeddings(state).insert(conn, live)
+            event = state.event + 1
+            conn.execute("UPDATE state SET event = ?, reset = ? WHERE id = 1", (event, event))
+            for number in sorted({rid >> 32 for rid, _ in live}):
+                conn.execute("UPDATE owner SET event = ?, reset = ? WHERE no = ?", (event, event, number))
+
+        self._write(write)
+
+    def replace_embeddings(self, identity: str, dim: int, rids: Sequence[int], vectors: Matrix) -> Sequence[int]:
+        """Change the embedder and every embedding in one transaction.
+
+        Returns the rids of live records for which no vector was given, ascending; when there are any, nothing was
+        written. Caches of all owners start again.
+        """
+        packing = self._packing_for(identity)
+
+        def write(conn: sqlite3.Connection) -> list[int]:
+            live = {row[0] for row in conn.execute("SELECT rid FROM record WHERE deleted = 0")}
+            missing = live.difference(rids)
+            if missing:
+                return sorted(missing)
+            known = one(conn, "SELECT 1 FROM meta WHERE key = 'embedder'")
+            _change_embedder(conn, identity, dim, packing, first=known is None)
+            pairs = sorted((rid, place) for place, rid in enumerate(rids) if rid in live)
+            state = read_state(conn)
+            for start in range(0, len(pairs), _CHUNK):
+                part = [(rid, vectors[place]) for rid, place in pairs[start : start + _CHUNK]]
+                Embeddings(state).insert(conn, part)
+            conn.execute("DELETE FROM vec_gone")
+            return []
+
+        return self._write(write)
+
+    # ------------------------------------------------------------------------------------- jobs
+
+    def unfinished(self, owner: Owner, digest: bytes) -> Job | None:
+        """Return a failed or abandoned job of the same content, to resume it."""
+        number = self.owner_number(owner)
+        if number is None:
+            return None
+        return self._read(lambda conn: unfinished_job(conn, number, digest), None)
+
+    def claim(self, worker: str, *, ids: Sequence[str] | None = None, limit: int = 10) -> Sequence[Job]:
+        """Claim jobs that wait, failed, or whose worker is gone, oldest first, for this worker."""
+        if not self.jobs():
+            return []
+        self._workers.add(worker)
+        return self._write(lambda conn: claim_jobs(conn, worker, ids, limit))
+
+    def release(self, job_id: str, *, error: str | None, waiting: bool = False) -> None:
+        """Give a claimed job back: failed with a (text-free) reason, or waiting for anyone."""
+        self._write(lambda conn: release_job(conn, job_id, error, waiting=waiting))
+
+    def jobs(self, states: Sequence[str] = _UNFINISHED) -> Sequence[Job]:
+        """Return unfinished jobs, oldest first."""
+        return self._read(lambda conn: open_jobs(conn, states), list[Job]())
+
+    def set_job_payload(self, job_id: str, payload: Mapping[str, Any]) -> Job | None:
+        """Replace what a job holds, and return it; None when it is finished."""
+        return self._write(lambda conn: set_payload(conn, job_id, payload))
+
+    # ------------------------------------------------------------------------------------- outbox
+
+    def lease(self, index: str, holder: str, seconds: float) -> bool:
+        """Take or renew the lease on an index's outbox; False while another live holder has it."""
+
+        def write(conn: sqlite3.Connection) -> bool:
+            now = now_us()
+            row = conn.execute("SELECT holder, until FROM lease WHERE name = ?", (index,)).fetchone()
+            if row is not None and row[0] != holder and row[1] > now:
+                return False
+            until = now + round(seconds * 1_000_000)
+            conn.execute("INSERT OR REPLACE INTO lease (name, holder, until) VALUES (?,?,?)", (index, holder, until))
+            return True
+
+        return self._write(write)
+
+    def release_lease(self, index: str, holder: str) -> None:
+        """Give the lease back."""
+        sql = "DELETE FROM lease WHERE name = ? AND holder = ?"
+        self._write(lambda conn: conn.execute(sql, (index, holder)).rowcount)
+
+    def outbox(self, index: str, limit: int) -> Sequence[OutboxEntry]:
+        """Return the oldest entries, in order."""
+        sql = "SELECT seq, id, rid FROM outbox WHERE name = ? ORDER BY seq LIMIT ?"
+
+        def read(conn: sqlite3.Connection) -> list[OutboxEntry]:
+            rows = conn.execute(sql, (index, limit)).fetchall()
+            return [OutboxEntry(seq=row[0], memory_id=unpack_id(row[1]), rid=row[2]) for row in rows]
+
+        return self._read(read, list[OutboxEntry]())
+
+    def outbox_done(self, index: str, up_to: int, memory_ids: Sequence[str] | None = None) -> None:
+        """Remove entries up to a sequence number (of these memories only, where given)."""
+        from .sqlite_rows import pack_id
+
+        def write(conn: sqlite3.Connection) -> None:
+            sql = "DELETE FROM outbox WHERE name = ? AND seq <= ?"
+            if memory_ids is None:
+                conn.execute(sql, (index, up_to))
+            else:
+                rows = [(index, up_to, pack_id(memory_id)) for memory_id in memory_ids]
+                conn.executemany(sql + " AND id = ?", rows)
+
+        self._write(write)
+
+    def outbox_size(self) -> Mapping[str, int]:
+        """Return the number of waiting entries per index."""
+        sql = "SELECT name, count(*) FROM outbox GROUP BY name ORDER BY name"
+        return self._read(lambda conn: dict(cast("list[tuple[str, int]]", conn.execute(sql).fetchall())), {})
+
+    def enqueue_all(self, index: str) -> int:
+        """Put every live record into an index's outbox (for a rebuild) and return how many."""
+        sql = "INSERT INTO outbox (name, rid, id) SELECT ?, rid, id FROM record WHERE deleted = 0 ORDER BY rid"
+        return self._write(lambda conn: conn.execute(sql, (index,)).rowcount)
+
+    # ------------------------------------------------------------------------------------- housekeeping
+
+    def info(self) -> LedgerInfo:
+        """Return what the ledger says of itself."""
+        outbox, embedder = self.outbox_size(), self.embedder()
+
+        def read(conn: sqlite3.Connection) -> LedgerInfo:
+            memories, messages, owners = conn.execute(
+                "SELECT ifnull(sum(memories), 0), ifnull(sum(messages), 0), count(*) FROM owner"
+            ).fetchone()
+            return LedgerInfo(
+                name=self.name,
+                location=self._db.location,
+                schema_version=int(one(conn, "PRAGMA user_version")),
+                memories=memories,
+                messages=messages,
+                owners=owners,
+                events=int(one(conn, "SELECT count(*) FROM event")),
+                jobs=int(one(conn, "SELECT count(*) FROM job")),
+                outbox=outbox,
+                bytes=self._db.file_size(),
+                embedder=None if embedder is None else embedder[0],
+                dim=None if embedder is None else embedder[1],
+            )
+
+        nothing = LedgerInfo(
+            name=self.name,
+            location=self._db.location,
+            schema_version=len(MIGRATIONS),
+            memories=0,
+            messages=0,
+            owners=0,
+            events=0,
+            jobs=0,
+            outbox={},
+            bytes=None,
+            embedder=None,
+            dim=None,
+        )
+        return self._read(read, nothing)
+
+    def check(self) -> None:
+        """Return when the file is sound and writable; reads the whole file.
+
+        Raises:
+            CorruptLedgerError: It is damaged.
+            BackendUnavailableError: It cannot be written.
+        """
+        if not self.open(create=False):
+            return
+
+        def read(conn: sqlite3.Connection) -> str:
+            conn.execute("SELECT count(*) FROM fts_data").fetchone()
+            return str(one(conn, "PRAGMA quick_check(1)"))
+
+        answer = self._read(read, "ok")
+        if answer != "ok":
+            raise CorruptLedgerError(
+                f"The ledger {self._db.location} is damaged: {answer}. Restore a backup of it, or save what is left "
+                f"with `sqlite3 {self._db.location} .recover`.",
+                backend=self.name,
+            )
+        self._write(lambda conn: conn.execute("UPDATE state SET event = event WHERE id = 1").rowcount)
+
+
+def _change_embedder(conn: sqlite3.Connection, identity: str, dim: int, packing: Packing, *, first: bool) -> None:
+    """Remember an embedder; vectors of the one before count as none from here on, and every cache starts anew."""
+    conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('embedder', ?)", (identity,))
+    conn.execute("UPDATE state SET dim = ?, packing = ? WHERE id = 1", (dim, packing))
+    if not first:
+        conn.execute("UPDATE state SET gen = gen + 1, event = event + 1, reset = event + 1 WHERE id = 1")
+        conn.execute("UPDATE owner SET event = (SELECT event FROM state), reset = (SELECT event FROM state)")
+
+
+def _mismatch(stored: tuple[str, int | None], given: tuple[str, int]) -> EmbedderMismatchError:
+    return EmbedderMismatchError(
+        f"This ledger was made with the embedder {stored[0]!r} ({stored[1]} numbers), not {given[0]!r} ({given[1]}). "
+        f"Open it with the first, or change it for good: memory.rebuild(embedder=...).",
+        stored=stored[0],
+        given=given[0],
+    )

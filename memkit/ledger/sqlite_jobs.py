@@ -1,0 +1,136 @@
+"""Jobs and who works on them: a job whose worker's process is gone may be claimed by another."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from ..clock import now_us
+from .base import Job, NewJob
+from .liveness import ProcessMark, is_alive, this_process
+from .sqlite_rows import JOB_SELECT, dump, job_of, pack_id
+
+_FAR_SILENCE_US: Final = 15 * 60 * 1_000_000
+"""A worker on another host cannot be asked; it counts as gone when it has not been heard of for so long."""
+
+
+def insert_job(
+    conn: sqlite3.Connection, op: int, job: NewJob, messages: Sequence[str], worker: str | None, at: int
+) -> None:
+    """Write the job of an operation."""
+    scope = job.scope
+    conn.execute(
+        "INSERT INTO job (op, payload, messages, agent, run, scoped, worker, attempts, error)"
+        " VALUES (?,?,?,?,?,?,?,?,NULL)",
+        (
+            op,
+            dump(job.payload) or "{}",
+            dump(messages),
+            None if scope is None else scope.agent_id,
+            None if scope is None else scope.run_id,
+            int(scope is not None),
+            worker if job.running else None,
+            int(job.running),
+        ),
+    )
+    if job.running and worker is not None:
+        see_worker(conn, worker, at)
+
+
+def see_worker(conn: sqlite3.Connection, worker: str, now: int) -> None:
+    """Note that this process goes by the name of `worker`."""
+    me = this_process()
+    conn.execute(
+        "INSERT OR REPLACE INTO worker (name, host, pid, started, seen) VALUES (?,?,?,?,?)",
+        (worker, me.host, me.pid, me.started, now),
+    )
+
+
+def job_by_operation(conn: sqlite3.Connection, op: int) -> Job:
+    """Return the job of an operation's number."""
+    return job_of(conn.execute(JOB_SELECT + "WHERE o.no = ?", (op,)).fetchone())
+
+
+def set_payload(conn: sqlite3.Connection, operation_id: str, payload: Mapping[str, Any]) -> Job | None:
+    """Replace a job's payload and return the job, None when it is finished or unknown."""
+    conn.execute(
+        "UPDATE job SET payload = ? WHERE op = (SELECT no FROM operation WHERE id = ?)",
+        (dump(payload) or "{}", pack_id(operation_id)),
+    )
+    row = conn.execute(JOB_SELECT + "WHERE o.id = ?", (pack_id(operation_id),)).fetchone()
+    return None if row is None else job_of(row)
+
+
+def open_jobs(conn: sqlite3.Connection, states: Sequence[str]) -> list[Job]:
+    """Return jobs in some states, oldest first."""
+    marks = ",".join("?" * len(states))
+    rows = conn.execute(JOB_SELECT + f"WHERE o.state IN ({marks}) AND o.state != 'done' ORDER BY o.no", tuple(states))
+    return [job_of(row) for row in rows.fetchall()]
+
+
+def unfinished_job(conn: sqlite3.Connection, owner: int, digest: bytes) -> Job | None:
+    """Return the newest failed or abandoned job of the same content; one that is being worked on is another's."""
+    alive = Workers(conn)
+    rows = conn.execute(
+        JOB_SELECT + "WHERE o.state IN ('failed', 'running') AND o.owner = ? AND o.digest = ? ORDER BY o.no DESC",
+        (owner, digest),
+    )
+    return next((job_of(row) for row in rows.fetchall() if row[4] == "failed" or not alive(row[9])), None)
+
+
+def claim_jobs(conn: sqlite3.Connection, worker: str, ids: Sequence[str] | None, limit: int) -> list[Job]:
+    """Mark jobs that wait, failed or were abandoned as this worker's, oldest first, and return them."""
+    alive = Workers(conn)
+    wanted = None if ids is None else {pack_id(job_id) for job_id in ids}
+    numbers: list[int] = []
+    for row in conn.execute(JOB_SELECT + "WHERE o.state != 'done' ORDER BY o.no").fetchall():
+        if len(numbers) >= limit:
+            break
+        free = row[4] in ("waiting", "failed") or not alive(row[9])
+        if free and (wanted is None or row[0] in wanted):
+            numbers.append(row[10])
+    for op in numbers:
+        conn.execute("UPDATE operation SET state = 'running' WHERE no = ?", (op,))
+        conn.execute("UPDATE job SET worker = ?, attempts = attempts + 1, error = NULL WHERE op = ?", (worker, op))
+    if numbers:
+        see_worker(conn, worker, now_us())
+    return [job_by_operation(conn, op) for op in numbers]
+
+
+def release_job(conn: sqlite3.Connection, job_id: str, error: str | None, *, waiting: bool) -> None:
+    """Give a claimed job back; one that is finished stays finished."""
+    conn.execute(
+        "UPDATE job SET worker = NULL, error = ? WHERE op = (SELECT no FROM operation WHERE id = ?)",
+        (error, pack_id(job_id)),
+    )
+    conn.execute(
+        "UPDATE operation SET state = ? WHERE id = ? AND state != 'done'",
+        ("waiting" if waiting else "failed", pack_id(job_id)),
+    )
+
+
+def leave(conn: sqlite3.Connection, workers: Sequence[str]) -> None:
+    """Forget workers of a ledger that closes; what they had claimed is free for others."""
+    conn.executemany("DELETE FROM worker WHERE name = ?", [(name,) for name in workers])
+
+
+class Workers:
+    """Answers whether a worker is still there, each asked once."""
+
+    def __init__(self, conn: sqlite3.Connection) -> None:
+        self._conn = conn
+        self._known: dict[str | None, bool] = {None: False}
+
+    def __call__(self, name: str | None) -> bool:
+        """Return whether the worker of that name is alive."""
+        if name not in self._known:
+            row = self._conn.execute("SELECT host, pid, started, seen FROM worker WHERE name = ?", (name,)).fetchone()
+            self._known[name] = row is not None and _alive(row)
+        return self._known[name]
+
+
+def _alive(row: Sequence[Any]) -> bool:
+    host, pid, started, seen = row
+    answer = is_alive(ProcessMark(host=host, pid=pid, started=started))
+    return seen > now_us() - _FAR_SILENCE_US if answer is None else answer

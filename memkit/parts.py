@@ -1,0 +1,343 @@
+"""The parts of a memory, built late and once: ledger, embedder, model, index, reranker."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, cast
+from uuid import uuid4
+
+from .config import MemoryConfig, ProviderConfig, place
+from .embedders.base import Embedder
+from .errors import ConfigurationError, EmbedderMismatchError, MemkitError, ProviderNotAvailableError
+from .ledger.base import Ledger
+from .llms.base import LLM
+from .registry import ProviderKind, check_name, names, provider_class
+from .rerankers.base import Reranker
+from .vector_stores.base import VectorStore
+
+log: Final = logging.getLogger("memkit")
+
+OPENAI_KEY: Final = "OPENAI_API_KEY"
+
+
+class Parts:
+    """What a `Memory` and an `AsyncMemory` are made of.
+
+    Constructing touches neither network nor disk, and imports no provider.
+    """
+
+    def __init__(self, config: MemoryConfig) -> None:
+        self.config = config
+        self.file, self.folder = place(config.path)
+        self.worker_id = str(uuid4())
+        self.closed = False
+        self._lock = threading.RLock()
+        self._ledger: Ledger | None = None
+        self._caches: Any = None
+        self._embedder: Embedder | None = None
+        self._embedder_checked = False
+        self._llm: LLM | None = None
+        self._llm_built = False
+        self._store: VectorStore | None = None
+        self._store_built = False
+        self._reranker: Reranker | None = None
+        self.store_error: MemkitError | None = None
+        self.store_ready = False
+        self.recovered = False
+        self.drained_at = 0
+        self.wake: Callable[[], None] = _nobody
+        """Tells the background worker that something waits."""
+        self.recover: Callable[[], None] = _nobody
+        """Tells it to take up what an earlier process left."""
+        self.choices: dict[str, str] = {}
+        """For each part what was chosen, and why."""
+        for kind in ("vector_store", "llm", "embedder", "graph_store", "reranker"):
+            given: ProviderConfig | None = getattr(config, kind)
+            if given is not None and given.provider not in ("auto", "instance"):
+                check_name(kind, given.provider)
+        if config.graph_store is not None:
+            raise ProviderNotAvailableError("graph_store", config.graph_store.provider, names("graph_store"))
+        _check_ledger(config.ledger)
+
+    # The ledger.
+
+    @property
+    def ledger(self) -> Ledger:
+        """The system of record."""
+        if self._ledger is None:
+            with self._lock:
+                if self._ledger is None:
+                    self._ledger = self._make_ledger()
+        return self._ledger
+
+    @property
+    def caches(self) -> Any:
+        """Rankings of the owners that were searched lately."""
+        if self._caches is None:
+            with self._lock:
+                if self._caches is None:
+                    from .ranking.cache import IndexCache
+
+                    self._caches = IndexCache(self.ledger)
+        return self._caches
+
+    def _make_ledger(self) -> Ledger:
+        given = self.config.ledger
+        if isinstance(given, Ledger):
+            return given
+        from .ledger.sqlite import SqliteLedger
+        from .ranking.text import TOKENIZER_VERSION, tokens
+
+        file = self.file
+        if isinstance(given, str | os.PathLike) and str(cast("str", given)) not in ("auto", "sqlite"):
+            file = place(given)[0]
+        return SqliteLedger(file, tokenize=tokens, tokenizer_version=TOKENIZER_VERSION)
+
+    # The embedder.
+
+    def embedder(self) -> Embedder:
+        """Return the embedder, checked against the one the store was made with.
+
+        Raises:
+            EmbedderMismatchError: The store was made with another one.
+            MissingDependencyError: Its extra is not installed.
+            ConfigurationError: It cannot be made, for example without a key.
+        """
+        with self._lock:
+            if self._embedder is None:
+                self._embedder = self._make_embedder()
+            if not self._embedder_checked:
+                stored = self.ledger.embedder()
+                if stored is not None:
+                    if stored[0] != self._embedder.identity:
+                        raise _mismatch(stored, self._embedder.identity)
+                    self._embedder_checked = True
+            return self._embedder
+
+    def remember_embedder(self) -> None:
+        """Store the embedder's identity and dimension with the ledger, at the first write."""
+        embedder = self.embedder()
+        with self._lock:
+            if not self._embedder_checked:
+                self.ledger.set_embedder(embedder.identity, embedder.dim)
+                self._embedder_checked = True
+
+    def forget_embedder(self) -> None:
+        """Choose the embedder anew, after a reset."""
+        with self._lock:
+            self._embedder, self._embedder_checked = None, False
+
+    def use_embedder(self, embedder: Embedder) -> None:
+        """Take another embedder, after a rebuild."""
+        with self._lock:
+            self._embedder, self._embedder_checked = embedder, True
+            self.choices["embedder"] = f"{embedder.identity} (rebuilt)"
+
+    def make_embedder(self, given: ProviderConfig) -> Embedder:
+        """Build the embedder that a configuration names."""
+        if given.provider == "instance":
+            return _checked_embedder(given.config)
+        return cast("Embedder", _build("embedder", given.provider, given.config))
+
+    def _make_embedder(self) -> Embedder:
+        given = self.config.embedder
+        if given is None:
+            raise ConfigurationError("`embedder=None` is not possible; `embedder='hash'` needs no key and no model.")
+        if given.provider != "auto":
+            made = self.make_embedder(given)
+            self.choices["embedder"] = f"{made.identity} (given)"
+            return made
+        stored = self.ledger.embedder()
+        if stored is not None:
+            provider, _, model = stored[0].partition("/")
+            if provider not in names("embedder"):
+                raise ConfigurationError(
+                    f"This store was made with the embedder {stored[0]!r}, which memkit cannot make by itself. "
+                    "Pass it as `embedder=`, or change it with `memory.rebuild(embedder=...)`."
+                )
+            config = {"model": model.split("/")[0]} if provider != "hash" and model else None
+            made = cast("Embedder", _build("embedder", provider, config))
+            self.choices["embedder"] = f"{made.identity} (the store was made with it)"
+        elif os.environ.get(OPENAI_KEY):
+            made = cast("Embedder", _build("embedder", "openai", None))
+            self.choices["embedder"] = f"{made.identity} ({OPENAI_KEY} is set)"
+        else:
+            made = cast("Embedder", _build("embedder", "hash", None))
+            self.choices["embedder"] = f"{made.identity} (no key, no model: words and structure)"
+        log.info("memkit: embedder %s", self.choices["embedder"])
+        return made
+
+    # The model.
+
+    def llm(self) -> LLM | None:
+        """Return the language model, or None when there is none."""
+        with self._lock:
+            if not self._llm_built:
+                self._llm = self._make_llm()
+                self._llm_built = True
+            return self._llm
+
+    def _make_llm(self) -> LLM | None:
+        given = self.config.llm
+        if given is None:
+            self.choices["llm"] = "none (llm=None): turns are kept verbatim"
+            return None
+        if given.provider == "auto":
+            if not os.environ.get(OPENAI_KEY):
+                self.choices["llm"] = f"none (no {OPENAI_KEY}): turns are kept verbatim"
+                return None
+            made = cast("LLM", _build("llm", "openai", given.config))
+            self.choices["llm"] = f"{made.name} ({OPENAI_KEY} is set)"
+        elif given.provider == "instance":
+            made = _checked_llm(given.config)
+            self.choices["llm"] = f"{getattr(made, 'name', type(made).__name__)} (given)"
+        else:
+            made = cast("LLM", _build("llm", given.provider, given.config))
+            self.choices["llm"] = f"{made.name} (given)"
+        log.info("memkit: llm %s", self.choices["llm"])
+        return made
+
+    # The index.
+
+    def store(self) -> VectorStore | None:
+        """Return the external index, or None when the ledger's own vectors serve."""
+        with self._lock:
+            if not self._store_built:
+                self._store = self._make_store()
+                self._store_built = True
+            return self._store
+
+    def index_names(self) -> tuple[str, ...]:
+        """Return the names of the external indexes that follow the ledger."""
+        store = self.store()
+        return () if store is None else (store.name,)
+
+    def use_store(self, store: VectorStore | None) -> None:
+        """Take another index, after a rebuild."""
+        with self._lock:
+            old, self._store, self._store_built = self._store, store, True
+            self.store_ready = store is not None
+            if old is not None and old is not store:
+                old.close()
+
+    def make_store(self, given: ProviderConfig | None) -> VectorStore | None:
+        """Build the index that a configuration names; None for one that is in the ledger."""
+        if given is None or given.provider == "auto":
+            return None
+        if given.provider == "instance":
+            if not isinstance(given.config, VectorStore):
+                raise ConfigurationError(
+                    f"`vector_store` must be a name, a dict or a memkit VectorStore, not {type(given.config).__name__}."
+                )
+            store = given.config
+        else:
+            store = cast("VectorStore", _build("vector_store", given.provider, given.config))
+        if self.folder is not None:
+            store.place(self.folder)
+        return None if store.in_ledger else store
+
+    def _make_store(self) -> VectorStore | None:
+        store = self.make_store(self.config.vector_store)
+        if store is None:
+            self.choices["vector_store"] = f"{self.ledger.name} (the ledger's own vectors)"
+        else:
+            self.choices["vector_store"] = f"{store.name} (given)"
+        return store
+
+    def reranker(self) -> Reranker | None:
+        """Return the reranker, or None when there is none."""
+        given = self.config.reranker
+        if given is None:
+            return None
+        with self._lock:
+            if self._reranker is None:
+                if given.provider == "instance":
+                    self._reranker = cast("Reranker", given.config)
+                else:
+                    self._reranker = cast("Reranker", _build("reranker", given.provider, given.config))
+                self.choices["reranker"] = f"{given.provider} (given)"
+            return self._reranker
+
+    async def aclose_clients(self) -> None:
+        """Close async clients in the loop that made them."""
+        for part in (self._store, self._embedder, self._llm, self._reranker):
+            closer = getattr(part, "aclose", None)
+            if closer is not None:
+                await closer()
+
+    def close(self) -> None:
+        """Free everything that was built; may be called twice."""
+        with self._lock:
+            self.closed = True
+            for part in (self._store, self._embedder, self._llm, self._reranker, self._ledger):
+                closer = getattr(part, "close", None)
+                if closer is not None:
+                    closer()
+            self._caches = None
+            self.store_ready = False
+
+
+def _nobody() -> None:
+    """Wake nobody: there is no background worker."""
+
+
+def _build(kind: ProviderKind, name: str, config: Any) -> object:
+    """Make a provider from its settings: a dict, a settings object, or None."""
+    cls = provider_class(kind, name)
+    settings = getattr(cls, "Settings", None)
+    if config is None:
+        return cls()
+    if settings is not None and isinstance(config, settings):
+        return cls(config)
+    if settings is not None and isinstance(config, dict):
+        values = dict(cast("dict[str, Any]", config))
+        client = values.pop("client", None)
+        return cls(settings(**values), client=client) if client is not None else cls(settings(**values))
+    raise ConfigurationError(
+        f"The config of {kind} {name!r} must be a dict or its Settings, not {type(config).__name__}."
+    )
+
+
+def _check_ledger(given: Any) -> None:
+    if given is None or isinstance(given, Ledger | Path) or given in ("auto", "sqlite"):
+        return
+    if isinstance(given, str):
+        if given.startswith(("postgres://", "postgresql://")):
+            raise ProviderNotAvailableError("ledger", "postgresql", ["sqlite"])
+        if "://" in given:
+            raise ConfigurationError(f"Unknown ledger {given.partition('://')[0]!r}. Give a file, or leave it out.")
+        return
+    raise ConfigurationError(f"`ledger` is a file, a URL or a Ledger, not {type(given).__name__}.")
+
+
+def _checked_embedder(given: Any) -> Embedder:
+    missing = [name for name in ("identity", "dim", "embed") if not hasattr(given, name)]
+    if missing:
+        raise ConfigurationError(
+            f"The embedder {type(given).__name__} lacks {', '.join(f'`{m}`' for m in missing)}. An embedder is any "
+            "object with `identity`, `dim` and `embed(texts, *, purpose)`."
+        )
+    return cast("Embedder", given)
+
+
+def _checked_llm(given: Any) -> LLM:
+    if not hasattr(given, "generate"):
+        raise ConfigurationError(
+            f"The llm {type(given).__name__} lacks `generate`. An LLM is any object with `generate(messages, *, schema)`."
+        )
+    return cast("LLM", given)
+
+
+def _mismatch(stored: tuple[str, int], given: str) -> EmbedderMismatchError:
+    provider = given.partition("/")[0]
+    return EmbedderMismatchError(
+        f"This store was made with the embedder {stored[0]!r}, but {given!r} was given; their vectors cannot be "
+        f"compared. Leave `embedder` out to go on with the old one, or re-embed everything: "
+        f"memory.rebuild(embedder={provider!r}).",
+        stored=stored[0],
+        given=given,
+    )

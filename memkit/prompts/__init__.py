@@ -1,0 +1,1 @@
+"""Prompts: one task is one file, with its response model and `build(...)`."""

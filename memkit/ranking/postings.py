@@ -1,0 +1,98 @@
+"""Which memory holds which word how often: append-only, packed in bulk, extended one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from memkit.ranking.text import stem
+
+Ints = npt.NDArray[np.int64]
+
+
+class Vocabulary(dict[str, int]):
+    """Surface word -> number of its stem; -1 for a stop word. Reading a new word adds it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.terms: dict[str, int] = {}
+
+    def __missing__(self, word: str) -> int:
+        found = stem(word)
+        number = self.terms.setdefault(found, len(self.terms)) if found else -1
+        self[word] = number
+        return number
+
+
+class Postings:
+    """For each term, the slots that hold it and how often.
+
+    New rows go to small lists; they are packed into flat arrays once they make up a quarter of all.
+    """
+
+    _SMALL = 20_000
+
+    def __init__(self) -> None:
+        self._starts: Ints = np.zeros(1, np.int64)
+        self._slots: npt.NDArray[np.int32] = np.empty(0, np.int32)
+        self._counts: npt.NDArray[np.uint16] = np.empty(0, np.uint16)
+        self._late: dict[int, list[int]] = {}  # term -> slot, count, slot, count, ...
+        self._late_size = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held, roughly."""
+        return self._starts.nbytes + self._slots.nbytes + self._counts.nbytes + 110 * self._late_size
+
+    def add(self, slots: Ints, terms: Ints) -> None:
+        """Add the words of some new slots: `terms[i]` occurs once more in `slots[i]`."""
+        width = int(slots.max(initial=0)) + 1
+        keys, counts = np.unique(terms * width + slots, return_counts=True)
+        new_terms, new_slots, counts = keys // width, keys % width, np.minimum(counts, 65_535)
+        if self._late_size + len(keys) <= max(self._SMALL, len(self._slots) // 4):
+            late = self._late
+            for term, slot, count in zip(new_terms.tolist(), new_slots.tolist(), counts.tolist(), strict=True):
+                late.setdefault(term, []).extend((slot, count))
+            self._late_size += len(keys)
+        else:
+            self._pack(new_terms, new_slots, counts)
+
+    def find(self, term: int) -> tuple[Ints, npt.NDArray[np.float64]]:
+        """Return the slots that hold a term, and how often."""
+        late = self._late.get(term)
+        if term + 1 >= len(self._starts):
+            packed = slice(0, 0)
+        else:
+            packed = slice(int(self._starts[term]), int(self._starts[term + 1]))
+        slots, counts = self._slots[packed].astype(np.int64), self._counts[packed].astype(np.float64)
+        if late is None:
+            return slots, counts
+        pairs = np.array(late, np.int64).reshape(-1, 2)
+        return np.concatenate([slots, pairs[:, 0]]), np.concatenate([counts, pairs[:, 1]])
+
+    def keep(self, renumbered: Ints) -> None:
+        """Drop slots whose entry in `renumbered` is negative, and give the others their new number."""
+        none = np.empty(0, np.int64)
+        self._pack(none, none, none)
+        terms = np.repeat(np.arange(len(self._starts) - 1), np.diff(self._starts))
+        slots = renumbered[self._slots]
+        alive = slots >= 0
+        self._set(terms[alive], slots[alive], self._counts[alive], len(self._starts) - 1)
+
+    def _pack(self, terms: Ints, slots: Ints, counts: Ints) -> None:
+        size = len(self._starts) - 1
+        parts = [np.repeat(np.arange(size), np.diff(self._starts)), terms], [self._slots, slots], [self._counts, counts]
+        for term, pairs in self._late.items():
+            table = np.array(pairs, np.int64).reshape(-1, 2)
+            parts[0].append(np.full(len(table), term, np.int64))
+            parts[1].append(table[:, 0])
+            parts[2].append(table[:, 1])
+        self._late, self._late_size = {}, 0
+        every = np.concatenate(parts[0])
+        size = max(size, int(every.max(initial=-1)) + 1)
+        self._set(every, np.concatenate(parts[1]), np.concatenate(parts[2]), size)
+
+    def _set(self, terms: Ints, slots: npt.NDArray[np.integer], counts: npt.NDArray[np.integer], size: int) -> None:
+        order = np.argsort(terms, kind="stable")
+        self._slots, self._counts = slots[order].astype(np.int32), counts[order].astype(np.uint16)
+        self._starts = np.concatenate([[0], np.cumsum(np.bincount(terms, minlength=size))]).astype(np.int64)

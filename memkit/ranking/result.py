@@ -1,0 +1,118 @@
+"""What a search over an index gives: all rows in order, worked out only as far as somebody reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from memkit.ranking.calibration import Calibration, isotonic
+from memkit.ranking.signals import Fused
+from memkit.ranking.view import Array, Ints, View
+
+_HEAD = 64
+
+
+class Ranking:
+    """Every row in view, best first, each with the probability that it answers.
+
+    Ties go to the newer memory. Scores never increase along the ranking, and depend neither on how far it is read nor
+    on what the reader leaves out.
+    """
+
+    def __init__(
+        self,
+        view: View,
+        fused: Fused,
+        features: Callable[[Ints], dict[str, Array]],
+        calibration: Calibration,
+        raw: dict[str, Array],
+    ) -> None:
+        self._view = view
+        self._fused = fused
+        self._features = features
+        self._calibration = calibration
+        self._raw = raw
+        self._order: Ints = np.empty(0, np.int64)
+        self._scores: Array = np.empty(0)
+        self.answerable: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._view)
+
+    def __iter__(self) -> Iterator[tuple[int, float]]:
+        """Yield (rid, score), best first."""
+        start = 0
+        while start < len(self):
+            stop = min(len(self), max(_HEAD, 4 * start))
+            yield from self.hits(start, stop)
+            start = stop
+
+    def rids(self, start: int = 0, stop: int | None = None) -> Ints:
+        """Return the rids of places `start` to `stop`, best first."""
+        stop = len(self) if stop is None else min(stop, len(self))
+        self._sort(stop)
+        return self._view.rid[self._order[start:stop]]
+
+    def scores(self, start: int = 0, stop: int | None = None) -> Array:
+        """Return the scores of places `start` to `stop`, in [0, 1], never increasing."""
+        stop = len(self) if stop is None else min(stop, len(self))
+        self._sort(stop)
+        self._score(stop)
+        return self._scores[start:stop]
+
+    def hits(self, start: int = 0, stop: int | None = None) -> list[tuple[int, float]]:
+        """Return (rid, score) of places `start` to `stop`, best first."""
+        return list(zip(self.rids(start, stop).tolist(), self.scores(start, stop).tolist(), strict=True))
+
+    def explain(self, rid: int) -> dict[str, float | dict[str, float]]:
+        """Return every signal of one row: raw values, what each added to the order, and the calibrated features.
+
+        Raises:
+            KeyError: The row is not in view.
+        """
+        found = np.flatnonzero(self._view.rid == rid)
+        if len(found) == 0:
+            raise KeyError(rid)
+        at = int(found[0])
+        raw = {name: float(values[at]) for name, values in self._raw.items()}
+        added = {name: round(float(values[at]), 6) for name, values in self._fused.contributions.items()}
+        features = self._features(found[:1])
+        return {
+            **{name: round(value, 6) for name, value in raw.items() if not np.isnan(value)},
+            "order": float(self._fused.score[at]),
+            "probability": round(float(self._calibration.probability(features)[0]), 6),
+            "contributions": added,
+            "features": {name: round(float(values[0]), 6) for name, values in features.items()},
+        }
+
+    def features(self, stop: int) -> tuple[list[str], Array, Ints]:
+        """Return the names of the calibrated features, their values for the best `stop` rows, and these rows' rids."""
+        rids = self.rids(0, stop)
+        found = self._features(self._order[:stop])
+        return list(found), np.column_stack(list(found.values())), rids
+
+    def _sort(self, stop: int) -> None:
+        if stop <= len(self._order):
+            return
+        score, size = self._fused.score, len(self)
+        if stop <= _HEAD and size > 4 * _HEAD:
+            border = np.partition(score, size - _HEAD)[size - _HEAD]
+            rows = np.flatnonzero(score >= border)
+        else:
+            rows = np.arange(size)
+        keys = (-self._view.rid[rows], -self._view.created[rows], -score[rows])
+        self._order = rows[np.lexsort(keys)]
+
+    def _score(self, stop: int) -> None:
+        have = len(self._scores)
+        if stop <= have:
+            return
+        if have == 0:
+            head = self._order[:_HEAD]
+            self._scores = isotonic(self._calibration.probability(self._features(head)))
+            have = len(head)
+        if stop > have:
+            rest = self._order[have:stop]
+            more = self._calibration.probability(self._features(rest))
+            self._scores = np.concatenate([self._scores, np.minimum.accumulate(np.append(self._scores[-1:], more))[1:]])

@@ -1,0 +1,154 @@
+"""Words of a text: one way to split, fold and stem, for keyword rows, BM25 and the hash embedder alike."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import unicodedata
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Protocol, cast
+
+from memkit.ranking.words import IRREGULAR, STOP_WORDS
+
+TOKENIZER_VERSION = "memkit-en/1"
+"""Stored beside keyword rows; a different one means that they have to be made again."""
+
+MAX_WORD = 64
+"""Characters of a word that count: an encoded blob is no word."""
+
+MONTHS = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+
+_ASCII_WORDS = re.compile(r"\b\w\w+\b", re.ASCII)
+# Scripts written without blanks: Thai, Lao, Tibetan, Myanmar, Khmer, kana, Han, Hangul.
+_DENSE = (
+    r"\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    r"\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+# Vowel signs of Indic scripts are marks, which \w leaves out; without them words fall apart.
+_MARKS = r"\u0900-\u0963\u0966-\u096f\u0971-\u0dff"
+_ANY_WORDS = re.compile(rf"(?P<dense>[{_DENSE}]+)|(?P<word>(?:(?![{_DENSE}])[\w{_MARKS}]){{2,}})")
+
+
+class _Stemmer(Protocol):
+    maxCacheSize: int  # noqa: N815  (PyStemmer's own name)
+
+    def stemWord(self, word: str) -> str: ...  # noqa: N802
+
+
+def _stemmer() -> _Stemmer:
+    # PyStemmer has no type stubs; the protocol above is what is used of it.
+    made = cast("_Stemmer", importlib.import_module("Stemmer").Stemmer("english"))
+    made.maxCacheSize = 0  # `_Stems` is the cache
+    return made
+
+
+class _Stems(dict[str, str]):
+    """Word -> stem, or an empty string for a stop word; forgets everything when full."""
+
+    limit = 200_000
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stemmer: _Stemmer | None = None
+
+    def __missing__(self, word: str) -> str:
+        if len(self) >= self.limit:
+            self.clear()
+        if self._stemmer is None:
+            self._stemmer = _stemmer()
+        stem = "" if word in STOP_WORDS else self._stemmer.stemWord(IRREGULAR.get(word, word))
+        self[word] = stem
+        return stem
+
+
+_STEMS = _Stems()
+
+
+def surface(text: str) -> list[str]:
+    """Return the words of a text as written, lower case, in order; scripts without blanks as character pairs.
+
+    A run of Han characters also yields its single characters, so that a one-character word is found. Accents on Latin
+    letters are folded away, full-width letters become plain ones.
+    """
+    if text.isascii():
+        return [word[:MAX_WORD] for word in _ASCII_WORDS.findall(text.lower())]
+    found: list[str] = []
+    for match in _ANY_WORDS.finditer(_fold(text)):
+        if match.lastgroup == "word":
+            found.append(match.group()[:MAX_WORD])
+        else:
+            found += _pairs(match.group())
+    return found
+
+
+def stem(word: str) -> str:
+    """Return the Snowball English stem of a lower-case word, irregular shapes folded; empty for a stop word."""
+    return _STEMS[word]
+
+
+def tokens(text: str) -> list[str]:
+    """Return the stems of a text in order, stop words left out; repeated words are repeated."""
+    stems = _STEMS
+    return [found for word in surface(text) if (found := stems[word])]
+
+
+def query_terms(text: str) -> dict[str, int]:
+    """Return each stem of a query and how often it is there, in order of first appearance."""
+    counts: dict[str, int] = {}
+    for term in tokens(text):
+        counts[term] = counts.get(term, 0) + 1
+    return counts
+
+
+def stems_of(words: Iterable[str]) -> set[str]:
+    """Return the stems of lower-case words, stop words left out."""
+    return {found for word in words if (found := _STEMS[word])}
+
+
+def dense_form(text: str, speaker: str | None) -> str:
+    """Return what is embedded for a memory: `Ann said, "words"`, or the text alone without a speaker.
+
+    "Ann: words" would let every short turn of hers match any question that names Ann.
+    """
+    return f'{speaker} said, "{text}"' if speaker else text
+
+
+def keyword_form(text: str, speaker: str | None, created_at: int | None) -> str:
+    """Return what keywords are taken from: `Ann: words 08 May 2023`, so that a month or year is a keyword.
+
+    Args:
+        text: The memory.
+        speaker: Who said it, if known.
+        created_at: Microseconds UTC; None where no date was given.
+    """
+    words = f"{speaker}: {text}" if speaker else text
+    day = None if created_at is None else day_of(created_at)
+    return words if day is None else f"{words} {day.day:02d} {MONTHS[day.month - 1]} {day.year}"
+
+
+def day_of(instant: int) -> datetime | None:
+    """Return the UTC date of an instant in microseconds, or None outside the years 1 to 9999."""
+    try:
+        return datetime.fromtimestamp(instant / 1e6, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def _fold(text: str) -> str:
+    folded = unicodedata.normalize("NFKD", text).lower()
+    # A mark on a Latin letter goes; elsewhere marks are part of the writing and are composed back.
+    return unicodedata.normalize("NFC", _ACCENT.sub(r"\1", folded))
+
+
+_ACCENT = re.compile(r"([a-z])[\u0300-\u036f]+")
+
+
+def _pairs(run: str) -> list[str]:
+    if len(run) == 1:
+        return [run]
+    return [run[i : i + 2] for i in range(len(run) - 1)] + _HAN.findall(run)

@@ -1,0 +1,210 @@
+"""Embeddings at rest and in memory: compact blobs for the ledger, two tables that score a query exactly.
+
+Blobs say by themselves how they are packed (first byte), so that a store may hold several kinds.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from memkit.errors import CorruptLedgerError, InvalidInputError
+
+Floats = npt.NDArray[np.float32]
+Kind = Literal["f32", "f16", "i8"]
+
+_TAGS: dict[Kind, bytes] = {"f32": b"\x01", "f16": b"\x02", "i8": b"\x03"}
+_SCALE = struct.Struct("<f")
+_STEPS = 127
+
+
+def quantise(rows: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
+    """Return int8 codes [n, dim] and one scale a row; `codes * scale` is the row within half a step.
+
+    Quantising what was quantised before changes nothing.
+    """
+    largest = np.abs(rows).max(axis=1, initial=0.0)
+    scales = (largest / _STEPS).astype(np.float32)
+    safe = np.where(scales > 0, scales, 1).astype(np.float32)
+    return np.rint(rows / safe[:, None]).clip(-_STEPS, _STEPS).astype(np.int8), scales
+
+
+def dequantise(codes: npt.NDArray[np.int8], scales: Floats) -> Floats:
+    """Return the float32 rows of int8 codes [n, dim] and their scales [n]."""
+    return codes.astype(np.float32) * scales[:, None]
+
+
+def encode(vector: Floats, kind: Kind) -> bytes:
+    """Return one vector as a blob: 4, 2 or 1 bytes a number, one byte of kind, and a scale for "i8".
+
+    Measured on all-MiniLM-L6-v2: "f16" keeps recall at ten at 1.000, "i8" at 0.996; the hash embedder loses nothing
+    by "i8".
+
+    Raises:
+        InvalidInputError: A number in it is not finite.
+    """
+    return encode_many(vector[None, :], kind)[0]
+
+
+def encode_many(rows: Floats, kind: Kind) -> list[bytes]:
+    """Return each row [n, dim] as `encode` would, in order."""
+    if not np.isfinite(rows).all():
+        raise InvalidInputError("An embedding holds NaN or infinity. Check what the embedder returned.")
+    tag = _TAGS[kind]
+    if kind == "i8":
+        codes, scales = quantise(rows.astype(np.float32, copy=False))
+        return [tag + _SCALE.pack(scale) + code.tobytes() for scale, code in zip(scales.tolist(), codes, strict=True)]
+    return [tag + row.tobytes() for row in rows.astype("<f4" if kind == "f32" else "<f2")]
+
+
+def decode_many(blobs: Sequence[bytes], dim: int) -> Floats:
+    """Return the vectors of some blobs as float32 [n, dim], in order; kinds may be mixed.
+
+    Raises:
+        CorruptLedgerError: A blob is of no known kind, or of another length than `dim` says.
+    """
+    out = np.empty((len(blobs), dim), np.float32)
+    for kind, rows in _by_kind(blobs, dim).items():
+        joined = b"".join([blobs[i] for i in rows])
+        table = np.frombuffer(joined, np.uint8).reshape(len(rows), -1)
+        if kind == "i8":
+            scales = np.ascontiguousarray(table[:, 1:5]).view("<f4")[:, 0]
+            out[rows] = dequantise(table[:, 5:].view(np.int8), scales)
+        else:
+            out[rows] = np.ascontiguousarray(table[:, 1:]).view("<f4" if kind == "f32" else "<f2")
+    return out
+
+
+def _by_kind(blobs: Sequence[bytes], dim: int) -> dict[Kind, list[int]]:
+    sizes: dict[tuple[bytes, int], Kind] = {
+        (_TAGS["f32"], 1 + 4 * dim): "f32",
+        (_TAGS["f16"], 1 + 2 * dim): "f16",
+        (_TAGS["i8"], 5 + dim): "i8",
+    }
+    found: dict[Kind, list[int]] = {}
+    for row, blob in enumerate(blobs):
+        kind = sizes.get((bytes(blob[:1]), len(blob)))
+        if kind is None:
+            raise CorruptLedgerError(
+                f"Embedding {row} has {len(blob)} bytes and kind {bytes(blob[:1])!r}, which is no vector of "
+                f"{dim} numbers. Run `memkit doctor`, then rebuild(embedder=...)."
+            )
+        found.setdefault(kind, []).append(row)
+    return found
+
+
+class VectorTable(Protocol):
+    """Vectors by slot number; a slot without one scores NaN."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def put(self, first: int, vectors: Sequence[Floats | None]) -> None: ...
+
+    def keep(self, slots: npt.NDArray[np.int64]) -> None: ...
+
+    def cosines(self, query: Floats, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]: ...
+
+
+class RowTable:
+    """Dense embeddings: one float32 row a slot, scored by one matrix-vector product."""
+
+    def __init__(self, dim: int) -> None:
+        self._dim = dim
+        self._rows: Floats = np.empty((0, dim), np.float32)
+        self._size = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self._rows.nbytes
+
+    def put(self, first: int, vectors: Sequence[Floats | None]) -> None:
+        """Store vectors at slots `first`, `first + 1`, ...; slots are only ever appended."""
+        end = first + len(vectors)
+        if end > len(self._rows):
+            grown = np.empty((grown_capacity(len(self._rows), end), self._dim), np.float32)
+            grown[: self._size] = self._rows[: self._size]
+            self._rows = grown
+        for slot, vector in enumerate(vectors, first):
+            self._rows[slot] = np.nan if vector is None else vector
+        self._size = end
+
+    def keep(self, slots: npt.NDArray[np.int64]) -> None:
+        """Keep only these slots, renumbered in their order."""
+        self._rows = self._rows[slots]
+        self._size = len(slots)
+
+    def cosines(self, query: Floats, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return the dot products with the query of these slots, in their order; NaN where there is no vector."""
+        if 2 * len(slots) >= self._size:
+            return (self._rows[: self._size] @ query)[slots].astype(np.float64)
+        return (self._rows[slots] @ query).astype(np.float64)
+
+
+class ColumnTable:
+    """Hashed embeddings: int8 codes by column, so that a query reads only the columns it has.
+
+    A short query fills some 100 of 1,024 columns. All sums are of whole numbers under 2**24, which float32 holds
+    exactly: scores depend on nothing but the two texts.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self._codes: npt.NDArray[np.int8] = np.empty((dim, 0), np.int8)
+        self._scales: Floats = np.empty(0, np.float32)
+        self._size = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return self._codes.nbytes + self._scales.nbytes
+
+    def put(self, first: int, vectors: Sequence[Floats | None]) -> None:
+        """Store vectors at slots `first`, `first + 1`, ...; slots are only ever appended."""
+        dim, end = len(self._codes), first + len(vectors)
+        if end > len(self._scales):
+            capacity = grown_capacity(len(self._scales), end)
+            codes, scales = np.zeros((dim, capacity), np.int8), np.zeros(capacity, np.float32)
+            codes[:, : self._size], scales[: self._size] = self._codes[:, : self._size], self._scales[: self._size]
+            self._codes, self._scales = codes, scales
+        known = [i for i, vector in enumerate(vectors) if vector is not None]
+        self._scales[first:end] = np.nan
+        for chunk in (known[i : i + 1024] for i in range(0, len(known), 1024)):
+            rows = np.stack([v for i in chunk if (v := vectors[i]) is not None])
+            codes, scales = quantise(rows)
+            slots = first + np.array(chunk)
+            self._codes[:, slots], self._scales[slots] = codes.T, scales
+        self._size = end
+
+    def keep(self, slots: npt.NDArray[np.int64]) -> None:
+        """Keep only these slots, renumbered in their order."""
+        self._codes, self._scales = np.ascontiguousarray(self._codes[:, slots]), self._scales[slots]
+        self._size = len(slots)
+
+    def cosines(self, query: Floats, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return the dot products with the query of these slots, in their order; NaN where there is no vector."""
+        codes, scale = quantise(query[None, :])
+        columns = np.flatnonzero(codes[0])
+        few = 2 * len(slots) < self._size
+        size = len(slots) if few else self._size
+        sums = np.zeros(size, np.float32)
+        step = max(1, 400_000 // max(1, size))  # a block that stays in the processor's cache
+        for block in (columns[i : i + step] for i in range(0, len(columns), step)):
+            part = self._codes[np.ix_(block, slots)] if few else self._codes[block, :size]
+            sums += codes[0, block].astype(np.float32) @ part.astype(np.float32)
+        dots = sums if few else sums[slots]
+        return dots.astype(np.float64) * self._scales[slots] * float(scale[0])
+
+
+def grown_capacity(now: int, wanted: int) -> int:
+    """Return a capacity for `wanted` items that makes appending one by one cost a constant each."""
+    return max(wanted, 16, now + now // 2) if wanted > now else now
+
+
+def stack(vectors: Iterable[Floats]) -> Floats:
+    """Return vectors as one float32 array [n, dim]."""
+    return np.stack(list(vectors)).astype(np.float32, copy=False)

@@ -1,0 +1,135 @@
+"""Providers by name: one sorted table of strings per kind, imported late; third parties come by entry points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module, metadata
+from typing import Any, Final, Literal
+
+from .errors import (
+    ConfigurationError,
+    MissingDependencyError,
+    ProviderNotAvailableError,
+    UnknownProviderError,
+)
+
+ProviderKind = Literal["vector_store", "graph_store", "llm", "embedder", "reranker"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a provider lives (`module:Class`), and the extra that brings what it imports."""
+
+    target: str
+    extra: str | None = None
+
+
+PROVIDERS: Final[Mapping[ProviderKind, Mapping[str, Entry]]] = {
+    "embedder": {
+        "fake": Entry("memkit.embedders.hash:HashEmbedder"),
+        "hash": Entry("memkit.embedders.hash:HashEmbedder"),
+        "openai": Entry("memkit.embedders.openai:OpenAIEmbedder", "openai"),
+    },
+    "graph_store": {},
+    "llm": {
+        "deepseek": Entry("memkit.llms.compatible:DeepSeekLLM", "openai"),
+        "fake": Entry("memkit.llms.fake:FakeLLM"),
+        "openai": Entry("memkit.llms.openai:OpenAILLM", "openai"),
+    },
+    "reranker": {},
+    "vector_store": {
+        "chroma": Entry("memkit.vector_stores.chroma:ChromaStore", "chroma"),
+        "memory": Entry("memkit.vector_stores.memory:MemoryStore"),
+        "sqlite": Entry("memkit.vector_stores.sqlite:SqliteStore"),
+    },
+}
+"""What works now."""
+
+PLANNED: Final[Mapping[ProviderKind, tuple[str, ...]]] = {
+    "embedder": (
+        "aws_bedrock", "azure_openai", "fastembed", "gemini", "huggingface", "langchain", "lmstudio", "minilm",
+        "ollama", "onnx", "together", "vertexai",
+    ),
+    "graph_store": ("apache_age", "kuzu", "memgraph", "neo4j", "neptune", "neptunedb", "networkx", "sqlite"),
+    "llm": (
+        "anthropic", "aws_bedrock", "azure_openai", "azure_openai_structured", "gemini", "groq", "langchain",
+        "litellm", "lmstudio", "minimax", "ollama", "openai_structured", "sarvam", "together", "vllm", "xai",
+    ),
+    "reranker": ("cohere", "huggingface", "langchain", "llm_reranker", "sentence_transformer", "zero_entropy"),
+    "vector_store": (
+        "azure_ai_search", "azure_mysql", "baidu", "cassandra", "databricks", "elasticsearch", "faiss", "langchain",
+        "milvus", "mongodb", "neptune", "opensearch", "oracledb", "pgvector", "pinecone", "qdrant", "redis",
+        "s3_vectors", "supabase", "turbopuffer", "upstash_vector", "valkey", "vertex_ai_vector_search", "weaviate",
+    ),
+}  # fmt: skip
+"""Known by name, not built yet."""
+
+
+@cache
+def _plugins(kind: ProviderKind) -> Mapping[str, metadata.EntryPoint]:
+    found: dict[str, metadata.EntryPoint] = {}
+    for point in metadata.entry_points(group=f"memkit.{kind}s"):
+        if point.name in PROVIDERS[kind] or point.name in found:
+            other = found[point.name].value if point.name in found else PROVIDERS[kind][point.name].target
+            raise ConfigurationError(
+                f"Two distributions provide the {kind.replace('_', ' ')} {point.name!r}: {point.value} and {other}. "
+                "Uninstall one of them."
+            )
+        found[point.name] = point
+    return found
+
+
+def names(kind: ProviderKind) -> list[str]:
+    """Return the names of the providers of a kind that work, sorted, plug-ins included."""
+    return sorted({*PROVIDERS[kind], *_plugins(kind)})
+
+
+def check_name(kind: ProviderKind, name: str) -> None:
+    """Return if the provider can be had, without importing it.
+
+    Raises:
+        UnknownProviderError: Nobody registered the name.
+        ProviderNotAvailableError: It is known but not built yet.
+    """
+    if name in PROVIDERS[kind] or name in _plugins(kind):
+        return
+    if name in PLANNED[kind]:
+        raise ProviderNotAvailableError(kind, name, names(kind))
+    raise UnknownProviderError(kind, name, {*names(kind), *PLANNED[kind]})
+
+
+def provider_class(kind: ProviderKind, name: str) -> type[Any]:
+    """Import and return a provider's class.
+
+    Raises:
+        MissingDependencyError: Its extra is not installed.
+        UnknownProviderError: Nobody registered the name.
+        ProviderNotAvailableError: It is known but not built yet.
+    """
+    check_name(kind, name)
+    entry = PROVIDERS[kind].get(name)
+    if entry is None:
+        loaded: type[Any] = _plugins(kind)[name].load()
+        return loaded
+    module, _, attribute = entry.target.partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if entry.extra is None or (error.name or "").startswith("memkit"):
+            raise
+        raise MissingDependencyError(f"The {kind.replace('_', ' ')} {name!r}", entry.extra, error.name) from error
+
+
+def availability(kind: ProviderKind, name: str) -> str:
+    """Return `installed`, `missing: <extra>` or `planned`, for `memkit doctor`."""
+    if name in PLANNED[kind]:
+        return "planned"
+    entry = PROVIDERS[kind].get(name)
+    if entry is None or entry.extra is None:
+        return "installed"
+    from importlib.util import find_spec
+
+    package = {"chroma": "chromadb"}.get(entry.extra, entry.extra)
+    return "installed" if find_spec(package) else f"missing: pip install 'memkit-ai[{entry.extra}]'"

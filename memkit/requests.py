@@ -1,0 +1,375 @@
+"""What callers pass, checked before anything is read or written: one function per kind of call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from .clock import Instant, to_us
+from .errors import InvalidInputError, ScopeError, did_you_mean
+from .scope import ReadIds, ReadScope, Scope, one_id, read_scope, write_scope
+from .types import KINDS, ORIGINS
+
+if TYPE_CHECKING:
+    from .engine.add import AddRequest
+    from .engine.change import UpdateRequest
+    from .engine.read import ListRequest, ScopesRequest
+    from .engine.search import SearchRequest
+
+MAX_KEY_LENGTH: Final = 512
+
+
+class Bound:
+    """The scope of a handle: nothing that is passed to it can leave it."""
+
+    def __init__(self, scope: Scope | None) -> None:
+        self.scope = scope
+
+    @property
+    def guard(self) -> ReadScope | None:
+        """What by-id calls re-check; None on an unbound memory."""
+        if self.scope is None:
+            return None
+        return read_scope(self.scope.user_id, self.scope.agent_id, self.scope.run_id)
+
+    def write(self, user_id: Any, agent_id: Any, run_id: Any) -> Scope:
+        """Return the scope to store under."""
+        if self.scope is None:
+            return write_scope(user_id, agent_id, run_id)
+        return write_scope(
+            self._same("user_id", user_id),
+            self._inside("agent_id", one_id(agent_id, "agent_id")),
+            self._inside("run_id", one_id(run_id, "run_id")),
+        )
+
+    def read(self, user_id: ReadIds, agent_id: ReadIds, run_id: ReadIds, *, allow_global: bool = False) -> ReadScope:
+        """Return the scope to read in."""
+        if self.scope is None:
+            return read_scope(user_id, agent_id, run_id, allow_global=allow_global)
+        if allow_global:
+            raise ScopeError("`allow_global` is refused on a bound handle; use the memory it came from.")
+        return read_scope(
+            self._same("user_id", user_id), self._inside("agent_id", agent_id), self._inside("run_id", run_id)
+        )
+
+    def refuse(self, method: str) -> None:
+        """Raise `ScopeError` when an operator's call is made on a bound handle."""
+        if self.scope is not None:
+            raise ScopeError(f"`{method}` is for operators and refused on a bound handle; use the memory it came from.")
+
+    def _same(self, field: str, given: Any) -> str | None:
+        fixed = None if self.scope is None else getattr(self.scope, field)
+        if given is not None and one_id(given, field) != fixed:
+            raise _outside(field, given, fixed)
+        return fixed
+
+    def _inside(self, field: str, given: Any) -> Any:
+        fixed = None if self.scope is None else getattr(self.scope, field)
+        if fixed is None:
+            return given
+        wanted = list(cast("Iterable[object]", given)) if isinstance(given, list | tuple | set | frozenset) else [given]
+        for value in wanted:
+            if given is not None and (value is None or one_id(value, field) != fixed):
+                raise _outside(field, given, fixed)
+        return fixed
+
+
+def _outside(field: str, given: object, fixed: object) -> ScopeError:
+    return ScopeError(f"This handle is bound to {field}={fixed!r}; {field}={given!r} is outside of it.", field=field)
+
+
+def add_request(
+    bound: Bound,
+    messages: object,
+    user_id: Any,
+    agent_id: Any,
+    run_id: Any,
+    *,
+    metadata: Mapping[str, Any] | None,
+    infer: bool,
+    kind: str | None = None,
+    memory_type: str | None = None,
+    prompt: str | None = None,
+    origin: str | None = None,
+    valid_from: Instant | None = None,
+    expires_at: Instant | None = None,
+    idempotency_key: str | None = None,
+    background: bool = False,
+    progress: bool = False,
+) -> AddRequest:
+    """Return a checked `add`.
+
+    Raises:
+        InvalidInputError: Something has the wrong shape; it names where.
+        ScopeError: The scope is missing, blank or outside the handle's.
+    """
+    from .engine.add import AddRequest
+    from .extraction.messages import check_metadata, normalise
+
+    scope = bound.write(user_id, agent_id, run_id)
+    items = normalise(messages)
+    for name, value in (("infer", infer), ("background", background), ("progress", progress)):
+        _boolean(name, value)
+    procedural = _procedural(memory_type, scope, infer=infer)
+    return AddRequest(
+        items=items,
+        scopes=[_item_scope(scope, item.run_id, index) for index, item in enumerate(items)],
+        scope=scope,
+        metadata=check_metadata(metadata),
+        infer=infer,
+        kind=one_of("kind", kind, KINDS),
+        procedural=procedural,
+        prompt=optional_text("prompt", prompt),
+        origin=one_of("origin", origin, ORIGINS),
+        valid_from=None if valid_from is None else to_us(valid_from, field="valid_from"),
+        expires_at=None if expires_at is None else to_us(expires_at, field="expires_at", end_of_day=True),
+        key=_key(idempotency_key),
+        background=background,
+        progress=progress,
+    )
+
+
+def search_request(
+    bound: Bound,
+    query: object,
+    user_id: ReadIds,
+    agent_id: ReadIds,
+    run_id: ReadIds,
+    *,
+    filters: Mapping[str, Any] | None,
+    limit: int,
+    threshold: float | None = None,
+    rerank: bool | None = None,
+    kinds: Iterable[str] | str | None = None,
+    as_of: Instant | None = None,
+    explain: bool = False,
+    allow_global: bool = False,
+) -> SearchRequest:
+    """Return a checked `search`."""
+    from .engine.search import SearchRequest
+    from .filters import parse_filter
+
+    scope = bound.read(user_id, agent_id, run_id, allow_global=_boolean("allow_global", allow_global))
+    if rerank is not None:
+        _boolean("rerank", rerank)
+    return SearchRequest(
+        query=required_text("query", query),
+        scope=scope,
+        filter=parse_filter(filters),
+        limit=positive("limit", limit),
+        threshold=_share("threshold", threshold),
+        rerank=rerank,
+        kinds=_kinds(kinds),
+        as_of=None if as_of is None else to_us(as_of, field="as_of", end_of_day=True),
+        explain=_boolean("explain", explain),
+    )
+
+
+def required_text(field: str, value: object) -> str:
+    """Return a text that holds something.
+
+    Raises:
+        InvalidInputError: It is no text, or blank.
+    """
+    if not isinstance(value, str):
+        raise InvalidInputError(f"`{field}` must be a text, not {type(value).__name__}: {value!r:.80}.", field=field)
+    if not value.strip():
+        raise InvalidInputError(f"`{field}` is blank. Give a text.", field=field)
+    return value
+
+
+def optional_text(field: str, value: object) -> str | None:
+    """Return a text that holds something, or None."""
+    return None if value is None else required_text(field, value)
+
+
+def memory_id_of(value: object) -> str:
+    """Return a memory's id as text."""
+    if value is None or isinstance(value, list | tuple | dict | set | bool) or not str(value).strip():
+        raise InvalidInputError(f"`memory_id` must be one id, not {value!r:.80}.", field="memory_id")
+    return str(value)
+
+
+def positive(field: str, value: object) -> int:
+    """Return a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidInputError(f"`{field}` must be a whole number of at least 1, not {value!r}.", field=field)
+    return value
+
+
+def one_of(field: str, value: object, known: Iterable[str]) -> Any:
+    """Return a word of a closed list, or None."""
+    names = list(known)
+    if value is None or value in names:
+        return value
+    raise InvalidInputError(
+        f"Unknown `{field}` {value!r}.{did_you_mean(str(value), names)} Known: {', '.join(names)}.", field=field
+    )
+
+
+def _kinds(value: Iterable[str] | str | None) -> frozenset[str] | None:
+    if value is None:
+        return None
+    wanted = [value] if isinstance(value, str) else list(value)
+    if not wanted:
+        raise InvalidInputError("`kinds` is an empty list. Name at least one kind, or leave it out.", field="kinds")
+    return frozenset(one_of("kinds", kind, KINDS) for kind in wanted)
+
+
+def _share(field: str, value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InvalidInputError(f"`{field}` must be a number from 0 to 1, not {value!r}.", field=field)
+    return float(value)
+
+
+def _boolean(field: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidInputError(f"`{field}` must be True or False, not {value!r}.", field=field)
+    return value
+
+
+def _key(value: object) -> str | None:
+    if value is None:
+        return None
+    text = required_text("idempotency_key", value)
+    if len(text) > MAX_KEY_LENGTH:
+        raise InvalidInputError(f"`idempotency_key` has {len(text)} characters; at most {MAX_KEY_LENGTH} are kept.")
+    return text
+
+
+def _procedural(memory_type: str | None, scope: Scope, *, infer: bool) -> bool:
+    if memory_type is None:
+        return False
+    one_of("memory_type", memory_type, ["procedural_memory"])
+    if scope.agent_id is None:
+        raise ScopeError("A procedure belongs to an agent: pass `agent_id=` with memory_type='procedural_memory'.")
+    if not infer:
+        raise InvalidInputError("A procedure is summarised by a model: leave `infer` on with 'procedural_memory'.")
+    return True
+
+
+def _item_scope(scope: Scope, run_id: str | None, index: int) -> Scope:
+    if run_id is None or run_id == scope.run_id:
+        return scope
+    if scope.run_id is not None:
+        raise ScopeError(
+            f"messages[{index}] belongs to run {run_id!r}, but the call is for run {scope.run_id!r}. Leave `run_id` out "
+            "of the call to let each message name its own.",
+            index=index,
+        )
+    return Scope(user_id=scope.user_id, agent_id=scope.agent_id, run_id=run_id)
+
+
+def list_request(
+    bound: Bound,
+    user_id: ReadIds,
+    agent_id: ReadIds,
+    run_id: ReadIds,
+    filters: Mapping[str, Any] | None,
+    limit: int,
+    cursor: str | None,
+    as_of: Instant | None,
+    include_closed: bool,
+    allow_global: bool,
+) -> ListRequest:
+    """Return a checked `get_all` or `count`."""
+    from .engine.read import ListRequest
+    from .filters import parse_filter
+
+    return ListRequest(
+        scope=bound.read(user_id, agent_id, run_id, allow_global=_boolean("allow_global", allow_global)),
+        filter=parse_filter(filters),
+        limit=positive("limit", limit),
+        cursor=optional_text("cursor", cursor),
+        as_of=None if as_of is None else to_us(as_of, field="as_of", end_of_day=True),
+        include_closed=_boolean("include_closed", include_closed),
+    )
+
+
+def messages_request(
+    bound: Bound, user_id: ReadIds, agent_id: ReadIds, run_id: ReadIds, limit: int | None, before: object
+) -> tuple[ReadScope, int | None, str | int | None]:
+    """Return scope, limit and the point before which turns are wanted: a message id or an instant."""
+    scope = bound.read(user_id, agent_id, run_id)
+    count = None if limit is None else positive("limit", limit)
+    if before is None:
+        return scope, count, None
+    if isinstance(before, str):
+        try:
+            return scope, count, to_us(before)
+        except InvalidInputError:
+            return scope, count, required_text("before", before)
+    return scope, count, to_us(cast("Instant", before), field="before")
+
+
+def scopes_request(
+    bound: Bound, kind: str, prefix: str | None, limit: int, cursor: str | None, allow_global: bool
+) -> ScopesRequest:
+    """Return a checked `scopes`."""
+    from .engine.read import ScopesRequest
+
+    bound.refuse("scopes")
+    if not _boolean("allow_global", allow_global):
+        raise ScopeError("`scopes` reads across users; it needs `allow_global=True`.")
+    return ScopesRequest(
+        kind=one_of("kind", kind, ["user", "agent", "run"]) or "user",
+        prefix=prefix,
+        limit=positive("limit", limit),
+        cursor=optional_text("cursor", cursor),
+    )
+
+
+def update_request(
+    memory_id: object,
+    text: object,
+    metadata: object,
+    valid_until: object,
+    expires_at: object,
+    pinned: object,
+    data: object,
+) -> UpdateRequest:
+    """Return a checked `update`."""
+    from .engine.change import UpdateRequest
+    from .extraction.messages import check_metadata, normalise
+    from .facade import UNSET
+
+    if text is not None and data is not None:
+        raise InvalidInputError("`text` and `data` are the same argument; pass `text`.", field="data")
+    values: dict[str, Any] = {}
+    given = data if text is None else text
+    if given is not None:
+        values["text"] = normalise(required_text("text", given))[0].text
+    if valid_until is not UNSET:
+        values["valid_until"] = _instant_or_none("valid_until", valid_until)
+    if expires_at is not UNSET:
+        values["expires_at"] = _instant_or_none("expires_at", expires_at)
+    if pinned is not UNSET:
+        values["pinned"] = _boolean("pinned", pinned)
+    if not values and metadata is UNSET:
+        raise InvalidInputError("Nothing to update: pass `text`, `metadata`, `valid_until`, `expires_at` or `pinned`.")
+    return UpdateRequest(
+        memory_id=memory_id_of(memory_id),
+        set=values,
+        metadata=None if metadata is UNSET or metadata is None else check_metadata(metadata),
+        clear_metadata=metadata is None,
+    )
+
+
+def forget_request(
+    bound: Bound, user_id: ReadIds, agent_id: ReadIds, run_id: ReadIds, memory_id: object, allow_global: bool
+) -> tuple[ReadScope | None, str | None]:
+    """Return what to erase: a scope, or one memory."""
+    named = any(value is not None for value in (user_id, agent_id, run_id)) or allow_global
+    if memory_id is not None:
+        if named:
+            raise ScopeError("`forget` takes a scope or a `memory_id`, not both.")
+        return None, memory_id_of(memory_id)
+    if bound.scope is not None and not named:
+        return bound.read(None, None, None), None
+    return bound.read(user_id, agent_id, run_id, allow_global=_boolean("allow_global", allow_global)), None
+
+
+def _instant_or_none(field: str, value: object) -> int | None:
+    return None if value is None else to_us(cast("Instant", value), field=field, end_of_day=True)

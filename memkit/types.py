@@ -1,0 +1,322 @@
+"""The public data: what goes in and what comes out.
+
+Results are pydantic models that also answer like dictionaries, so code written for mem0
+(`result["results"][0]["memory"]`) keeps working.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Kind = Literal["fact", "preference", "instruction", "event", "procedure", "message", "summary"]
+KINDS: tuple[str, ...] = ("fact", "preference", "instruction", "event", "procedure", "message", "summary")
+Role = Literal["user", "assistant", "system", "tool"]
+Origin = Literal["user", "assistant", "tool", "document", "operator"]
+ORIGINS: tuple[str, ...] = ("user", "assistant", "tool", "document", "operator")
+EventName = Literal["ADD", "UPDATE", "SUPERSEDE", "DELETE", "RESTORE", "EXPIRE", "FORGET"]
+OutcomeName = Literal["ADD", "UPDATE", "SUPERSEDE", "DELETE", "NONE", "REJECT"]
+MessageStatus = Literal["active", "archived", "deleted"]
+
+
+class Model(BaseModel):
+    """A public model that also answers `model["field"]`, `.get`, `in`, `.keys()` and `.items()`."""
+
+    model_config = ConfigDict(extra="forbid", validate_assignment=False)
+
+    def __getitem__(self, key: str) -> Any:
+        """Return a field as a dictionary would."""
+        if key in type(self).model_fields:
+            return getattr(self, key)
+        raise KeyError(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a field, or the default where there is none."""
+        return getattr(self, key) if key in type(self).model_fields else default
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether there is a field of that name."""
+        return key in type(self).model_fields
+
+    def keys(self) -> Iterator[str]:
+        """Return the names of the fields."""
+        return iter(type(self).model_fields)
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """Return names and values."""
+        return ((name, getattr(self, name)) for name in type(self).model_fields)
+
+
+class ScopeIds(Model):
+    """The ids a record is stored under."""
+
+    user_id: str | None = None
+    agent_id: str | None = None
+    run_id: str | None = None
+
+
+class Source(Model):
+    """Where a memory comes from."""
+
+    message_id: str
+    quote: str | None = None
+
+
+class Entity(Model):
+    """A thing that a memory names."""
+
+    name: str
+    kind: str = "thing"
+
+
+class Relation(Model):
+    """An edge between two entities."""
+
+    source: str
+    relation: str
+    target: str
+    source_kind: str | None = None
+    target_kind: str | None = None
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    memory_ids: list[str] = Field(default_factory=list[str])
+
+
+class MemoryItem(Model):
+    """One memory."""
+
+    id: str
+    memory: str
+    kind: Kind = "fact"
+    score: float | None = None
+    user_id: str | None = None
+    agent_id: str | None = None
+    run_id: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
+    version: int = 1
+    created_at: datetime
+    updated_at: datetime
+    valid_from: datetime
+    valid_until: datetime | None = None
+    expires_at: datetime | None = None
+    actor_id: str | None = None
+    role: str | None = None
+    origin: Origin = "user"
+    sources: list[Source] = Field(default_factory=list[Source])
+    entities: list[Entity] = Field(default_factory=list[Entity])
+    pinned: bool = False
+
+    @property
+    def scope(self) -> ScopeIds:
+        """The ids this memory is stored under."""
+        return ScopeIds(user_id=self.user_id, agent_id=self.agent_id, run_id=self.run_id)
+
+
+class Message(Model):
+    """One turn of a conversation, kept as it came."""
+
+    id: str
+    seq: int
+    role: str
+    content: str | list[dict[str, Any]]
+    name: str | None = None
+    created_at: datetime
+    status: MessageStatus = "active"
+    user_id: str | None = None
+    agent_id: str | None = None
+    run_id: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+    @property
+    def text(self) -> str:
+        """The words alone."""
+        if isinstance(self.content, str):
+            return self.content
+        parts = [block.get("text") for block in self.content if isinstance(block.get("text"), str)]
+        return "\n".join(cast("list[str]", parts))
+
+
+class HistoryEvent(Model):
+    """One change of one memory: what it was, what it became, why, by whom, when."""
+
+    seq: int
+    operation_id: str
+    memory_id: str
+    event: EventName
+    before: MemoryItem | None = None
+    after: MemoryItem | None = None
+    reason: str | None = None
+    actor: str | None = None
+    at: datetime
+
+    @property
+    def old_memory(self) -> str | None:
+        """The text before (mem0's word)."""
+        return self.before.memory if self.before else None
+
+    @property
+    def new_memory(self) -> str | None:
+        """The text after (mem0's word)."""
+        return self.after.memory if self.after else None
+
+    def __getitem__(self, key: str) -> Any:
+        """Return a field, or mem0's `old_memory` and `new_memory`."""
+        return getattr(self, key) if key in ("old_memory", "new_memory") else super().__getitem__(key)
+
+
+class Usage(Model):
+    """What an operation cost."""
+
+    llm_calls: int = 0
+    embedding_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    embedding_tokens: int = 0
+
+    def plus(self, other: Usage) -> Usage:
+        """Return the sum."""
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
+
+
+class AddOutcome(Model):
+    """What became of one input or one extracted memory.
+
+    `id` is None only for a rejected or ignored item that has no record.
+    """
+
+    id: str | None = None
+    memory: str
+    event: OutcomeName
+    previous_memory: str | None = None
+    reason: str | None = None
+    actor_id: str | None = None
+    role: str | None = None
+
+
+class AddResult(Model):
+    """The outcome of an `add`; with `infer=False` one outcome per input, in order."""
+
+    results: list[AddOutcome] = Field(default_factory=list[AddOutcome])
+    relations: list[Relation] = Field(default_factory=list[Relation])
+    operation_id: str
+    pending: list[str] = Field(default_factory=list[str])
+    usage: Usage = Field(default_factory=Usage)
+
+
+class SearchResult(Model):
+    """Memories found, best first; scores never rise along the list."""
+
+    results: list[MemoryItem] = Field(default_factory=list[MemoryItem])
+    relations: list[Relation] = Field(default_factory=list[Relation])
+    answerable: float | None = None
+    warnings: list[str] = Field(default_factory=list[str])
+    usage: Usage = Field(default_factory=Usage)
+    explain: list[dict[str, Any]] | None = None
+
+
+class Page(Model):
+    """One page of a listing; `next_cursor` is None on the last."""
+
+    results: list[MemoryItem] = Field(default_factory=list[MemoryItem])
+    next_cursor: str | None = None
+
+
+class ChangeResult(Model):
+    """What `update`, `delete`, `delete_all` and `undo` did."""
+
+    message: str
+    operation_id: str
+    count: int = 0
+    ids: list[str] = Field(default_factory=list[str])
+    pending: list[str] = Field(default_factory=list[str])
+
+
+class ForgetReceipt(Model):
+    """Proof of an erasure: counts only, no text."""
+
+    operation_id: str
+    memories: int = 0
+    messages: int = 0
+    events: int = 0
+    jobs: int = 0
+    results: int = 0
+    indexes: dict[str, str] = Field(default_factory=dict[str, str])
+    """For each index: `erased from file`, `points deleted` or `pending`."""
+    at: datetime
+
+
+class OwnerInfo(Model):
+    """One owner of memories."""
+
+    kind: Literal["user", "agent", "run"]
+    id: str
+    memories: int
+    messages: int
+    last_change: datetime | None = None
+
+
+class ScopePage(Model):
+    """One page of owners."""
+
+    results: list[OwnerInfo] = Field(default_factory=list[OwnerInfo])
+    next_cursor: str | None = None
+
+
+class Context(Model):
+    """Memories packed into a token budget, ready for a prompt; `str(context)` is the text."""
+
+    stable: str = ""
+    """Standing instructions and preferences; the same bytes from turn to turn while they do not change."""
+    evidence: str = ""
+    """What this query found."""
+    memories: list[MemoryItem] = Field(default_factory=list[MemoryItem])
+    tokens: int = 0
+    warnings: list[str] = Field(default_factory=list[str])
+
+    def __str__(self) -> str:
+        """Return the stable part, then the evidence."""
+        return "\n\n".join(part for part in (self.stable, self.evidence) if part)
+
+
+class Stats(Model):
+    """Counts and sizes of a store."""
+
+    location: str
+    memories: int = 0
+    messages: int = 0
+    owners: int = 0
+    events: int = 0
+    unfinished: int = 0
+    """Extractions that are not finished."""
+    pending: dict[str, int] = Field(default_factory=dict[str, int])
+    """Changes that an index still has to follow."""
+    bytes: int | None = None
+    schema_version: int | None = None
+    embedder: str | None = None
+    dim: int | None = None
+
+
+class Health(Model):
+    """For every part what was chosen, why, and what is wrong with it."""
+
+    ok: bool
+    location: str
+    chosen: dict[str, str] = Field(default_factory=dict[str, str])
+    problems: dict[str, str] = Field(default_factory=dict[str, str])
+    pending: dict[str, int] = Field(default_factory=dict[str, int])
+    hints: list[str] = Field(default_factory=list[str])
+
+
+class RepairReport(Model):
+    """What a repair did."""
+
+    finished: list[str] = Field(default_factory=list[str])
+    """Operations whose extraction is finished now."""
+    failed: dict[str, str] = Field(default_factory=dict[str, str])
+    """Operations that still fail, and why."""
+    expired: int = 0
+    pending: list[str] = Field(default_factory=list[str])
+    """Indexes that still lag behind."""
