@@ -134,7 +134,7 @@ class AsyncMemory(Facade):
         """Async version of `Memory.add_many`."""
         from .engine.add import add
 
-        found = self._before_add(list(items), user_id, agent_id, run_id)
+        found = self._before_add(self._requests.as_items(items), user_id, agent_id, run_id)
         request = self._requests.add_request(
             self._bound, found, user_id, agent_id, run_id, metadata=None, infer=infer, progress=progress
         )
@@ -372,6 +372,7 @@ class AsyncMemory(Facade):
         from .engine.operate import repair
 
         self._bound.refuse("repair")
+        await self._engine.rt.call(self._settle, None)
         return await repair(self._engine)
 
     async def rebuild(

@@ -79,6 +79,10 @@ class Background:
 
     def close(self) -> None:
         """Finish what was started; what fails stays in the queue for the next open."""
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until nothing is in hand; what waits in the queue is not looked at."""
         if self._pid == os.getpid():
             self._wait(Deadline(None))
 

@@ -9,6 +9,8 @@ from .errors import InvalidInputError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400_000_000
+_FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 
 Instant = datetime | date | str | int | float
 """What callers may give: a datetime (naive is UTC), a date, ISO 8601 text, or seconds since 1970."""
@@ -27,7 +29,10 @@ def to_us(value: Instant, *, field: str = "time", end_of_day: bool = False) -> i
     """
     moment, bare = _parse(value, field)
     us = (moment - _EPOCH) // timedelta(microseconds=1)
-    return us + _DAY - 1 if bare and end_of_day else us
+    us += _DAY - 1 if bare and end_of_day else 0
+    if not _FIRST <= us <= _LAST:
+        raise InvalidInputError(f"`{field}` is outside the years 1 to 9999 in UTC: {value!r}.", field=field)
+    return us
 
 
 def to_datetime(us: int) -> datetime:
@@ -69,10 +74,8 @@ def _parse(value: Instant, field: str) -> tuple[datetime, bool]:
             moment = datetime(value.year, value.month, value.day)
         elif isinstance(value, str):
             moment = datetime.fromisoformat(value.strip())
-        elif isinstance(value, int | float):
-            moment = _EPOCH + timedelta(seconds=value)
         else:
-            raise TypeError(f"a {type(value).__name__} is not an instant")
+            moment = _EPOCH + timedelta(seconds=value)
     except (ValueError, TypeError, OverflowError) as error:
         raise InvalidInputError(
             f"`{field}` is not an instant: {value!r}. Give a datetime, a date, or ISO 8601 text "

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import ConfigurationError, did_you_mean
 from .registry import ProviderKind, check_name
@@ -24,18 +24,18 @@ class ProviderConfig(BaseModel):
     kind: ClassVar[ProviderKind]
 
     provider: str = "auto"
-    config: Any = None
-    """A dict of the provider's settings, its settings object, or None."""
+    config: Any = Field(default=None, repr=False)
+    """A dict of the provider's settings, its settings object, or None; never shown, as it may hold a key."""
 
     def __init__(self, **data: Any) -> None:
         _known_keys(type(self).__name__, data, {"provider", "config", *_EXTRA_KEYS.get(type(self).__name__, ())})
-        super().__init__(**data)
-
-    @model_validator(mode="after")
-    def _known(self) -> ProviderConfig:
+        try:
+            super().__init__(**data)
+        except ValidationError as error:
+            raise _unusable(type(self).__name__, error) from None
+        # Not in a validator, which would turn our errors into its own.
         if self.provider not in ("auto", "instance"):
-            check_name(self.kind, self.provider.partition(":")[0])
-        return self
+            check_name(self.kind, self.provider)
 
 
 _EXTRA_KEYS: Final = {"GraphStoreConfig": ("llm", "custom_prompt", "threshold")}
@@ -103,16 +103,16 @@ class MemoryConfig(BaseModel):
     hooks: Sequence[Any] = ()
 
     def __init__(self, **data: Any) -> None:
-        super().__init__(**_modern(data))
-
-    @model_validator(mode="after")
-    def _providers(self) -> MemoryConfig:
+        values = _modern(data)
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _unusable("the configuration", error) from None
         self.vector_store = as_provider(self.vector_store, VectorStoreConfig)
         self.llm = as_provider(self.llm, LlmConfig)
         self.embedder = as_provider(self.embedder, EmbedderConfig)
         self.graph_store = as_provider(self.graph_store, GraphStoreConfig)
         self.reranker = as_provider(self.reranker, RerankerConfig)
-        return self
 
 
 def as_provider(given: Any, kind: type[ProviderConfig]) -> ProviderConfig | None:
@@ -127,8 +127,8 @@ def as_provider(given: Any, kind: type[ProviderConfig]) -> ProviderConfig | None
         name, _, model = given.partition(":")
         return kind(provider=name, config={"model": model} if model else None)
     if isinstance(given, Mapping):
-        return kind(**cast("dict[str, Any]", dict(cast("Mapping[str, Any]", given))))
-    settings_of = getattr(type(given), "provider_name", None)
+        return kind(**dict(cast("Mapping[str, Any]", given)))
+    settings_of = getattr(cast("object", given), "provider_name", None)
     if isinstance(settings_of, str):
         return kind(provider=settings_of, config=given)
     return kind(provider="instance", config=given)
@@ -143,7 +143,7 @@ def load_config(source: Any) -> MemoryConfig:
     if isinstance(source, MemoryConfig):
         return source
     if isinstance(source, Mapping):
-        return MemoryConfig(**cast("dict[str, Any]", dict(cast("Mapping[str, Any]", source))))
+        return MemoryConfig(**dict(cast("Mapping[str, Any]", source)))
     if isinstance(source, str | os.PathLike):
         return MemoryConfig(**_read(Path(cast("str", source))))
     raise ConfigurationError(
@@ -243,6 +243,15 @@ def _modern(data: Mapping[str, Any]) -> dict[str, Any]:
             out[target] = value
     _known_keys("the configuration", out, set(MemoryConfig.model_fields))
     return out
+
+
+def _unusable(owner: str, error: ValidationError) -> ConfigurationError:
+    """Return what is wrong without the values, of which some are secrets."""
+    problems = [
+        f"`{'.'.join(str(part) for part in problem['loc'])}`: {problem['msg'].rstrip('.')}"
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return ConfigurationError(f"{owner[0].upper()}{owner[1:]} cannot be used: {'; '.join(problems)}.")
 
 
 def _known_keys(owner: str, data: Mapping[str, Any], known: set[str]) -> None:

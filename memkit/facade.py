@@ -55,7 +55,7 @@ class Facade:
 
     def _setup(self, path: object, given: dict[str, Any]) -> None:
         if isinstance(path, Mapping | MemoryConfig):
-            extra = [name for name, value in given.items() if value not in ("auto", None, ())]
+            extra = [name for name, value in given.items() if not _is_default(name, value)]
             if extra:
                 raise ConfigurationError(
                     f"A configuration was given, and {', '.join(extra)} beside it. Put everything in one place."
@@ -104,8 +104,12 @@ class Facade:
         self._background.wake()
 
     def _recover(self) -> None:
-        if self._parts.llm() is not None:
-            self._background.wake(recover=True)
+        self._background.wake(recover=True)
+
+    def _settle(self) -> None:
+        """Wait for what this memory's own worker has in hand."""
+        if self._root._background_made is not None:
+            self._root._background_made.settle()
 
     def _flush(self, timeout: float | None) -> None:
         self._background.flush(timeout)
@@ -239,6 +243,12 @@ class Facade:
             changed = hook(result, scope)
             result = result if changed is None else changed
         return result
+
+
+def _is_default(name: str, value: object) -> bool:
+    if name in ("vector_store", "llm", "embedder"):
+        return isinstance(value, str) and value == "auto"
+    return value is None or (name == "hooks" and isinstance(value, tuple) and not value)
 
 
 def _reopen(face: Callable[[MemoryConfig], Facade], config: MemoryConfig, scope: Scope | None) -> Facade:

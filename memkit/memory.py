@@ -200,7 +200,7 @@ class Memory(Facade):
         """
         from .engine.add import add
 
-        found = self._before_add(list(items), user_id, agent_id, run_id)
+        found = self._before_add(self._requests.as_items(items), user_id, agent_id, run_id)
         request = self._requests.add_request(
             self._bound, found, user_id, agent_id, run_id, metadata=None, infer=infer, progress=progress
         )
@@ -549,6 +549,7 @@ class Memory(Facade):
         from .engine.operate import repair
 
         self._bound.refuse("repair")
+        self._settle()
         return run_inline(repair(self._engine))
 
     def rebuild(

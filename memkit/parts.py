@@ -220,6 +220,7 @@ class Parts:
         """Take another index, after a rebuild."""
         with self._lock:
             old, self._store, self._store_built = self._store, store, True
+            self.store_error = None
             self.store_ready = store is not None
             if old is not None and old is not store:
                 old.close()
@@ -327,7 +328,8 @@ def _checked_embedder(given: Any) -> Embedder:
 def _checked_llm(given: Any) -> LLM:
     if not hasattr(given, "generate"):
         raise ConfigurationError(
-            f"The llm {type(given).__name__} lacks `generate`. An LLM is any object with `generate(messages, *, schema)`."
+            f"The llm {type(given).__name__} lacks `generate`. An LLM is any object with "
+            "`generate(messages, *, schema)`."
         )
     return cast("LLM", given)
 

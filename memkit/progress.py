@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -21,7 +21,7 @@ class _Silent:
 
 
 @contextmanager
-def progress_bar(total: int, what: str, *, enabled: bool) -> Iterator[Bar]:
+def progress_bar(total: int, what: str, *, enabled: bool) -> Generator[Bar]:
     """Show a bar on standard error while the block runs."""
     if not enabled:
         yield _Silent()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module, metadata
-from typing import Any, Final, Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from .errors import (
     ConfigurationError,
@@ -14,6 +14,9 @@ from .errors import (
     ProviderNotAvailableError,
     UnknownProviderError,
 )
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ProviderKind = Literal["vector_store", "graph_store", "llm", "embedder", "reranker"]
 
@@ -68,9 +71,11 @@ PLANNED: Final[Mapping[ProviderKind, tuple[str, ...]]] = {
 
 
 @cache
-def _plugins(kind: ProviderKind) -> Mapping[str, metadata.EntryPoint]:
-    found: dict[str, metadata.EntryPoint] = {}
-    for point in metadata.entry_points(group=f"memkit.{kind}s"):
+def _plugins(kind: ProviderKind) -> Mapping[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=f"memkit.{kind}s"):
         if point.name in PROVIDERS[kind] or point.name in found:
             other = found[point.name].value if point.name in found else PROVIDERS[kind][point.name].target
             raise ConfigurationError(

@@ -70,7 +70,7 @@ class Bound:
         wanted = list(cast("Iterable[object]", given)) if isinstance(given, list | tuple | set | frozenset) else [given]
         for value in wanted:
             if given is not None and (value is None or one_id(value, field) != fixed):
-                raise _outside(field, given, fixed)
+                raise _outside(field, wanted, fixed)
         return fixed
 
 
@@ -129,6 +129,13 @@ def add_request(
     )
 
 
+def as_items(items: object) -> object:
+    """Return what `add_many` was given as a list, where it is one; a text or a message alone stays as it is."""
+    if isinstance(items, str | Mapping | list | tuple) or hasattr(items, "content") or hasattr(items, "blocks"):
+        return cast("object", items)
+    return list(cast("Iterable[object]", items)) if isinstance(items, Iterable) else items
+
+
 def search_request(
     bound: Bound,
     query: object,
@@ -175,7 +182,7 @@ def required_text(field: str, value: object) -> str:
         raise InvalidInputError(f"`{field}` must be a text, not {type(value).__name__}: {value!r:.80}.", field=field)
     if not value.strip():
         raise InvalidInputError(f"`{field}` is blank. Give a text.", field=field)
-    return value
+    return _storable(field, value)
 
 
 def optional_text(field: str, value: object) -> str | None:
@@ -187,7 +194,17 @@ def memory_id_of(value: object) -> str:
     """Return a memory's id as text."""
     if value is None or isinstance(value, list | tuple | dict | set | bool) or not str(value).strip():
         raise InvalidInputError(f"`memory_id` must be one id, not {value!r:.80}.", field="memory_id")
-    return str(value)
+    return _storable("memory_id", str(value))
+
+
+def _storable(field: str, text: str) -> str:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(
+            f"`{field}` holds a lone surrogate, which no text may: {text!r:.80}. Give well-formed Unicode.", field=field
+        ) from error
+    return text
 
 
 def positive(field: str, value: object) -> int:
@@ -255,8 +272,8 @@ def _item_scope(scope: Scope, run_id: str | None, index: int) -> Scope:
         return scope
     if scope.run_id is not None:
         raise ScopeError(
-            f"messages[{index}] belongs to run {run_id!r}, but the call is for run {scope.run_id!r}. Leave `run_id` out "
-            "of the call to let each message name its own.",
+            f"messages[{index}] belongs to run {run_id!r}, but the call is for run {scope.run_id!r}. Leave `run_id` "
+            "out of the call to let each message name its own.",
             index=index,
         )
     return Scope(user_id=scope.user_id, agent_id=scope.agent_id, run_id=run_id)
@@ -297,10 +314,8 @@ def messages_request(
     if before is None:
         return scope, count, None
     if isinstance(before, str):
-        try:
-            return scope, count, to_us(before)
-        except InvalidInputError:
-            return scope, count, required_text("before", before)
+        # An id may look like a date ("20240101"): the engine asks the ledger first.
+        return scope, count, required_text("before", before)
     return scope, count, to_us(cast("Instant", before), field="before")
 
 
@@ -315,7 +330,7 @@ def scopes_request(
         raise ScopeError("`scopes` reads across users; it needs `allow_global=True`.")
     return ScopesRequest(
         kind=one_of("kind", kind, ["user", "agent", "run"]) or "user",
-        prefix=prefix,
+        prefix=optional_text("prefix", prefix),
         limit=positive("limit", limit),
         cursor=optional_text("cursor", cursor),
     )

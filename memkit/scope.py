@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from .errors import ScopeError
 
@@ -77,6 +77,7 @@ class ReadScope:
         return self.everyone and self.agents is None and self.runs is None
 
 
+_CONTAINERS: Final = (list, tuple, set, frozenset, dict, bool, bytes)
 _MISSING = (
     "No scope was given. Pass `user_id=`, `agent_id=` or `run_id=`, for example `user_id=\"alice\"`; "
     "to work across all users pass `allow_global=True` where the method has it."
@@ -122,9 +123,9 @@ def one_id(value: object, field: str) -> str | None:
     """
     if value is None:
         return None
-    if isinstance(value, list | tuple | set | frozenset | dict | bool | bytes):
+    if isinstance(value, _CONTAINERS):
         raise ScopeError(
-            f"`{field}` must be one id, not {type(value).__name__}: {value!r}."
+            f"`{field}` must be one id, not {type(cast('object', value)).__name__}: {value!r}."
             + (" Lists work for `agent_id` and `run_id` in reads." if isinstance(value, list | tuple) else ""),
             field=field,
         )
@@ -144,5 +145,5 @@ def _id_set(value: ReadIds, field: str) -> frozenset[str | None] | None:
     if isinstance(value, list | tuple | set | frozenset):
         if not value:
             raise ScopeError(f"`{field}` is an empty list. Name at least one id, or leave it out.", field=field)
-        return frozenset(one_id(item, field) for item in value)
+        return frozenset(one_id(item, field) for item in cast("Iterable[object]", value))
     return frozenset((one_id(value, field),))

@@ -25,7 +25,7 @@ MessageStatus = Literal["active", "archived", "deleted"]
 class Model(BaseModel):
     """A public model that also answers `model["field"]`, `.get`, `in`, `.keys()` and `.items()`."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=False)
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
     def __getitem__(self, key: str) -> Any:
         """Return a field as a dictionary would."""

@@ -61,9 +61,9 @@ def main() -> int:
         ]
         check_sources(python, names, requirements, folder / "report.json")
 
-        pip(python, "install", "-q", "-c", str(ROOT / "constraints.txt"), str(wheels[0]))
+        pip(python, "install", "-qq", "-c", str(ROOT / "constraints.txt"), str(wheels[0]))
         check_size(python, folder / "venv")
-        pip(python, "install", "-q", "-c", str(ROOT / "constraints.txt"), *map(str, wheels))
+        pip(python, "install", "-qq", "-c", str(ROOT / "constraints.txt"), *map(str, wheels))
         pip(python, "check")
 
         outside = folder / "outside"
@@ -101,7 +101,7 @@ def check_contents(project: dict[str, Any], wheel: Path) -> None:
 
 def check_sources(python: Path, names: list[str], requirements: list[str], report: Path) -> None:
     """Ask the resolver where it would take each name from, before anything is installed."""
-    options = ("--dry-run", "-q", "--report", str(report), "--find-links", str(DIST))
+    options = ("--dry-run", "-qq", "--report", str(report), "--find-links", str(DIST))
     pip(python, "install", *options, "-c", str(ROOT / "constraints.txt"), *requirements)
     items = json.loads(report.read_text("utf-8"))["install"]
     sources = {canonical(item["metadata"]["name"]): item["download_info"]["url"] for item in items}

@@ -87,7 +87,7 @@ def run(block: list[str], scratch: Path) -> bool:
     }
     environment["PATH"] = f"{tools}{os.pathsep}{environment['PATH']}"
     environment["MEMKIT_PATH"] = str(scratch / "data")
-    script = "set -eux\n" + "\n".join(block)
+    script = "\n".join(["set -eux", *block, ".venv/bin/python -c 'import memkit, langchain_memkit'"])
     started = time.monotonic()
     done = subprocess.run(
         ["bash", "-c", script],

@@ -12,19 +12,22 @@ import random
 from dataclasses import dataclass, replace
 
 import numpy as np
+from _retrieval.data import Conversation
+from _retrieval.metrics import auroc, ece
+
 from memkit.embedders.base import Embedder
+from memkit.ranking.calibration import isotonic, of_scores
 from memkit.ranking.index import Entry, OwnerIndex, RankQuery
 from memkit.ranking.result import Ranking
 from memkit.ranking.weights import Weights
 
-from _retrieval.data import Conversation, Question
-
 SIZES = (1, 10, 100, 1_000, 10_000)
 DEPTH = 15
 # What a positive or negative of each kind weighs against a real question's.
-WEIGHT = {"real": 1.0, "foreign": 1.0, "general": 2.0, "unanswerable": 0.5, "known": 0.3}
+WEIGHT = {"real": 1.0, "foreign": 1.0, "general": 3.0, "unanswerable": 0.5, "known": 1.5}
 
-GENERAL = """
+GENERAL = (
+    """
 What is the capital of Mongolia?|How does photosynthesis work?|Who won the world cup in 1998?|How do I reset my router?
 What is the boiling point of ethanol?|Explain the theory of relativity|Which planet has the most moons?
 How do I remove rust from cast iron?|When was the Magna Carta signed?|What is the exchange rate of the yen?
@@ -38,7 +41,10 @@ What is the name of the parrot?|Which brand of skis did Olga buy?|How old is the
 What does the contract with the brewery say?|When was the piano tuned?|Which vaccine did the horse get?
 What is the recipe for sauerkraut?|Who is the prime minister of Norway?|How far is the moon?
 What causes earthquakes?|Translate good morning into Finnish|How long do I boil an ostrich egg?
-""".strip().replace("\n", "|").split("|")
+""".strip()
+    .replace("\n", "|")
+    .split("|")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class Sample:
     weights: np.ndarray
     size: int
     kind: str
+    query: dict[str, float]  # features of the query as a whole
 
 
 @dataclass(slots=True)
@@ -99,7 +106,15 @@ def _of_size(pool: Pool, conversation: Conversation, size: int, every: int):
         kind = "real" if question.answerable else "unanswerable"
         around = pool.random.choice(sorted(question.evidence)) if question.evidence else None
         index = whole or pool.index(pool.scope(conversation, size, around))
-        yield _rows(pool, index, question.text, end, question.evidence if question.answerable else frozenset(), kind, size)
+        yield _rows(
+            pool,
+            index,
+            question.text,
+            end,
+            question.evidence if question.answerable else frozenset(),
+            kind,
+            size,
+        )
     for _ in range(0, len(conversation.questions), 2 * every):
         stranger = pool.random.choice(others)
         asked = pool.random.choice(stranger.questions)
@@ -128,7 +143,8 @@ def table(ranking: Ranking, evidence: frozenset[int], kind: str, size: int) -> t
     depth = 3 if kind == "known" else DEPTH
     names, features, rids = ranking.features(depth)
     labels = np.isin(rids, list(evidence)).astype(float)
-    return names, Sample(features, labels, np.full(len(labels), WEIGHT[kind]), size, kind)
+    query = ranking.query_features()
+    return names, Sample(features, labels, np.full(len(labels), WEIGHT[kind]), size, kind, query)
 
 
 def fit(names: list[str], data: list[Sample], use: list[str], ridge: float = 1.0) -> dict[str, float]:
@@ -145,11 +161,28 @@ def fit(names: list[str], data: list[Sample], use: list[str], ridge: float = 1.0
     w *= len(w) / w.sum()
     chosen = list(use)
     while True:
-        beta = _newton(np.column_stack([np.ones(len(x)), x[:, [names.index(n) for n in chosen]]]), y, w, ridge)
+        beta = _newton(
+            np.column_stack([np.ones(len(x)), x[:, [names.index(n) for n in chosen]]]), y, w, ridge
+        )
         wrong = [(b, n) for n, b in zip(chosen, beta[1:], strict=True) if n in POSITIVE and b < 0]
         if not wrong:
             return {"intercept": float(beta[0]), **dict(zip(chosen, map(float, beta[1:]), strict=True))}
         chosen.remove(min(wrong)[1])
+
+
+def fit_answerable(data: list[Sample]) -> dict[str, float]:
+    """Return intercept and coefficients for whole queries: answered in scope, or not."""
+    chosen = [
+        d
+        for d in data
+        if d.kind != "known" and not (d.kind == "real" and d.size == SIZES[0] and not d.labels.any())
+    ]
+    names = list(chosen[0].query)
+    x = np.array([[1.0, *d.query.values()] for d in chosen])
+    y = np.array([float(d.kind == "real") for d in chosen])
+    w = np.array([{"unanswerable": 1.0, "general": 0.5}.get(d.kind, 1.0) for d in chosen])
+    beta = _newton(x, y, w, 1.0)
+    return {"intercept": float(beta[0]), **dict(zip(names, map(float, beta[1:]), strict=True))}
 
 
 POSITIVE = {
@@ -173,8 +206,41 @@ def _newton(x: np.ndarray, y: np.ndarray, w: np.ndarray, ridge: float) -> np.nda
 
 
 def probability(names: list[str], features: np.ndarray, fitted: dict[str, float]) -> np.ndarray:
-    logit = fitted["intercept"] + sum(b * features[:, names.index(n)] for n, b in fitted.items() if n != "intercept")
+    logit = fitted["intercept"] + sum(
+        b * features[:, names.index(n)] for n, b in fitted.items() if n != "intercept"
+    )
     return 1 / (1 + np.exp(-logit))
 
 
-__all__ = ["GENERAL", "SIZES", "Pool", "Question", "Sample", "fit", "probability", "samples"]
+def with_scores(names: list[str], sample: Sample, fitted: dict[str, float]) -> Sample:
+    """Return a sample whose query features rest on the newly fitted score."""
+    scores = isotonic(probability(names, sample.features, fitted)) if len(sample.features) else np.empty(0)
+    return replace(sample, query=sample.query | of_scores(scores))
+
+
+def report(names: list[str], data: list[Sample], fitted: dict[str, float], answerable: dict[str, float]) -> str:
+    """Return Markdown: the best score of a query by kind and size of scope; how well the two curves tell apart."""
+    best: dict[tuple[str, int], list[float]] = {}
+    for s in data:
+        if len(s.features) and (s.kind not in ("real", "known") or s.labels.any()):
+            best.setdefault((s.kind, s.size), []).append(float(probability(names, s.features, fitted).max()))
+    lines = ["| best score, mean (90th percentile) | " + " | ".join(f"{n:,}" for n in SIZES) + " |", "|" + " --- |" * 6]
+    for kind in WEIGHT:
+        cells = [f"{np.mean(b):.2f} ({np.quantile(b, 0.9):.2f})" for n in SIZES for b in [best[kind, n]]]
+        lines.append(f"| {kind} | {' | '.join(cells)} |")
+    real = [s for s in data if s.kind == "real"]
+    rows = np.concatenate([probability(names, s.features, fitted) for s in real])
+    labels = np.concatenate([s.labels for s in real])
+    lines.append(f"\nPer memory: AUROC {auroc(rows, labels):.3f}")
+    asked = [s for s in data if s.kind != "known"]
+    p = np.array([_answerable(s.query, answerable) for s in asked])
+    kinds = np.array([s.kind for s in asked])
+    for other in ("foreign", "general", "unanswerable"):
+        both = (kinds == "real") | (kinds == other)
+        lines.append(f"Answerable, real against {other}: AUROC {auroc(p[both], (kinds == 'real')[both] * 1.0):.3f}")
+    lines.append(f"Answerable: ECE {ece(p, (kinds == 'real') * 1.0):.3f}")
+    return "\n".join(lines)
+
+
+def _answerable(query: dict[str, float], fitted: dict[str, float]) -> float:
+    return float(1 / (1 + np.exp(-(fitted["intercept"] + sum(fitted[name] * v for name, v in query.items())))))

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
 from memkit.embedders.base import Embedder
 from memkit.ranking.index import Entry
 from memkit.ranking.text import dense_form
@@ -49,7 +51,7 @@ def load(folder: Path, name: str, *, role_names: bool = False) -> list[Conversat
     return [_conversation(c, n, role_names) for n, c in enumerate(raw["conversations"])]
 
 
-def _conversation(raw: dict, number: int, role_names: bool) -> Conversation:
+def _conversation(raw: dict[str, Any], number: int, role_names: bool) -> Conversation:
     first = number * 1_000_000
     entries = tuple(_entry(raw["id"], turn, first + n, role_names) for n, turn in enumerate(raw["turns"]))
     by_turn = {turn["id"]: first + n for n, turn in enumerate(raw["turns"])}
@@ -66,7 +68,7 @@ def _conversation(raw: dict, number: int, role_names: bool) -> Conversation:
     return Conversation(raw["id"], entries, questions)
 
 
-def _entry(conversation: str, turn: dict, rid: int, role_names: bool) -> Entry:
+def _entry(conversation: str, turn: dict[str, Any], rid: int, role_names: bool) -> Entry:
     text = turn["text"].rstrip() + (f" [image: {turn['image']}]" if turn.get("image") else "")
     role = turn["speaker"].lower()
     date = turn.get("date")

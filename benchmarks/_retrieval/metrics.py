@@ -27,7 +27,9 @@ def auroc(scores: np.ndarray, labels: np.ndarray) -> float:
     ranks[order] = (ends - (counts - 1) / 2)[inverse]
     good = int(labels.sum())
     bad = len(labels) - good
-    return float((ranks[labels > 0].sum() - good * (good + 1) / 2) / (good * bad)) if good and bad else math.nan
+    return (
+        float((ranks[labels > 0].sum() - good * (good + 1) / 2) / (good * bad)) if good and bad else math.nan
+    )
 
 
 def ece(probabilities: np.ndarray, labels: np.ndarray, bins: int = 10) -> float:

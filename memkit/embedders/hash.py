@@ -51,7 +51,7 @@ def _unit(features: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
     """Sum the signed values of the features into one unit vector."""
     distinct, counts = np.unique(features, return_counts=True)
     values = (1.0 + np.log(counts)) * np.where(distinct >> 31, -1.0, 1.0)
-    row = np.bincount(distinct % DIM, weights=values, minlength=DIM)
+    row = np.bincount(distinct % DIM, weights=values, minlength=DIM).astype(np.float64, copy=False)
     length = math.sqrt(float(row @ row))
     return row / length if length else row
 

@@ -122,12 +122,12 @@ async def write_plan(
     request: AddRequest,
     operation_id: str,
     *,
-    kept: Sequence[StoredMessage] = (),
+    kept: Mapping[int, StoredMessage] | None = None,
     finishes: str | None = None,
 ) -> AddResult:
-    """Embed and write a verbatim add; `kept` are turns that an earlier try has kept already."""
+    """Embed and write a verbatim add; `kept` are turns that an earlier try has kept already, by place."""
     meter, now = Meter(), now_us()
-    plan = _Plan(request, now, kept)
+    plan = _Plan(request, now, kept or {})
     vectors = await embed_documents(engine, plan.texts(), meter, progress=request.progress)
     engine.parts.remember_embedder()
     stored = request.key is not None or finishes is not None
@@ -166,18 +166,17 @@ class _Memory:
 class _Plan:
     """What a verbatim add writes: which items are messages, which become memories, and why others do not."""
 
-    def __init__(self, request: AddRequest, now: int, kept: Sequence[StoredMessage]) -> None:
+    def __init__(self, request: AddRequest, now: int, kept: Mapping[int, StoredMessage]) -> None:
         self.request = request
         self.kept = kept
         self.messages: list[NewMessage] = []
         self.memories: list[_Memory] = []
         self.ignored: dict[int, str] = {}
-        keep_texts = request.infer
         for index, (item, scope) in enumerate(zip(request.items, request.scopes, strict=True)):
             message: int | None = None
-            if index < len(kept):
+            if index in kept:
                 message = -1
-            elif item.role is not None or keep_texts:
+            elif _is_kept(request, item):
                 message = len(self.messages)
                 self.messages.append(new_message(item, scope, now))
             text = strip_recalled(item.text)
@@ -192,9 +191,10 @@ class _Plan:
     ) -> _Memory:
         request = self.request
         is_turn = message is not None
-        own = index >= len(self.kept)
+        kept = self.kept.get(index)
         role = item.role or ("user" if is_turn else None)
-        created = now if item.created_at is None else item.created_at
+        said = item.created_at if kept is None else kept.created_at
+        created = now if said is None else said
         kind = request.kind or ("message" if is_turn else "fact")
         record = AddRecord(
             id=new_id(),
@@ -202,8 +202,8 @@ class _Plan:
             text=text,
             kind=kind,
             vector=None,
-            message=message if own else None,
-            sources=[] if own else [SourceRef(message_id=self.kept[index].id)],
+            message=message if kept is None else None,
+            sources=[] if kept is None else [SourceRef(message_id=kept.id)],
             dedup=turn_digest(item, scope) if is_turn else None,
             metadata={**request.metadata, **item.metadata},
             created_at=created,
@@ -291,9 +291,10 @@ def turn_digest(item: InputMessage, scope: Scope) -> bytes:
     return _digest(["turn", ids, item.role or "user", item.name, item.text, item.created_at])
 
 
-def fact_digest(text: str, kind: str, scope: Scope) -> bytes:
+def fact_digest(text: str, scope: Scope) -> bytes:
     """Return what makes a fact the same: scope and words, whatever their case and spacing."""
-    return _digest(["fact", [scope.user_id, scope.agent_id], " ".join(text.casefold().split()).rstrip(".!")])
+    ids = [scope.user_id, scope.agent_id, scope.run_id]
+    return _digest(["fact", ids, " ".join(text.casefold().split()).rstrip(".!")])
 
 
 def _digest(value: object) -> bytes:
@@ -325,23 +326,29 @@ async def _keep_for_later(
     engine: Engine, request: AddRequest, operation_id: str, now: int, error: BackendError
 ) -> None:
     """Keep what cannot be embedded now, turns as messages and bare texts in the queue, for the next try."""
-    texts = [
-        {"text": item.text, "name": item.name, "created_at": item.created_at, "metadata": item.metadata}
+    items = [
+        {"id": item.id, "dated": item.created_at is not None}
+        if _is_kept(request, item)
+        else {"text": item.text, "name": item.name, "created_at": item.created_at, "metadata": item.metadata}
         for item in request.items
-        if item.role is None and not request.infer
     ]
-    payload = {**request.options(), "infer": request.infer, "texts": texts}
+    payload = {**request.options(), "infer": request.infer, "items": items}
     job = NewJob(kind="verbatim", payload=payload, running=True, scope=request.scope)
     applied = await _keep_turns(engine, request, operation_id, now, job)
     if applied.replay is None:
         await engine.call(engine.ledger.release, operation_id, error=type(error).__name__)
 
 
+def _is_kept(request: AddRequest, item: InputMessage) -> bool:
+    """Return whether an input is kept as a message: whatever has a role, and bare texts to learn from."""
+    return item.role is not None or request.infer
+
+
 async def _keep_turns(engine: Engine, request: AddRequest, operation_id: str, now: int, job: NewJob) -> Applied:
     messages = [
         new_message(item, scope, now)
         for item, scope in zip(request.items, request.scopes, strict=True)
-        if item.role is not None or request.infer
+        if _is_kept(request, item)
     ]
     return await engine.apply(
         Batch(

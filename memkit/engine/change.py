@@ -49,7 +49,7 @@ async def update(engine: Engine, request: UpdateRequest, guard: ReadScope | None
             engine.parts.remember_embedder()
             text = embedded_text(changed["text"], record.kind, record.actor_id)
             vector = (await embed_documents(engine, [text], Meter()))[0]
-            dedup = fact_digest(changed["text"], record.kind, memory_scope(record)) if record.kind != "message" else None
+            dedup = fact_digest(changed["text"], memory_scope(record)) if record.kind != "message" else None
         applied = await engine.apply(
             Batch(
                 operation_id=operation_id,

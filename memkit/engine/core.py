@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
+from ..errors import BackendError, BackendUnavailableError, MemkitError
 from ..ledger.base import Applied, Batch, Ledger
 from ..parts import Parts
 from ..runtime import Runtime
@@ -33,6 +34,24 @@ class Engine:
         owner = getattr(method, "__self__", None)
         twin = getattr(owner, f"a{method.__name__}", None) if owner is not None else None
         return await self.rt.call(method, twin, *args, **kwargs)
+
+    async def ask(self, name: str, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a provider that may be the caller's own; whatever it raises becomes one of our errors, chained.
+
+        Raises:
+            BackendUnavailableError: It raised an `OSError`, as a lost connection does.
+            BackendError: It raised anything else that is not ours.
+        """
+        try:
+            return await self.call(method, *args, **kwargs)
+        except MemkitError:
+            raise
+        except OSError as error:
+            raise BackendUnavailableError(
+                f"{name!r} cannot be reached ({type(error).__name__}: {error}).", backend=name
+            ) from error
+        except Exception as error:
+            raise BackendError(f"{name!r} failed ({type(error).__name__}: {error}).", backend=name) from error
 
     async def apply(self, batch: Batch) -> Applied:
         """Write one transaction."""

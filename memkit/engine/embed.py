@@ -27,7 +27,7 @@ async def embed_documents(
     with progress_bar(len(unique), "Embedding", enabled=progress) as bar:
         for start in range(0, len(unique), _SLICE):
             piece = unique[start : start + _SLICE]
-            rows = await engine.call(embedder.embed, piece, purpose="document")
+            rows = await engine.ask(embedder.identity, embedder.embed, piece, purpose="document")
             meter.embedding_calls += 1
             parts.append(checked_rows(rows, len(piece), embedder.identity, embedder.dim))
             bar.advance(len(piece))
@@ -41,7 +41,7 @@ async def embed_documents(
 async def embed_query(engine: Engine, text: str, meter: Meter) -> npt.NDArray[np.float32]:
     """Return the unit vector of a query."""
     embedder = engine.parts.embedder()
-    rows = await engine.call(embedder.embed, [text], purpose="query")
+    rows = await engine.ask(embedder.identity, embedder.embed, [text], purpose="query")
     meter.embedding_calls += 1
     vector: npt.NDArray[np.float32] = checked_rows(rows, 1, embedder.identity, embedder.dim)[0]
     return vector
@@ -56,10 +56,12 @@ def checked_rows(rows: object, count: int, identity: str, dim: int) -> npt.NDArr
     matrix = np.asarray(rows, dtype=np.float32)
     if matrix.shape != (count, dim):
         raise BackendResponseError(
-            f"The embedder {identity!r} returned shape {matrix.shape} for {count} texts; ({count}, {dim}) was expected.",
+            f"The embedder {identity!r} returned shape {matrix.shape} for {count} texts; "
+            f"({count}, {dim}) was expected.",
             backend=identity,
         )
     if not np.isfinite(matrix).all():
         raise BackendResponseError(f"The embedder {identity!r} returned values that are not finite.", backend=identity)
     norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return matrix / np.where(norms > 0, norms, 1)
+    unit: npt.NDArray[np.float32] = (matrix / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
+    return unit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import ConfigurationError, MemkitError
+from ..errors import BackendUnavailableError, ConfigurationError, MemkitError
 from ..extraction.messages import InputMessage
 from ..ledger.base import Job, StoredMessage
 from ..scope import Scope
@@ -29,6 +29,13 @@ async def run_job(engine: Engine, job: Job) -> AddResult:
         await engine.call(engine.ledger.release, job.id, error=type(error).__name__)
         error.operation_id = job.id
         raise
+    except OSError as error:
+        await engine.call(engine.ledger.release, job.id, error=type(error).__name__)
+        raise BackendUnavailableError(
+            f"The model cannot be reached ({type(error).__name__}: {error}). The turns are kept; make the same call "
+            "again, or call `repair()`.",
+            operation_id=job.id,
+        ) from error
     except BaseException:
         await engine.call(engine.ledger.release, job.id, error="interrupted")
         raise
@@ -40,12 +47,20 @@ async def resume(engine: Engine, operation_id: str) -> AddResult | None:
     return await run_job(engine, claimed[0]) if claimed else None
 
 
-async def run_pending(engine: Engine, *, retry_failed: bool) -> tuple[list[str], dict[str, str]]:
-    """Finish what waits, oldest first; return the operations finished, and those that failed with the reason."""
+async def run_pending(
+    engine: Engine, *, retry_failed: bool, asked: bool = False
+) -> tuple[list[str], dict[str, str]]:
+    """Finish what waits, oldest first; return the operations finished, and those that failed with the reason.
+
+    Unless somebody asked for it, what needs a model is left in the queue while there is none.
+    """
     finished: list[str] = []
     failed: dict[str, str] = {}
     states = ("waiting", "running", "failed") if retry_failed else ("waiting",)
-    for job in await engine.call(engine.ledger.jobs, states):
+    jobs = await engine.call(engine.ledger.jobs, states)
+    if not asked and any(job.kind != "verbatim" for job in jobs) and engine.parts.llm() is None:
+        jobs = [job for job in jobs if job.kind == "verbatim"]
+    for job in jobs:
         claimed = await engine.call(engine.ledger.claim, engine.parts.worker_id, ids=[job.id], limit=1)
         for mine in claimed:
             try:

@@ -7,7 +7,7 @@ a stale one, and what changed meanwhile is decided again without another call.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ..clock import now_us
@@ -186,6 +186,9 @@ class _Plan:
             if _same(old.text, candidate.text):
                 return _Step(candidate, "NONE", previous=old, reason="It is known already.")
             return self._supersede(n, candidate, old, now)
+        twin = next((r for r in self.offered if _same(r.text, candidate.text) and is_current(r, now, now)), None)
+        if twin is not None and twin.id not in taken:
+            return _Step(candidate, "NONE", previous=twin, reason="It is known already.")
         return _Step(candidate, "ADD", [self._new(n, candidate, now)], reason=reason)
 
     def _supersede(self, n: int, candidate: Candidate, old: Record, now: int) -> _Step:
@@ -195,24 +198,24 @@ class _Plan:
             closed = self._new(n, candidate, now, until=max(start, old.valid_from))
             reason = "It was said before what is known now, and is kept as past."
             return _Step(candidate, "ADD", [closed], previous=old, reason=reason)
-        close = self._close(candidate, old, max(start, old.valid_from))
+        close = self._close(candidate, old, max(start, old.valid_from), f"superseded by {new.id}")
         return _Step(candidate, "SUPERSEDE", [close, new], previous=old)
 
     def _retract(self, candidate: Candidate, old: Record, now: int) -> _Step:
         said = min(self.turns[candidate.message].created_at, now)
         until = candidate.valid_until if candidate.valid_until is not None and candidate.valid_until <= now else said
         return _Step(
-            candidate, "SUPERSEDE", [self._close(candidate, old, max(until, old.valid_from))], previous=old,
-            reason="It is no longer true.",
+            candidate, "SUPERSEDE", [self._close(candidate, old, max(until, old.valid_from), "retracted")],
+            previous=old, reason="It is no longer true.",
         )  # fmt: skip
 
-    def _close(self, candidate: Candidate, old: Record, until: int) -> EditRecord:
+    def _close(self, candidate: Candidate, old: Record, until: int, reason: str) -> EditRecord:
         return EditRecord(
             id=old.id,
             expected_version=old.version,
             event="SUPERSEDE",
             set={"valid_until": until},
-            reason=f"{candidate.action}: {candidate.text}",
+            reason=reason,
             actor=self.turns[candidate.message].name,
             scope=self.options.read,
         )
@@ -221,17 +224,13 @@ class _Plan:
         options, turn = self.options, self.turns[candidate.message]
         start = candidate.valid_from if candidate.valid_from is not None else options.valid_from
         scope = scope_of(turn)
-        kind = options.kind or candidate.kind
-        own = options.scope if options.scope.run_id is not None else Scope(
-            user_id=scope.user_id, agent_id=scope.agent_id
-        )  # fmt: skip
         return AddRecord(
             id=new_id(),
             scope=scope,
             text=candidate.text,
-            kind=kind,
+            kind=options.kind or candidate.kind,
             vector=self.vectors[n],
-            dedup=None if until is not None else fact_digest(candidate.text, kind, own),
+            dedup=None if until is not None else fact_digest(candidate.text, scope),
             metadata={**options.metadata, **turn.metadata},
             created_at=turn.created_at,
             valid_from=min(turn.created_at, now) if start is None else start,
@@ -318,8 +317,6 @@ def _result(plan: _Plan, steps: Sequence[_Step], applied: Applied, operation_id:
 
 def _as_now(old: Record, fresh: Record | None) -> Record:
     """Return an offered record as it is now; one whose words changed is no longer what the model decided on."""
-    from dataclasses import replace
-
     if fresh is None or fresh.text != old.text:
         return replace(old, deleted=True)
     return fresh

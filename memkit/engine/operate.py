@@ -10,7 +10,7 @@ from .change import expire
 from .core import Engine
 from .jobs import run_pending
 from .outbox import drain
-from .start import ready
+from .start import empty_store, ready
 
 
 async def stats(engine: Engine) -> Stats:
@@ -54,7 +54,7 @@ async def health(engine: Engine) -> Health:
     store = parts.store() if "vector_store" not in problems else None
     if store is not None:
         try:
-            await engine.call(store.health)
+            await engine.ask(store.name, store.health)
         except BackendError as error:
             problems["vector_store"] = error.message
     pending: dict[str, int] = {}
@@ -72,10 +72,11 @@ async def health(engine: Engine) -> Health:
 
 async def repair(engine: Engine) -> RepairReport:
     """Finish unfinished extractions, bring indexes up to date, and expire what is over."""
-    if not await ready(engine, write=False):
+    if not await ready(engine, write=False, repairing=True):
         return RepairReport()
-    finished, failed = await run_pending(engine, retry_failed=True)
+    finished, failed = await run_pending(engine, retry_failed=True, asked=True)
     expired = await expire(engine)
+    engine.parts.store_ready = False  # Look again what the index holds.
     behind = await drain(engine)
     return RepairReport(finished=finished, failed=failed, expired=expired, pending=behind)
 
@@ -99,10 +100,7 @@ async def reset(engine: Engine) -> None:
         return
     store = engine.parts.store()
     if store is not None:
-        embedder = engine.parts.embedder()
-        await engine.call(store.open, dim=embedder.dim, embedder=embedder.identity)
-        await engine.call(store.drop)
-        engine.parts.store_ready = False
+        await empty_store(engine, store)
     await engine.call(engine.ledger.reset)
     engine.parts.forget_embedder()
     engine.parts.caches.clear()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..clock import now_us
-from ..errors import BackendError, EmbedderMismatchError
+from ..errors import BackendError, ConfigurationError, MissingDependencyError
 from ..ledger.base import OutboxEntry
 from ..vector_stores.base import StoreRecord, VectorStore
 from .core import Engine
@@ -29,9 +29,8 @@ async def drain(engine: Engine) -> list[str]:
         await open_store(engine, store)
         engine.parts.store_error = None
         return [] if await _drain_store(engine, store) else [store.name]
-    except EmbedderMismatchError:
-        raise
-    except BackendError as error:
+    except (BackendError, ConfigurationError, MissingDependencyError) as error:
+        # What was to be done in the ledger is done; `result.pending` and `health()` name the index.
         engine.parts.store_error = error
         engine.parts.store_ready = False
         return [store.name]
@@ -65,7 +64,7 @@ async def _project(engine: Engine, store: VectorStore, entries: Sequence[OutboxE
         if record.id in wanted
     ]
     if points:
-        await engine.call(store.upsert, points)
+        await engine.ask(store.name, store.upsert, points)
     gone = [memory_id for memory_id in wanted if memory_id not in live]
     if gone:
-        await engine.call(store.delete, gone)
+        await engine.ask(store.name, store.delete, gone)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..clock import now_us, to_datetime
+from ..clock import now_us, to_datetime, to_us
 from ..errors import InvalidInputError
 from ..filters import Filter, compile_filter
 from ..ledger.base import Record
@@ -118,8 +118,18 @@ async def messages(
     """Return the newest turns of a scope, oldest first."""
     if not await ready(engine, write=False):
         return []
+    if isinstance(before, str) and not await engine.call(engine.ledger.messages_by_id, [before], scope):
+        before = _instant_of(before)
     rows = await engine.call(engine.ledger.messages, scope, limit=limit, before=before)
     return [message_item(row) for row in rows if scope.allows(row.user_id, row.agent_id, row.run_id)]
+
+
+def _instant_of(before: str) -> str | int:
+    """Return an instant given as text; anything else is an id, which the ledger will say it does not know."""
+    try:
+        return to_us(before, field="before")
+    except InvalidInputError:
+        return before
 
 
 async def history(engine: Engine, memory_id: str, guard: ReadScope | None) -> list[HistoryEvent]:

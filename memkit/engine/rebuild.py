@@ -17,7 +17,7 @@ from .change import all_records
 from .core import Engine, new_id
 from .embed import checked_rows
 from .outbox import drain
-from .start import open_store, ready
+from .start import empty_store, open_store, ready
 
 _EVERYTHING: Final = ReadScope(everyone=True)
 _SLICE: Final = 512
@@ -30,7 +30,7 @@ async def rebuild(engine: Engine, *, vector_store: object, embedder: object, pro
     Raises:
         BackendError: The index or the embedder cannot be reached; the ledger is as it was, or complete.
     """
-    await ready(engine, write=True)
+    await ready(engine, write=True, repairing=True)
     parts = engine.parts
     count = await engine.call(engine.ledger.size, None)
     if embedder is not None:
@@ -42,9 +42,7 @@ async def rebuild(engine: Engine, *, vector_store: object, embedder: object, pro
     store = parts.store()
     if store is not None:
         parts.store_ready = False
-        current = parts.embedder()
-        await engine.call(store.open, dim=current.dim, embedder=current.identity)
-        await engine.call(store.drop)
+        await empty_store(engine, store)
         await open_store(engine, store)
         await engine.call(engine.ledger.enqueue_all, store.name)
         if await drain(engine):
@@ -62,7 +60,7 @@ async def _embed_again(engine: Engine, embedder: Embedder, *, progress: bool) ->
             for start in range(0, len(todo), _SLICE):
                 piece = todo[start : start + _SLICE]
                 texts = [embedded_text(r.text, r.kind, r.actor_id) for r in piece]
-                rows = await engine.call(embedder.embed, texts, purpose="document")
+                rows = await engine.ask(embedder.identity, embedder.embed, texts, purpose="document")
                 matrix = checked_rows(rows, len(piece), embedder.identity, embedder.dim)
                 done.update({r.rid: (r.text, matrix[n]) for n, r in enumerate(piece)})
                 bar.advance(len(piece))

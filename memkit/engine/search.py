@@ -6,15 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ..clock import now_us
 from ..errors import BackendError, LedgerMismatchError
 from ..filters import And, Filter, compile_filter, scope_filter
 from ..ledger.base import Record
-from ..ranking.candidates import rank_candidates
 from ..ranking.cache import MAX_ROWS, entries
-from ..ranking.index import RankQuery
+from ..ranking.candidates import CANDIDATES, NEIGHBOURS, SAMPLE, rank_candidates
+from ..ranking.index import Entry, RankQuery
 from ..ranking.query import sanitise
-from ..ranking.result import Ranking
+from ..ranking.text import tokens
+from ..ranking.weights import weights_for
 from ..scope import ReadScope
 from ..types import SearchResult
 from .core import Engine, Meter
@@ -24,7 +27,6 @@ from .views import is_current, memory_item, payload
 
 _WALK = 64
 _TRIES = 4
-_CANDIDATES = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,18 +77,20 @@ async def search(engine: Engine, request: SearchRequest, meter: Meter | None = N
         warnings.append(down)
     if store is not None and vector is not None:
         try:
-            hits = await engine.call(store.search, vector, _pool(request), _store_filter(request))
+            hits = await engine.ask(store.name, store.search, vector, _pool(request), _store_filter(request))
             near = [hit.id for hit in hits]
         except LedgerMismatchError:
             raise
         except BackendError as error:
             engine.parts.store_ready = False
-            warnings.append(f"The index {store.name!r} failed ({error.message}); the ledger's own vectors were searched.")
+            warnings.append(
+                f"The index {store.name!r} failed ({error.message}); the ledger's own vectors were searched."
+            )
             store = None
     local = await engine.rt.call(search_ledger, None, engine, request, text, vector, near, store is not None)
     hits = await _reranked(engine, request, text, local.hits, warnings)
     if request.threshold is not None:
-        hits = [hit for hit in hits if hit.score >= request.threshold]
+        hits = [hit for hit in hits if round(hit.score, 6) >= request.threshold]
     hits = hits[: request.limit]
     return SearchResult(
         results=[memory_item(hit.record, round(hit.score, 6)) for hit in hits],
@@ -152,13 +156,13 @@ def _search_owner(
     if embedder is None:
         return [], None
     if ledger.size(owner) > MAX_ROWS:
-        ranking = _by_candidates(engine, query, owner, embedder, near, indexed)
-        return _walk(engine, ranking, wanted, passes, request.explain)[0], ranking.answerable
+        ranked = _by_candidates(engine, query, owner, embedder, near, indexed)
+        return _walk(engine, lambda start, stop: ranked[start:stop], wanted, passes)[0], None
     for attempt in range(_TRIES):
         with engine.parts.caches.index(owner, embedder) as (index, mark):
-            ranking: Ranking = index.rank(query)
+            ranking = index.rank(query)
             answerable = ranking.answerable
-            hits, seen = _walk(engine, ranking, wanted, passes, request.explain)
+            hits, seen = _walk(engine, ranking.hits, wanted, passes, ranking.explain if request.explain else None)
         moved = owner is not None and seen.get(owner, mark.event) != mark.event
         if not moved or attempt == _TRIES - 1:
             return hits, answerable
@@ -166,21 +170,24 @@ def _search_owner(
 
 
 def _walk(
-    engine: Engine, ranking: Ranking, wanted: int, passes: Callable[[Record], bool], explain: bool
+    engine: Engine,
+    hits_between: Callable[[int, int], list[tuple[int, float]]],
+    wanted: int,
+    passes: Callable[[Record], bool],
+    explain: Callable[[int], Mapping[str, Any]] | None = None,
 ) -> tuple[list[Found], dict[int, int]]:
     """Go down a ranking, re-check every row against the ledger, and stop when enough have passed."""
     found: list[Found] = []
     marks: dict[int, int] = {}
-    start, step = 0, max(_WALK, wanted) if wanted > 16 else wanted
-    while start < len(ranking) and len(found) < wanted:
-        hits = ranking.hits(start, start + step)
+    start, step = 0, wanted
+    while len(found) < wanted and (hits := hits_between(start, start + step)):
         fetched = engine.ledger.fetch([rid for rid, _ in hits])
         marks.update(fetched.marks)
         rows = {record.rid: record for record in fetched.records}
         for rid, score in hits:
             record = rows.get(rid)
             if record is not None and passes(record):
-                found.append(Found(record, float(score), ranking.explain(rid) if explain else None))
+                found.append(Found(record, float(score), None if explain is None else explain(rid)))
                 if len(found) == wanted:
                     break
         start, step = start + step, max(_WALK, 4 * step)
@@ -205,25 +212,37 @@ def _checker(request: SearchRequest, query: RankQuery) -> Callable[[Record], boo
 
 def _by_candidates(
     engine: Engine, query: RankQuery, owner: int | None, embedder: tuple[str, int], near: Sequence[str], indexed: bool
-) -> Ranking:
-    """Rank a scope too large to keep in memory: candidates by words and by vector, neighbours, and a sample."""
+) -> list[tuple[int, float]]:
+    """Rank a scope too large to hold: what words and vectors find, the turns beside it, and a fixed sample."""
     ledger = engine.ledger
     owners = None if owner is None else [owner]
+    found = set(ledger.keyword_candidates(owners, tokens(query.text), CANDIDATES))
+    closest, sample = _scan(engine, query, owners)
+    found.update([record.rid for record in ledger.records(near)] if indexed else closest)
+    beside = set(ledger.neighbours(sorted(found), NEIGHBOURS)) - found
 
-    def load(rids: Sequence[int]) -> list[Any]:
-        records, vectors = ledger.with_vectors(rids)
-        return entries(records, vectors)
+    def load(rids: set[int]) -> list[Entry]:
+        return entries(*ledger.with_vectors(sorted(rids)))
 
-    close = [record.rid for record in ledger.records(near)] if indexed else None
-    return rank_candidates(
-        query,
-        embedder,
-        words=lambda tokens: ledger.keyword_candidates(owners, tokens, _CANDIDATES),
-        close=close,
-        scan=lambda: ledger.vectors(owners),
-        neighbours=lambda rids: ledger.neighbours(rids, 2),
-        load=load,
-    )
+    weights = weights_for(embedder[0])
+    return rank_candidates(query, load(found), load(beside), load(sample), dim=embedder[1], weights=weights)
+
+
+def _scan(engine: Engine, query: RankQuery, owners: Sequence[int] | None) -> tuple[list[int], set[int]]:
+    """Return the rows closest to the query's vector, by an exact scan in pieces, and every n-th row as a sample."""
+    every = max(1, engine.ledger.size(None if owners is None else owners[0]) // SAMPLE)
+    best: list[tuple[float, int]] = []
+    sample: set[int] = set()
+    seen = 0
+    for rids, matrix in engine.ledger.vectors(owners):
+        sample.update(rids[-seen % every :: every])
+        seen += len(rids)
+        if query.vector is not None:
+            cosines = matrix @ query.vector
+            top = np.argsort(-cosines)[:CANDIDATES]
+            best += [(float(cosines[n]), rids[n]) for n in top.tolist()]
+            best = sorted(best, reverse=True)[:CANDIDATES]
+    return [rid for _, rid in best], sample
 
 
 async def _reranked(
@@ -238,7 +257,7 @@ async def _reranked(
             warnings.append("rerank=True has no effect: no reranker is configured (`Memory(reranker=...)`).")
         return hits
     try:
-        pairs = await engine.call(reranker.rerank, text, [hit.record.text for hit in hits], len(hits))
+        pairs = await engine.ask(reranker.name, reranker.rerank, text, [hit.record.text for hit in hits], len(hits))
     except BackendError as error:
         warnings.append(f"The reranker {reranker.name!r} failed ({error.message}); the own order is kept.")
         return hits

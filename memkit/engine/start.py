@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from ..clock import now_us
-from ..errors import BackendError, ConfigurationError, LedgerMismatchError
+from ..errors import BackendError, ConfigurationError, EmbedderMismatchError, LedgerMismatchError
 from ..vector_stores.base import VectorStore
 from .core import Engine
 from .outbox import drain
 
 _DRAIN_EVERY_US = 30_000_000
+WRONG_INDEX = (ConfigurationError, LedgerMismatchError)
+"""Errors of an index that waiting does not heal."""
 
 
-async def ready(engine: Engine, *, write: bool) -> bool:
-    """Open the ledger and return whether there is one; a read of nothing makes no file."""
+async def ready(engine: Engine, *, write: bool, repairing: bool = False) -> bool:
+    """Open the ledger and return whether there is one; a read of nothing makes no file.
+
+    An index that is down stops nothing. One that cannot be this ledger's stops writes, before anything is written,
+    except those that are `repairing` it.
+    """
     parts = engine.parts
     if parts.closed:
         raise ConfigurationError("This memory was closed. Make a new one, or use it inside `with Memory(...) as m:`.")
@@ -20,10 +28,13 @@ async def ready(engine: Engine, *, write: bool) -> bool:
         return False
     now = now_us()
     first, parts.recovered = not parts.recovered, True
-    if first and await engine.call(engine.ledger.jobs):
+    if first and not repairing and await engine.call(engine.ledger.jobs):
         parts.recover()
-    if parts.store() is not None and (first or now - parts.drained_at > _DRAIN_EVERY_US):
+    wrong = isinstance(parts.store_error, WRONG_INDEX)
+    if parts.store() is not None and (first or wrong or now - parts.drained_at > _DRAIN_EVERY_US):
         await drain(engine)
+    if write and not repairing and isinstance(parts.store_error, WRONG_INDEX):
+        raise parts.store_error
     return True
 
 
@@ -41,8 +52,8 @@ async def open_store(engine: Engine, store: VectorStore) -> None:
     if parts.store_ready:
         return
     embedder = parts.embedder()
-    await engine.call(store.open, dim=embedder.dim, embedder=embedder.identity)
-    in_index = (await engine.call(store.info)).count
+    await engine.ask(store.name, store.open, dim=embedder.dim, embedder=embedder.identity)
+    in_index = (await engine.ask(store.name, store.info)).count
     in_ledger = await engine.call(engine.ledger.size, None)
     waiting = (await engine.call(engine.ledger.outbox_size)).get(store.name, 0)
     if in_index and not in_ledger and not waiting:
@@ -56,6 +67,15 @@ async def open_store(engine: Engine, store: VectorStore) -> None:
     if in_index < in_ledger - waiting:
         await engine.call(engine.ledger.enqueue_all, store.name)
     parts.store_ready = True
+
+
+async def empty_store(engine: Engine, store: VectorStore) -> None:
+    """Drop what an index holds, whatever embedder it came from; `open_store` makes it anew."""
+    embedder = engine.parts.embedder()
+    with suppress(EmbedderMismatchError):  # It is there, and its vectors are what has to go.
+        await engine.ask(store.name, store.open, dim=embedder.dim, embedder=embedder.identity)
+    await engine.ask(store.name, store.drop)
+    engine.parts.store_ready = False
 
 
 async def store_for_search(engine: Engine) -> tuple[VectorStore | None, str | None]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ..clock import now_us
 from ..errors import ConflictError, InvalidInputError, OperationNotFoundError
-from ..ledger.base import EDITABLE, Batch, EditRecord, Event, Record
+from ..ledger.base import EDITABLE, Batch, EditRecord, Event, Operation, Record
 from ..scope import ReadScope
 from ..types import ChangeResult
 from .add import embedded_text, fact_digest
@@ -39,7 +39,8 @@ async def undo(engine: Engine, operation_id: str, guard: ReadScope | None) -> Ch
         operation, events = found
         if operation.kind == "forget":
             raise InvalidInputError(f"The operation {operation_id} erased memories; what is erased cannot come back.")
-        if any(not _inside(event, guard) for event in events):
+        known = all(_inside(event, guard) for event in events) if events else await _owns(engine, operation, guard)
+        if not known:
             raise OperationNotFoundError(operation_id)
         later = await engine.call(engine.ledger.later_operations, operation_id)
         if later:
@@ -102,19 +103,21 @@ def _restore(record: Record, target: Record | None, operation_id: str, guard: Re
         if target is None
         else {name: getattr(target, name) for name in EDITABLE if getattr(record, name) != getattr(target, name)}
     )
-    current = target is not None and not target.deleted and target.valid_until is None
+    dedup = None
+    if target is not None and not target.deleted and target.valid_until is None and target.kind != "message":
+        dedup = fact_digest(target.text, memory_scope(record))
     return EditRecord(
         id=record.id,
         expected_version=record.version,
-        event=_event(record, values),
+        event=_event(values),
         set=values,
-        dedup=fact_digest(target.text, target.kind, memory_scope(record)) if current and target.kind != "message" else None,
+        dedup=dedup,
         reason=f"undo of {operation_id}",
         scope=guard,
     )
 
 
-def _event(record: Record, values: dict[str, Any]) -> str:
+def _event(values: dict[str, Any]) -> str:
     if values.get("deleted") is True:
         return "DELETE"
     if values.get("deleted") is False:
@@ -122,6 +125,14 @@ def _event(record: Record, values: dict[str, Any]) -> str:
     if "valid_until" in values:
         return "RESTORE" if values["valid_until"] is None else "SUPERSEDE"
     return "UPDATE"
+
+
+async def _owns(engine: Engine, operation: Operation, guard: ReadScope | None) -> bool:
+    """Return whether an operation that changed no record may be known to a handle."""
+    if guard is None or operation.owner is None:
+        return guard is None
+    owners = await engine.call(engine.ledger.owners_in, guard)
+    return owners is None or operation.owner in owners
 
 
 def _inside(event: Event, guard: ReadScope | None) -> bool:

@@ -116,7 +116,8 @@ class Words:
 
     def has_acronym_of(self, names: Iterable[Token]) -> bool:
         """Return whether the initials of a name in several words stand here: NYC for New York City."""
-        return "".join(token.key[0] for token in names) in self._acronyms
+        initials = "".join(token.key[0] for token in names)
+        return initials in self._acronyms or (len(initials) >= 3 and initials in self.keys)
 
     def has_word(self, key: str) -> bool:
         """Return whether a word or another form of it stands here."""
@@ -132,7 +133,11 @@ class Words:
         return near
 
 
-_CLITICS: Final = re.compile(r"^(?:وال|بال|كال|فال|لل|ال|و|ب|ل|ف|ك|س)(?=\w{3})|^(?:וה|שה|מה|בה|לה|ה|ו|ב|ל|מ|ש|כ)(?=\w{2})")
+_CLITICS: Final = re.compile(
+    r"^(?:وال|بال|كال|فال|لل|ال|و|ب|ل|ف|ك|س)(?=\w{3})|^(?:וה|שה|מה|בה|לה|ה|ו|ב|ל|מ|ש|כ)(?=\w{2})"
+)
+# I, he, she, we do: one letter in front.
+_ARABIC_VERB: Final = re.compile(r"^[اينت]\w{2,}$")
 _PARTICLES: Final = re.compile(
     r"(?:에서는|에서|에게|으로|부터|까지|이라고|라고|이랑|랑|하고|처럼|보다|은|는|이|가|을|를|에|와|과|로|의|도|만|씨|님|야|아)$"
 )
@@ -155,19 +160,29 @@ def _same_name(one: str, other: str, *, inflecting: bool) -> bool:
     one, other = bare(one), bare(other)
     if one == other or one.rstrip("s") == other.rstrip("s") != "":
         return True
+    shortest = min(one, other, key=len)
+    if len(shortest) >= 6 and one.startswith(shortest) and other.startswith(shortest):
+        return True
     if not inflecting:
         return False
     shared = _shared(one, other)
-    longest, shortest = max(len(one), len(other)), min(len(one), len(other))
-    return shared >= 3 and longest - shared <= 3 and shortest - shared <= 1 and shared * 10 >= longest * 6
+    longest = max(len(one), len(other))
+    return (
+        shared >= 3 and longest - shared <= 3 and len(shortest) - shared <= 1 and shared * 10 >= longest * 6
+    )
 
 
 def same_stem(one: str, other: str) -> bool:
     """Return whether two words begin alike for most of their length."""
     one, other = bare(one), bare(other)
+    if _ARABIC_VERB.match(one) and _ARABIC_VERB.match(other) and one[1:] == other[1:]:
+        return True
     shared = _shared(one, other)
     longest = max(len(one), len(other))
-    return one == other or (shared >= 3 and shared * 10 >= min(len(one), len(other)) * 7 and longest - shared <= 6)
+    least = 6 if shared >= 4 else 7
+    return one == other or (
+        shared >= 3 and shared * 10 >= min(len(one), len(other)) * least and longest - shared <= 6
+    )
 
 
 def _shared(one: str, other: str) -> int:

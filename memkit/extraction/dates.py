@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-from memkit.extraction.text import NUMBER_WORDS, number_meanings
+from memkit.extraction.text import number_meanings
+from memkit.extraction.words import NUMBER_WORDS
 
 
 def _table(rows: str) -> dict[str, int]:
     """Return word to number, from lines that list the words of 1, 2, 3, ..."""
-    return {
-        word: number for line in rows.strip().splitlines() for number, words in enumerate(line.split(), 1) for word in words.split("|")
-    }  # fmt: skip
+    table: dict[str, int] = {}
+    for line in rows.strip().splitlines():
+        for number, words in enumerate(line.split(), 1):
+            table.update(dict.fromkeys(words.split("|"), number))
+    return table
 
 
 MONTHS: Final[Mapping[str, int]] = _table("""
@@ -55,14 +58,19 @@ pazartesi sali carsamba persembe cuma cumartesi pazar
 _DAYS_AWAY: Final[Mapping[str, int]] = {
     word: offset
     for offset, words in {
-        -2: "vorgestern|avant-hier|anteayer|antier|anteontem|eergisteren|przedwczoraj|позавчера|前天|一昨日|おととい|그저께",
-        -1: "yesterday|last night|gestern|hier|ayer|anoche|ieri|ontem|gisteren|wczoraj|вчера|igar|i gar|dun|امس|昨天|昨日|昨晚"
+        -2: "vorgestern|avant-hier|anteayer|antier|anteontem|eergisteren|przedwczoraj|позавчера|"
+        "前天|一昨日|おととい|그저께",
+        -1: "yesterday|last night|gestern|hier|ayer|anoche|ieri|ontem|gisteren|wczoraj|вчера|igar|i "
+        "gar|dun|امس|昨天|昨日|昨晚"
         "|어제|कल|昨夜|yday|hier soir|gestern abend|ieri sera",
-        0: "today|tonight|this morning|this afternoon|this evening|right now|just now|now|heute|aujourd'hui|hoy|oggi|hoje|vandaag"
-        "|dzis|dzisiaj|сегодня|idag|i dag|bugun|اليوم|今天|今日|今晚|今朝|오늘|आज|maintenant|ahora|adesso|agora|jetzt|сейчас|stamattina"
+        0: "today|tonight|this morning|this afternoon|this evening|right now|just "
+        "now|now|heute|aujourd'hui|hoy|oggi|hoje|vandaag"
+        "|dzis|dzisiaj|сегодня|idag|i "
+        "dag|bugun|اليوم|今天|今日|今晚|今朝|오늘|आज|maintenant|ahora|adesso|agora|jetzt|сейчас|stamattina"
         "|esta manana|ce matin|heute morgen|天亮|刚刚|先ほど|さっき",
         1: "tomorrow|morgen|demain|manana|domani|amanha|jutro|завтра|imorgon|i morgen|yarin|غدا|明天|明日|내일|कल",
-        2: "day after tomorrow|ubermorgen|apres-demain|pasado manana|dopodomani|depois de amanha|overmorgen|pojutrze|послезавтра"
+        2: "day after tomorrow|ubermorgen|apres-demain|pasado manana|dopodomani|depois de "
+        "amanha|overmorgen|pojutrze|послезавтра"
         "|后天|後天|明後日|あさって|모레",
     }.items()
     for word in words.split("|")
@@ -70,20 +78,33 @@ _DAYS_AWAY: Final[Mapping[str, int]] = {
 _UNITS: Final[Mapping[str, int]] = {
     word: days
     for days, words in {
-        1: "day days tag tage tagen jour jours dia dias giorno giorni dag dagen dzien dni день дня дней gun يوم ايام 天 日 일 दिन",
-        7: "week weeks weekend woche wochen wochenende semaine semaines semana semanas settimana settimane weken tydzien tygodnie "
-        "tygodni tygodniu неделя недели недель неделе неделю hafta vecka veckor fortnight fin finde اسبوع الاسبوع اسابيع 周 週 星期 주 주말 주일 हफ्ते सप्ताह 周末 週末",
-        31: "month months monat monate monaten mois mes meses mese mesi mes maand maanden miesiac miesiaca miesiace miesiecy "
+        1: "day days tag tage tagen jour jours dia dias giorno giorni dag dagen dzien dni день дня дней gun يوم "
+        "ايام 天 日 일 दिन",
+        7: "week weeks weekend woche wochen wochenende semaine semaines semana semanas settimana settimane weken "
+        "tydzien tygodnie "
+        "tygodni tygodniu неделя недели недель неделе неделю hafta vecka veckor fortnight fin finde اسبوع "
+        "الاسبوع اسابيع 周 週 星期 주 주말 주일 हफ्ते सप्ताह 周末 週末",
+        31: "month months monat monate monaten mois mes meses mese mesi mes maand maanden miesiac miesiaca "
+        "miesiace miesiecy "
         "miesiacu месяц месяца месяцев месяце ay manad manader شهر الشهر شهور اشهر 月 달 개월 महीने",
-        366: "year years jahr jahre jahren jahres an ans annee annees ano anos anno anni jaar jaren rok roku lat lata год года лет году "
-        "yil sene ar سنه عام سنوات 年 년 साल summer winter spring autumn fall sommer herbst fruhling fruhjahr ete hiver printemps automne "
-        "verano invierno primavera otono estate inverno autunno lato zima lete летом зимой весной осенью christmas weihnachten noel navidad natale natal "
-        "easter ostern thanksgiving halloween silvester newyear birthday semester quarter decade 去年 今年 明年 来年 작년 내년 올해 夏 冬 春 秋 여름 겨울 봄 가을 "
-        "later ago next last since seit depuis desde dal letzten letztes letzte dernier derniere pasado pasada scorso scorsa passado passada vorig vorige "
+        366: "year years jahr jahre jahren jahres an ans annee annees ano anos anno anni jaar jaren rok roku lat "
+        "lata год года лет году "
+        "yil sene ar سنه عام سنوات 年 년 साल summer winter spring autumn fall sommer herbst fruhling fruhjahr ete "
+        "hiver printemps automne "
+        "verano invierno primavera otono estate inverno autunno lato zima lete летом зимой весной осенью "
+        "christmas weihnachten noel navidad natale natal "
+        "easter ostern thanksgiving halloween silvester newyear birthday semester quarter decade "
+        "去年 今年 明年 来年 작년 "
+        "내년 올해 夏 冬 春 秋 여름 겨울 봄 가을 "
+        "later ago next last since seit depuis desde dal letzten letztes letzte dernier derniere pasado pasada "
+        "scorso scorsa passado passada vorig vorige "
         "ostatni zeszly zeszlym прошлом прошлый прошлой forra gecen الماضي القادم अगले पिछले 지난 다음",
     }.items()
     for word in words.split()
 }  # fmt: skip
+_DAY: Final = re.compile(
+    r"\b(?:the|am|den|dem|le|el|dia|il|op|de|dnia|числа)\s+(\d{1,2})(?![\d:.,])|(?<![\d:.,])(\d{1,2})(?:st|nd|rd|th|er|º|\.(?=\s)|[日号號일])"
+)
 _UNSPACED: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _WORDS: Final = re.compile(r"[^\W\d_](?:[^\W\d_]|[\u0900-\u097f]|-(?=[^\W\d_]))*")
 
@@ -124,7 +145,7 @@ _DAY_MONTH: Final = re.compile(
 _MONTH_DAY: Final = re.compile(rf"\b({_MONTH})\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?(?!\d)(?:,?\s+(\d{{4}}))?")
 _MONTH_ONLY: Final = re.compile(rf"\b({_MONTH})\b\.?,?(?:\s+(?:of\s+|de[l]?\s+)?(\d{{4}}))?")
 # Months that are words of other kinds: only held to be months beside a number or as a name.
-_WEAK_MONTHS: Final = frozenset("may mar jan sep mars marco mart maj maja lato mai ekim dec feb mei".split())
+WEAK_MONTHS: Final = frozenset("may mar jan sep mars marco mart maj maja lato mai ekim dec feb mei".split())
 
 
 def mentions(text: str) -> list[Mention]:
@@ -147,7 +168,13 @@ def _readings(text: str) -> Iterator[Mention]:
     for match in _HAN.finditer(text):
         year, month, day = match.groups()
         if 1 <= int(month) <= 12:
-            yield Mention(int(year) if year else None, int(month), int(day) if day else None, match.group(), match.span())
+            yield Mention(
+                int(year) if year else None,
+                int(month),
+                int(day) if day else None,
+                match.group(),
+                match.span(),
+            )
     for match in _DAY_MONTH.finditer(text):
         day, name, year = match.groups()
         yield Mention(int(year) if year else None, MONTHS[name], int(day), match.group(), match.span())
@@ -156,13 +183,18 @@ def _readings(text: str) -> Iterator[Mention]:
         yield Mention(int(year) if year else None, MONTHS[name], int(day), match.group(), match.span())
     for match in _NUMERIC.finditer(text):
         first, separator, second, year = match.groups()
-        if separator != "-" and (year or separator == "/") and 1 <= int(first) <= 31 and 1 <= int(second) <= 31:
+        if (
+            separator != "-"
+            and (year or separator == "/")
+            and 1 <= int(first) <= 31
+            and 1 <= int(second) <= 31
+        ):
             full = None if not year else int(year) if len(year) == 4 else 2000 + int(year)
             day, month = (int(first), int(second)) if int(second) <= 12 else (int(second), int(first))
             yield Mention(full, month, day, match.group(), match.span())
     for match in _MONTH_ONLY.finditer(text):
         name, year = match.groups()
-        if year or name not in _WEAK_MONTHS:
+        if year or name not in WEAK_MONTHS:
             yield Mention(int(year) if year else None, MONTHS[name], None, match.group(), match.span())
 
 
@@ -181,31 +213,42 @@ class Calendar:
         words = [match.group() for match in _WORDS.finditer(evidence)]
         self._months = {MONTHS[word] for word in words if word in MONTHS} | {m.month for m in self._explicit}
         self._numbers = number_meanings(evidence)
+        self._days = {int(day) for match in _DAY.finditer(evidence) for day in match.groups() if day}
         self._weekdays = {WEEKDAYS[word] for word in words if word in WEEKDAYS}
         self._ranges = [(said_on, said_on)]
         unspaced = _UNSPACED.search(evidence) is not None
         if unspaced:
-            self._weekdays |= {day for word, day in WEEKDAYS.items() if _UNSPACED.match(word) and word in evidence}
+            self._weekdays |= {
+                day for word, day in WEEKDAYS.items() if _UNSPACED.match(word) and word in evidence
+            }
         self._add_days_away(evidence, unspaced)
         self._add_units(words, evidence, unspaced)
         self.speaks_of_time = bool(
             self._explicit or self._months - {None} or self._weekdays or len(self._ranges) > 1
-        ) or any(1900 <= float(number) <= 2100 for number in self._numbers if number.isdecimal() and len(number) == 4)
+        ) or any(
+            1900 <= float(number) <= 2100
+            for number in self._numbers
+            if number.isdecimal() and len(number) == 4
+        )
 
     def _add_days_away(self, evidence: str, unspaced: bool) -> None:
         for word, offset in _DAYS_AWAY.items():
-            present = word in evidence if unspaced and _UNSPACED.match(word) else re.search(rf"(?<!\w){re.escape(word)}(?!\w)", evidence)
+            present = (
+                word in evidence
+                if unspaced and _UNSPACED.match(word)
+                else re.search(rf"(?<!\w){re.escape(word)}(?!\w)", evidence)
+            )
             if present:
                 day = self._said + timedelta(days=offset)
                 self._ranges.append((day, day))
-                if offset == 0 or "night" in word:
-                    self._ranges.append((day, day))
 
     def _add_units(self, words: list[str], evidence: str, unspaced: bool) -> None:
         sizes = {_UNITS[word] for word in words if word in _UNITS}
         if unspaced:
             sizes |= {days for word, days in _UNITS.items() if _UNSPACED.match(word) and word in evidence}
-        counts = [int(float(number)) for number in self._numbers if re.fullmatch(r"\d{1,3}(?:\.\d+)?", number)]
+        counts = [
+            int(float(number)) for number in self._numbers if re.fullmatch(r"\d{1,3}(?:\.\d+)?", number)
+        ]
         if words and NUMBER_WORDS.keys() & set(words):
             counts.append(1)
         for size in sizes:
@@ -226,10 +269,20 @@ class Calendar:
         """Return whether a year alone is meant by a relative word, or is the one it was said in."""
         return self._means(Mention(year, None, None, str(year)))
 
+    def licenses_weekday(self, weekday: int) -> bool:
+        """Return whether a day of the week, 1 for Monday, is said or meant."""
+        if weekday in self._weekdays:
+            return True
+        return any(low == high and low.weekday() + 1 == weekday for low, high in self._ranges)
+
     def _names(self, mention: Mention, known: Mention) -> bool:
         if mention.month != known.month and not (known.day == mention.month and known.month == mention.day):
             return False
-        if mention.day is not None and known.day is not None and {mention.day, mention.month} != {known.day, known.month}:
+        if (
+            mention.day is not None
+            and known.day is not None
+            and {mention.day, mention.month} != {known.day, known.month}
+        ):
             return False
         if mention.day is not None and known.day is None and str(mention.day) not in self._numbers:
             return False
@@ -249,7 +302,7 @@ class Calendar:
         if mention.day is not None and near and first.weekday() + 1 in self._weekdays:
             return True
         # "on the 15th", said in this month or beside it
-        return mention.day is not None and str(mention.day) in self._numbers and abs((first - self._said).days) <= 45
+        return mention.day in self._days and abs((first - self._said).days) <= 45
 
     def _near(self, mention: Mention) -> list[tuple[date, date]]:
         """Return the ranges; a whole day is not licensed by "last year" or a bare weekday's week."""

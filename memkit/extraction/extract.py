@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from calendar import monthrange
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 
-from memkit.clock import to_us
+from memkit.clock import is_bare_date, to_us
 from memkit.errors import ExtractionError, InvalidInputError
 from memkit.extraction.marks import recalled_parts
 from memkit.extraction.messages import InputMessage
@@ -15,7 +18,7 @@ from memkit.extraction.windows import OVERLAP_CHARS, WINDOW_CHARS, Window, extra
 from memkit.llms.base import LLM, ChatMessage, Completion
 from memkit.llms.parsing import parse_as
 from memkit.prompts import extract as prompts
-from memkit.prompts.extract import ExtractedMemory, Extraction
+from memkit.prompts.extract import ExtractedMemory, Extraction, Turn
 from memkit.runtime import Runtime
 from memkit.types import Entity, Kind, Origin, Usage
 
@@ -73,7 +76,7 @@ class Extracted:
     accepted: tuple[Candidate, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     relations: tuple[RelationCandidate, ...] = ()
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
 
 
 async def extract(
@@ -113,7 +116,9 @@ async def extract(
         BackendError: The model failed.
     """
     parts = extractable(messages, now=now, tool_turns=origin in _EXTRACTED_ORIGINS)
-    before = tail([turn_of(turn, now) for turn in earlier if turn.role in ("user", "assistant")], OVERLAP_CHARS)
+    before = tail(
+        [turn_of(turn, now) for turn in earlier if turn.role in ("user", "assistant")], OVERLAP_CHARS
+    )
     recalled = [*echoes, *(text for message in messages if (text := recalled_parts(message.text)))]
     result = Extracted()
     for window in windows(parts, limit=window_chars):
@@ -162,7 +167,10 @@ async def _ask(rt: Runtime, llm: LLM, messages: list[ChatMessage]) -> tuple[Extr
 
 def _read(completion: Completion) -> tuple[Extraction | None, str]:
     if completion.finish_reason == "length":
-        return None, "it was cut off at the token limit; write fewer and shorter memories, the most lasting ones"
+        return (
+            None,
+            "it was cut off at the token limit; write fewer and shorter memories, the most lasting ones",
+        )
     if completion.finish_reason == "content_filter":
         return None, "it was stopped by the content filter"
     if isinstance(completion.parsed, Extraction):
@@ -187,7 +195,7 @@ def _judged(
             continue
         places[index] = len(accepted)
         role = window.parts[number - 1].turn.role
-        accepted.append(_candidate(memory, evidence, number, message, origin or _ORIGINS.get(role, "user")))
+        accepted.append(_candidate(memory, evidence, window, number, origin or _ORIGINS.get(role, "user")))
     relations = _relations(answer, accepted, places)
     return Extracted(accepted=tuple(accepted), rejected=tuple(rejected), relations=tuple(relations))
 
@@ -195,10 +203,24 @@ def _judged(
 _ORIGINS: Final[dict[str, Origin]] = {"user": "user", "assistant": "assistant", "tool": "tool"}
 
 
-def _candidate(memory: ExtractedMemory, evidence: Evidence, number: int, message: int, origin: Origin) -> Candidate:
+def _candidate(
+    memory: ExtractedMemory, evidence: Evidence, window: Window, number: int, origin: Origin
+) -> Candidate:
     notes: list[str] = []
-    start = _instant(memory.valid_from, "valid_from", evidence, number, notes)
-    end = _instant(memory.valid_until, "valid_until", evidence, number, notes)
+    action = memory.action
+    if action == "supersede" and memory.replaces is None:
+        notes.append("it supersedes nothing: no label was given")
+        action = "add"
+    turn = window.parts[number - 1].turn
+    start = _instant(memory.valid_from, turn, "valid_from", notes)
+    end = _instant(memory.valid_until, turn, "valid_until", notes)
+    if not evidence.speaks_of_time(number):
+        notes += [
+            f"{field} stands in no message"
+            for field, value in (("valid_from", start), ("valid_until", end))
+            if value is not None
+        ]
+        start = end = None
     if start is not None and end is not None and end <= start:
         notes.append(f"valid_until {memory.valid_until!r} is not after valid_from {memory.valid_from!r}")
         end = None
@@ -210,9 +232,9 @@ def _candidate(memory: ExtractedMemory, evidence: Evidence, number: int, message
     return Candidate(
         text=memory.text.strip(),
         kind=memory.kind,
-        action=memory.action,
-        replaces=int(memory.replaces[1:]) - 1 if memory.replaces else None,
-        message=message,
+        action=action,
+        replaces=int(memory.replaces[1:]) - 1 if memory.replaces and action != "add" else None,
+        message=window.parts[number - 1].index,
         quote=memory.quote.strip(),
         valid_from=start,
         valid_until=end,
@@ -222,19 +244,31 @@ def _candidate(memory: ExtractedMemory, evidence: Evidence, number: int, message
     )
 
 
-def _instant(value: str | None, field: str, evidence: Evidence, number: int, notes: list[str]) -> int | None:
+def _instant(value: str | None, turn: Turn, field: str, notes: list[str]) -> int | None:
+    """Return an instant in the zone of its message; one that ends something includes its day, month or year."""
     if value is None:
         return None
-    full = {4: f"{value}-01-01", 7: f"{value}-01"}.get(len(value), value)
+    upper = field == "valid_until"
     try:
-        instant = to_us(full, field=field, end_of_day=False)
-    except InvalidInputError:
+        full = _whole(value, upper=upper)
+        instant = to_us(full, field=field, end_of_day=upper)
+        zoned = not is_bare_date(full) and datetime.fromisoformat(full).tzinfo is not None
+    except (InvalidInputError, ValueError):
         notes.append(f"{field} {value!r} is not a date")
         return None
-    if not evidence.speaks_of_time(number):
-        notes.append(f"{field} {value!r} stands in no message")
-        return None
-    return instant
+    return instant if zoned else instant - turn.offset_minutes * 60_000_000
+
+
+def _whole(value: str, *, upper: bool) -> str:
+    """Return `2021` and `2021-05` as their first day, or their last."""
+    if re.fullmatch(r"\d{4}", value):
+        return f"{value}-12-31" if upper else f"{value}-01-01"
+    if month := re.fullmatch(r"(\d{4})-(\d{2})", value):
+        last = (
+            monthrange(int(month.group(1)), int(month.group(2)))[1] if 1 <= int(month.group(2)) <= 12 else 31
+        )
+        return f"{value}-{last}" if upper else f"{value}-01"
+    return value
 
 
 def _relations(

@@ -9,7 +9,9 @@ OPEN: Final = "<memkit:recalled>"
 CLOSE: Final = "</memkit:recalled>"
 
 # Bounded gaps, so that no text makes it slow; an unfinished tag at the end of a cut text counts as one.
-_TAG: Final = re.compile(r"<\s{0,8}(/?)\s{0,8}memkit\s{0,8}:\s{0,8}recalled\b[^<>]{0,200}(?:>|(?=<)|\Z)", re.IGNORECASE)
+_TAG: Final = re.compile(
+    r"<\s{0,8}(/?)\s{0,8}memkit\s{0,8}:\s{0,8}recalled\b[^<>]{0,200}(?:>|(?=<)|\Z)", re.IGNORECASE
+)
 
 
 def fence(text: str) -> str:

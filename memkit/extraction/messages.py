@@ -35,8 +35,25 @@ ROLES: Final[Mapping[str, Role]] = {
 KEYS: Final = ("role", "content", "name", "created_at", "metadata", "run_id", "id")
 # Keys that chat APIs put beside them. The calls of tools are kept as blocks, the rest says nothing to remember.
 _VENDOR_KEYS: Final = frozenset(
-    {"tool_calls", "tool_call_id", "function_call", "refusal", "audio", "annotations", "reasoning_content", "type"}
-    | {"reasoning", "additional_kwargs", "response_metadata", "usage_metadata", "example", "status", "artifact"}
+    {
+        "tool_calls",
+        "tool_call_id",
+        "function_call",
+        "refusal",
+        "audio",
+        "annotations",
+        "reasoning_content",
+        "type",
+    }
+    | {
+        "reasoning",
+        "additional_kwargs",
+        "response_metadata",
+        "usage_metadata",
+        "example",
+        "status",
+        "artifact",
+    }
 )
 _RENAMED: Final = {
     "actor_id": "name",
@@ -47,7 +64,7 @@ _RENAMED: Final = {
     "timestamp": "created_at",
 }
 _TEXT_BLOCKS: Final = frozenset({"text", "input_text", "output_text"})
-_IMAGE_BLOCKS: Final = frozenset({"image", "image_url", "input_image"})
+IMAGE_BLOCKS: Final = frozenset({"image", "image_url", "input_image"})
 _BLANK: Final = "\u200b\u200c\u200d\u2060\ufeff"
 
 
@@ -126,7 +143,9 @@ def _dict_fields(item: Mapping[object, object], where: str, index: int) -> dict[
     for key in ("role", "content"):
         if key not in item and not (key == "content" and item.get("tool_calls")):
             raise _wrong(
-                f"{where} has no `{key}`. A message is {{'role': 'user', 'content': 'I live in Oslo.'}}.", index, key
+                f"{where} has no `{key}`. A message is {{'role': 'user', 'content': 'I live in Oslo.'}}.",
+                index,
+                key,
             )
     return {str(key): value for key, value in item.items()}
 
@@ -139,7 +158,11 @@ def _object_fields(item: object) -> dict[str, object] | None:
     if not isinstance(role, str) or not has_content:
         return None
     blocks: object = getattr(item, "blocks", None)
-    content = _llama_blocks(cast("list[object]", blocks)) if isinstance(blocks, list) else getattr(item, "content", None)
+    content = (
+        _llama_blocks(cast("list[object]", blocks))
+        if isinstance(blocks, list)
+        else getattr(item, "content", None)
+    )
     extra: object = getattr(item, "additional_kwargs", None)
     known = cast("dict[str, object]", extra) if isinstance(extra, dict) else {}
     fields: dict[str, object] = {"role": role.removesuffix("MessageChunk").lower(), "content": content}
@@ -216,7 +239,9 @@ def _from_fields(fields: Mapping[str, object], where: str, index: int) -> InputM
 def _role(value: object, where: str, index: int) -> Role:
     value = getattr(value, "value", value)
     if not isinstance(value, str):
-        raise _wrong(f"`role` of {where} must be a text, not {type(value).__name__}: {value!r}.", index, "role")
+        raise _wrong(
+            f"`role` of {where} must be a text, not {type(value).__name__}: {value!r}.", index, "role"
+        )
     role = ROLES.get(value.strip().lower())
     if role is None:
         raise _wrong(
@@ -253,12 +278,15 @@ def _content(
             index,
             "content",
         )
-    blocks = [_block(block, f"content[{at}]` of `{where}", index) for at, block in enumerate(cast("list[object]", value))]
+    blocks = [
+        _block(block, f"content[{at}]` of `{where}", index)
+        for at, block in enumerate(cast("list[object]", value))
+    ]
     words = [block["text"] for block in blocks if block["type"] in _TEXT_BLOCKS]
     others = [block for block in blocks if block["type"] not in _TEXT_BLOCKS]
     text = "\n".join(cast("list[str]", words))
     _checked_text(text, f"`content` of {where}", index, "content", blank=bool(others or calls))
-    has_images = any(block["type"] in _IMAGE_BLOCKS for block in others)
+    has_images = any(block["type"] in IMAGE_BLOCKS for block in others)
     known = {str(block["id"]) for block in others if block.get("id")}
     return [*blocks, *(call for call in calls if str(call["id"]) not in known)], text, has_images
 
@@ -267,11 +295,19 @@ def _block(value: object, where: str, index: int) -> Block:
     if isinstance(value, str):
         return {"type": "text", "text": value}
     if not isinstance(value, Mapping):
-        raise _wrong(f"`{where}` must be a text or a block, not {type(value).__name__}: {value!r:.80}.", index, "content")
-    block = _plain_json(cast("object", dict(cast("Mapping[str, object]", value))), f"`{where}`", index, "content")
+        raise _wrong(
+            f"`{where}` must be a text or a block, not {type(value).__name__}: {value!r:.80}.",
+            index,
+            "content",
+        )
+    block = _plain_json(
+        cast("object", dict(cast("Mapping[str, object]", value))), f"`{where}`", index, "content"
+    )
     kind = cast("Block", block).get("type")
     if not isinstance(kind, str):
-        raise _wrong(f"`{where}` has no `type`. A block is {{'type': 'text', 'text': '...'}}.", index, "content")
+        raise _wrong(
+            f"`{where}` has no `type`. A block is {{'type': 'text', 'text': '...'}}.", index, "content"
+        )
     if kind in _TEXT_BLOCKS and not isinstance(cast("Block", block).get("text"), str):
         raise _wrong(f"`{where}` is a {kind!r} block without a `text`.", index, "content")
     return cast("Block", block)
@@ -282,7 +318,8 @@ def _tool_calls(value: object) -> list[Block]:
         return []
     calls: list[Block] = []
     for call in cast("Sequence[object]", value):
-        raw: object = call if isinstance(call, Mapping) else getattr(call, "model_dump", dict)()
+        dump = getattr(call, "model_dump", None)
+        raw = call if isinstance(call, Mapping) else dump() if callable(dump) else {}
         data = cast("Mapping[str, Any]", raw)
         function = cast("Mapping[str, Any]", data.get("function") or data)
         arguments = function.get("args", function.get("arguments"))
@@ -345,10 +382,14 @@ def _storable(text: str, where: str, index: int, key: str | None) -> str:
     try:
         size = len(text) if text.isascii() else len(text.encode("utf-8"))
     except UnicodeEncodeError as error:
-        raise _wrong(f"{where} holds a lone surrogate, which cannot be stored: {text!r:.80}.", index, key) from error
+        raise _wrong(
+            f"{where} holds a lone surrogate, which cannot be stored: {text!r:.80}.", index, key
+        ) from error
     if size > MAX_TEXT_BYTES:
         raise _wrong(
-            f"{where} is {size:,} bytes long; one message may have {MAX_TEXT_BYTES:,}. Split it into several.", index, key
+            f"{where} is {size:,} bytes long; one message may have {MAX_TEXT_BYTES:,}. Split it into several.",
+            index,
+            key,
         )
     return text
 

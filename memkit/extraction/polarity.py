@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from memkit.extraction.align import same_stem
 from memkit.extraction.text import Token, language, tokens
 from memkit.extraction.words import (
     ANY_NEGATION,
+    ENDED,
     FUNCTION_WORDS,
     HATE,
     LEXICAL_NEGATIONS,
@@ -18,13 +20,19 @@ from memkit.extraction.words import (
     NOT_NEGATION,
 )
 
-_CONTRACTED: Final = re.compile(r"n't\b|\b(?:dont|doesnt|didnt|cant|wont|isnt|wasnt|havent|hasnt|arent|n')\b|\bn'")
+_CONTRACTED: Final = re.compile(
+    r"n't\b|\b(?:dont|doesnt|didnt|cant|wont|isnt|wasnt|havent|hasnt|arent|n')\b|\bn'"
+)
 _TURKISH: Final = re.compile(r"\b\w+m[iu]yor\w*|\b\w{2,}m[ae]z(?:lar|ler|sin)?\b|\b\w{2,}m[ae]di\w*\b")
 _CLAUSE: Final = re.compile(
     r"[,;:.!?()。，、！？；…]+|\s-\s|\s(?:but|and|though|although|because|so|while|aber|und|sondern|denn|obwohl|mais|et|car|"
     r"pero|sino|y|porque|ma|perche|mas|maar|want|en|ale|i|ama|ve|men|och|но|и|а|потому что|але|लेकिन|और|पर|لكن|אבל)\s"
     r"|但是|但|不过|而是|而且|けど|けれど|だけど|지만|는데"
 )
+_SOFTENED: Final = re.compile(
+    r"\b(?:after|only|rather|less|instead|nur|lieber|seulement|plutot|solo|soltanto|apenas|alleen|tylko|только|bara)\b|只|だけ|만\b"
+)
+"""What turns a prohibition into a preference."""
 _HANGUL: Final = re.compile("[\uac00-\ud7af]")
 _UNSPACED: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f\uac00-\ud7af]")
 
@@ -45,12 +53,23 @@ def negative(folded: str, *, hint: str | None = None) -> bool:
     return spoken == "tr" and _TURKISH.search(text) is not None
 
 
-def lexical(folded: str, roots: list[str] = LEXICAL_NEGATIONS) -> set[str]:
+def lexical(folded: str, roots: Sequence[str] = LEXICAL_NEGATIONS) -> set[str]:
     """Return the words that begin with one of the roots."""
     words = [token.key for token in tokens(folded)]
-    return {
-        root for root in roots if (root in folded if _UNSPACED.match(root) else any(word.startswith(root) for word in words))
-    }  # fmt: skip
+    found = {root for root in roots if _UNSPACED.match(root) and root in folded}
+    return found | {root for root in roots if any(word.startswith(root) for word in words)}
+
+
+def _denies_root(text: str, near: str, spoken: str | None) -> bool:
+    """Return whether `allergic` became `not allergic`."""
+    if negative(near, hint=spoken):
+        return False
+    keys = [token.key for token in tokens(text)]
+    for root in lexical(text) & lexical(near):
+        for at, key in enumerate(keys):
+            if key.startswith(root) and negative(" ".join(keys[max(0, at - 2) : at]), hint=spoken):
+                return True
+    return False
 
 
 def _likes(folded: str) -> set[str]:
@@ -70,12 +89,12 @@ def contradiction(text: str, quote: str, near: str, *, ends_something: bool = Fa
     spoken = language(token.key for token in tokens(near)) or language(token.key for token in tokens(text))
     said_no = negative(near, hint=spoken) or bool(lexical(near))
     says_no = negative(text, hint=spoken)
-    if says_no and not said_no and not ends_something:
+    if says_no and not ends_something and (not said_no or _denies_root(text, near, spoken)):
         return "it negates what the message affirms"
     if lexical(text, HATE) and not said_no and _likes(near):
         return "it dislikes what the message likes"
-    if not says_no and not (lexical(text) - lexical(quote)):
-        denied, affirmed = _clauses(quote, spoken)
+    if not says_no and not (lexical(text) - lexical(quote)) and not _SOFTENED.search(text):
+        denied, affirmed = _clauses(quote, spoken, ended=not lexical(text, ENDED))
         if denied and _rests_on(text, denied, affirmed):
             return "it affirms what the message negates"
     if _likes(text) - _likes(near) and not says_no and lexical(quote, HATE) and not _likes(quote):
@@ -83,12 +102,15 @@ def contradiction(text: str, quote: str, near: str, *, ends_something: bool = Fa
     return None
 
 
-def _clauses(quote: str, spoken: str | None) -> tuple[list[str], list[str]]:
+def _clauses(quote: str, spoken: str | None, *, ended: bool) -> tuple[list[str], list[str]]:
+    """Split a quote into clauses that say no and clauses that say yes; `ended`: to have quit is to say no."""
     denied: list[str] = []
     affirmed: list[str] = []
     for clause in _CLAUSE.split(NOT_NEGATION.sub(" ", quote)):
         if clause.strip():
-            (denied if negative(clause, hint=spoken) else affirmed).append(clause)
+            (
+                denied if negative(clause, hint=spoken) or (ended and lexical(clause, ENDED)) else affirmed
+            ).append(clause)
     return denied, affirmed
 
 
@@ -100,9 +122,12 @@ def _rests_on(text: str, denied: list[str], affirmed: list[str]) -> bool:
     only = [
         word
         for word in wanted
-        if any(same_stem(word, other) for other in in_denied) and not any(same_stem(word, other) for other in in_affirmed)
+        if any(same_stem(word, other) for other in in_denied)
+        and not any(same_stem(word, other) for other in in_affirmed)
     ]
-    return bool(only) and (not affirmed or len(only) * 3 >= len(wanted))
+    if not in_affirmed:
+        return bool(only) or not wanted or not in_denied or len(in_denied) <= 2
+    return bool(only) and len(only) * 3 >= len(wanted)
 
 
 def content(folded: str) -> list[str]:

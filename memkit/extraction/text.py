@@ -18,7 +18,9 @@ _QUOTES: Final = str.maketrans(
     | {"أ": "ا", "إ": "ا", "آ": "ا", "ى": "ي", "ة": "ه", "ß": "ss", "ı": "i"}
 )
 # Accents of Latin, Greek and Cyrillic, vowel signs of Arabic and Hebrew: optional in practice.
-_OPTIONAL_MARKS: Final = re.compile("[\u0300-\u036f\u064b-\u0652\u0670\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7]")
+_OPTIONAL_MARKS: Final = re.compile(
+    "[\u0300-\u036f\u064b-\u0652\u0670\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7]"
+)
 _KANA_VOICE: Final = frozenset("\u3099\u309a")
 _MARKS: Final = (
     "\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
@@ -27,8 +29,13 @@ _MARKS: Final = (
     "\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1-\u0ecd\u102b-\u103e\u17b4-\u17d3\u30fc"
 )
 _WORD: Final = re.compile(rf"(?:[^\W\d_]|[{_MARKS}])+")
-_NO_SPACES: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff]")
+_NO_SPACES: Final = re.compile(
+    "[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff]"
+)
 _SENTENCE_END: Final = re.compile(r"[.!?:;。！？\n•][\"')\]]?\s*[-*\"'(\[]*\s*$|^[\s\"'(\[*-]*$")
+
+
+_ABBREVIATION: Final = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|St|Prof|Sr|Sra|Jr|Nr|No|vs|Dra|Mme|M|Ing|[A-Z])\.\s*$")
 
 
 def fold(text: str) -> str:
@@ -47,8 +54,8 @@ class Token:
     key: str
     initial: bool
     """Whether it begins a sentence."""
-    start: int
-    """Offset in the text as normalised."""
+    parted: bool = False
+    """Whether a comma stands before it."""
 
     @property
     def capital(self) -> bool:
@@ -73,9 +80,14 @@ def tokens(text: str) -> list[Token]:
     for match in _WORD.finditer(plain):
         raw = match.group()
         before = plain[max(0, match.start() - 8) : match.start()]
-        initial = match.start() == 0 or _SENTENCE_END.search(before if match.start() > 8 else plain[: match.start()]) is not None
+        initial = match.start() == 0 or (
+            not _ABBREVIATION.search(before)
+            and _SENTENCE_END.search(before if match.start() > 8 else plain[: match.start()]) is not None
+        )
         for part, at in _script_runs(raw):
-            out.append(Token(part, fold(part), initial and at == 0, match.start() + at))
+            out.append(
+                Token(part, fold(part), initial and at == 0, at == 0 and before.rstrip().endswith((",", "،")))
+            )
     return out
 
 
@@ -111,11 +123,15 @@ _SCALES: Final = (
     (("億", "亿", "억"), 1e8),
 )
 _CLOCK: Final = re.compile(r"(\d{1,2})(?:[:.](\d{2}))?\s?([ap])\.?m\b")
-_HAN_DIGITS: Final = {char: value for value, char in enumerate("零一二三四五六七八九")} | {"两": 2, "兩": 2, "〇": 0}
+_HAN_DIGITS: Final = {char: value for value, char in enumerate("零一二三四五六七八九")} | {
+    "两": 2,
+    "兩": 2,
+    "〇": 0,
+}
 _HAN_UNITS: Final = {"十": 10, "百": 100, "千": 1000, "万": 10_000, "萬": 10_000}
 _HAN_NUMBER: Final = re.compile(r"[零〇一二三四五六七八九两兩十百千万萬]+")
 _HAN_COUNTED: Final = re.compile(
-    r"([零〇一二三四五六七八九两兩十百千万萬]+)(?=[个個岁歳歲只隻条條人名匹冊本台位件杯元块円小時时分天日月年周週次回度家辆輛張张])"
+    r"([零〇一二三四五六七八九两兩十百千万萬]+)(?=[点點公里米斤层層楼樓倍页頁集號号个個岁歳歲只隻条條人名匹冊本台位件杯元块円小時时分天日月年周週次回度家辆輛張张])"
 )
 
 
@@ -124,7 +140,12 @@ def number_forms(raw: str) -> set[str]:
     digits = "".join(str(unicodedata.decimal(char)) if char.isdecimal() else char for char in raw)
     forms = {digits}
     bare = re.sub(r"[\u00a0\u202f '’]", "", digits)
-    for text in (bare, bare.replace(",", ""), bare.replace(".", "").replace(",", "."), bare.replace(",", ".")):
+    for text in (
+        bare,
+        bare.replace(",", ""),
+        bare.replace(".", "").replace(",", "."),
+        bare.replace(",", "."),
+    ):
         try:
             forms.add(_plain(float(text)))
         except ValueError:
@@ -151,6 +172,8 @@ def number_meanings(text: str) -> set[str]:
     out: set[str] = set()
     for raw, forms in numbers(text):
         out |= forms
+        if clock := re.fullmatch(r"(1[3-9]|2[0-3]):(\d\d)", raw):
+            out |= {str(int(clock.group(1)) - 12), f"{int(clock.group(1)) - 12}:{clock.group(2)}"}
         if ":" in raw:
             for piece in raw.split(":"):
                 out |= number_forms(piece)

@@ -18,7 +18,7 @@ from memkit.extraction.align import Words, find_quote
 from memkit.extraction.dates import WEEKDAYS, Calendar, Mention, mentions
 from memkit.extraction.names import unlicensed_name
 from memkit.extraction.polarity import content, contradiction
-from memkit.extraction.text import fold, number_forms, number_meanings, numbers, tokens
+from memkit.extraction.text import fold, language, number_forms, number_meanings, numbers, tokens
 from memkit.extraction.words import AMBIGUOUS_NUMBERS, NUMBER_WORDS
 from memkit.prompts.extract import ExtractedMemory, Turn
 
@@ -43,6 +43,7 @@ class Verdict:
 class Ground:
     """What one fact may rest on."""
 
+    number: int
     turn: Turn
     quote: str
     """Folded, up to the ends of its clause."""
@@ -184,6 +185,7 @@ class Evidence:
             # The original, where it is short, has the capitals and line breaks that folding takes away.
             raw = turn.text if len(message) <= len(near) else near
             self._grounds[key] = Ground(
+                number=number,
                 turn=turn,
                 quote=_clause(message, span),
                 near=near,
@@ -199,8 +201,10 @@ class Evidence:
         reason = (
             _unlicensed_date(text, dated, ground)
             or _unlicensed_number(rest, ground)
-            or unlicensed_name(memory, ground.words, fold(ground.turn.text[:200]))
-            or contradiction(text, ground.quote, ground.near, ends_something=self._ends_something(memory, text))
+            or unlicensed_name(memory, ground.words)
+            or contradiction(
+                text, ground.quote, ground.near, ends_something=self._ends_something(memory, text)
+            )
             or self._echo(memory, text, ground)
         )
         return _no(reason) if reason else Verdict(ok=True)
@@ -219,22 +223,22 @@ class Evidence:
         said = [word for word in wanted if _supported(word, ground.words)]
         if memory.action == "retract" or len(said) * 2 > len(wanted):
             return None
-        spoken = Words(" . ".join([ground.turn.text[:20_000], *(t.text for t in self._before_turn(ground.turn, 1))]))
+        spoken = Words(
+            " . ".join([ground.turn.text[:20_000], *(turn.text for turn in self._before(ground.number, 1))])
+        )
         here = [word for word in wanted if _supported(word, spoken)]
         for recalled in self._recalled:
             known = Words(recalled)
             repeated = [word for word in wanted if _supported(word, known)]
             if len(repeated) * 10 >= len(wanted) * 8 and len(here) * 10 < len(wanted) * 4:
                 return "it repeats what was recalled, and the message does not say it"
-        if not said and len(wanted) >= 2 and _one_language(text, ground.words.folded):
+        tied = any(char.isdigit() for char in text) or any(
+            token.capital and not token.initial and token.key in ground.words.keys
+            for token in tokens(memory.text)
+        )
+        if not said and not tied and len(wanted) >= 2 and _one_language(text, ground.words.folded):
             return "the message says nothing of it"
         return None
-
-    def _before_turn(self, turn: Turn, count: int) -> list[Turn]:
-        for number, known in enumerate(self._turns, 1):
-            if known is turn:
-                return self._before(number, count)
-        return []
 
 
 def said_on(turn: Turn) -> date:
@@ -269,13 +273,20 @@ def _unlicensed_date(text: str, dated: Sequence[Mention], ground: Ground) -> str
     """A date must be named by the message, or be what a relative word meant on its day."""
     for mention in dated:
         bare = re.sub(r"\W+", "", mention.raw)
-        if not ground.calendar.licenses(mention) and mention.raw not in ground.near and bare not in ground.words.squashed:
+        if (
+            not ground.calendar.licenses(mention)
+            and mention.raw not in ground.near
+            and bare not in ground.words.squashed
+        ):
             return f"the date {mention.raw!r} is neither said nor meant"
     for token in tokens(text):
         day = WEEKDAYS.get(token.key)
         if day is None or len(token.key) <= 3 or ground.words.has_word(token.key):
             continue
-        if any(mention.day and (first := mention.first(said_on(ground.turn).year)) and first.weekday() + 1 == day for mention in dated):
+        if any(
+            mention.day and (first := mention.first(said_on(ground.turn).year)) and first.weekday() + 1 == day
+            for mention in dated
+        ):
             continue
         if not ground.calendar.licenses_weekday(day):
             return f"the day {token.raw!r} is neither said nor meant"
@@ -285,7 +296,9 @@ def _unlicensed_date(text: str, dated: Sequence[Mention], ground: Ground) -> str
 def _unlicensed_number(text: str, ground: Ground) -> str | None:
     """A number must stand in the message or the two before it, in whatever notation."""
     for raw, forms in numbers(text):
-        if forms & ground.numbers or (re.fullmatch(r"\d{1,2}:00", raw) and number_forms(raw[:-3]) & ground.numbers):
+        if forms & ground.numbers or (
+            re.fullmatch(r"\d{1,2}:00", raw) and number_forms(raw[:-3]) & ground.numbers
+        ):
             continue
         if re.fullmatch(r"(?:19|20)\d\d", raw) and ground.calendar.licenses_year(int(raw)):
             continue
@@ -300,13 +313,15 @@ def _unlicensed_number(text: str, ground: Ground) -> str | None:
 
 
 def _supported(word: str, words: Words) -> bool:
-    return word in words.folded if words.folded and not word.isascii() and len(word) <= 2 else words.has_word(word)
+    return (
+        word in words.folded
+        if words.folded and not word.isascii() and len(word) <= 2
+        else words.has_word(word)
+    )
 
 
 def _one_language(text: str, said: str) -> bool:
     """Return whether both are written in one script, and not in two languages that can be told apart."""
-    from memkit.extraction.text import language
-
     if text.isascii() != said.isascii() and (_latin(text) != _latin(said)):
         return False
     one = language(token.key for token in tokens(text))

@@ -42,9 +42,7 @@ class Window:
     earlier: tuple[Turn, ...] = ()
 
 
-def extractable(
-    messages: Sequence[InputMessage], *, now: int, tool_turns: bool = False
-) -> list[Part]:
+def extractable(messages: Sequence[InputMessage], *, now: int, tool_turns: bool = False) -> list[Part]:
     """Return the turns that memories may rest on: what users and assistants said, without recalled text.
 
     Args:
@@ -72,7 +70,9 @@ def turn_of(message: InputMessage, now: int) -> Turn:
     )
 
 
-def windows(parts: Sequence[Part], *, limit: int = WINDOW_CHARS, overlap: int = OVERLAP_CHARS) -> list[Window]:
+def windows(
+    parts: Sequence[Part], *, limit: int = WINDOW_CHARS, overlap: int = OVERLAP_CHARS
+) -> list[Window]:
     """Return the parts in groups of at most `limit` characters, split between turns where possible.
 
     The last turns before a window, up to `overlap` characters, come along as its `earlier`.
@@ -119,7 +119,8 @@ def _pieces(parts: Sequence[Part], limit: int) -> list[Part]:
             out.append(part)
         else:
             out.extend(
-                Part(index=part.index, turn=_with_text(part.turn, piece)) for piece in split(part.turn.text, room)
+                Part(index=part.index, turn=_with_text(part.turn, piece))
+                for piece in split(part.turn.text, room)
             )
     return out
 

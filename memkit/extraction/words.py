@@ -19,27 +19,32 @@ STOP_WORDS: Final[Mapping[str, frozenset[str]]] = {
     "en": _set(
         "the a an is are was were be been has have had of and to in on at for with his her their my i he she they it "
         "we you this that which who will would can could should do does did user from by as or but so than then also "
-        "there here its our your me him them about into over after before when what how if not no"
+        "there here longer anymore its our your me him them about into over after before when what how if not no"
     ),
     "de": _set(
         "der die das den dem des ein eine einen einem einer und ist sind war waren hat haben hatte ich er sie es wir "
-        "ihr mein meine sein seine nicht kein keine mit auf fur von zu zum zur im in am an bei nach aus seit wird nutzer "
+        "ihr mein meine sein seine nicht kein keine mit auf fur von zu zum zur im in am an bei nach aus seit "
+        "wird nutzer "
         "benutzer nutzerin auch als wie aber oder dass sich noch nur schon"
     ),
     "fr": _set(
-        "le la les un une des du de et est sont etait a ont avait je il elle nous vous ils mon ma mes son sa ses ne pas "
+        "le la les un une des du de et est sont etait a ont avait je il elle nous vous ils mon ma mes son sa ses "
+        "ne pas "
         "avec sur pour par dans au aux en chez depuis utilisateur utilisatrice que qui mais ou ce cette se plus"
     ),
     "es": _set(
-        "el la los las un una unos y es son era fue ha tiene tengo yo ella nosotros mi mis su sus no con en por para de "
+        "el la los las un una unos y es son era fue ha tiene tengo yo ella nosotros mi mis su sus no con en por "
+        "para de "
         "del al desde usuario usuaria que pero o se le lo muy mas esta este como"
     ),
     "it": _set(
-        "il lo la i gli le un una uno e ed sono era ha ho hanno io lui lei noi mio mia suo sua non con su per da di del "
+        "il lo la i gli le un una uno e ed sono era ha ho hanno io lui lei noi mio mia suo sua non con su per da "
+        "di del "
         "della nel nella al alla dal utente che ma o si piu molto questo questa come"
     ),
     "pt": _set(
-        "o a os as um uma e sao era foi tem tenho eu ele ela nos meu minha seu sua nao com em por para de do da no na "
+        "o a os as um uma e sao era foi tem tenho eu ele ela nos meu minha seu sua nao com em por para de do da "
+        "no na "
         "ao desde usuario usuaria utilizador que mas ou se muito mais este esta como pelo pela"
     ),
     "nl": _set(
@@ -47,26 +52,33 @@ STOP_WORDS: Final[Mapping[str, frozenset[str]]] = {
         "in aan bij uit sinds gebruiker dat die maar of ook als er nog"
     ),
     "pl": _set(
-        "i w na z ze do nie jest sa byl byla ma mam ja on ona moj moja jego jej o od po za uzytkownik uzytkowniczka sie to "
+        "i w na z ze do nie jest sa byl byla ma mam ja on ona moj moja jego jej o od po za uzytkownik "
+        "uzytkowniczka sie to "
         "ale lub jak juz"
     ),
-    "sv": _set("och i pa ar var har jag han hon vi min mitt sin inte med for fran till som det en ett anvandaren av"),
+    "sv": _set(
+        "och i pa ar var har jag han hon vi min mitt sin inte med for fran till som det en ett anvandaren av"
+    ),
     "tr": _set("ve bir bu o ben sen biz ile icin de da mi kullanici cok var yok degil gibi ama"),
     "ru": _set("и в на с не это он она я мы мой моя его ее у к из по за для как что но пользователь от о"),
-    "uk": _set("і в на з не це він вона я ми мій моя його її у до із по за для як що але користувач від про та"),
+    "uk": _set(
+        "і в на з не це він вона я ми мій моя його її у до із по за для як що але користувач від про та"
+    ),
 }
 
 FUNCTION_WORDS: Final = frozenset[str]().union(*STOP_WORDS.values()) | _set(
     "user users assistant person someone nutzer benutzer assistent utilisateur assistente asistente utente gebruiker "
     "пользователь пользователя пользователю пользователем пользовательница ассистент المستخدم مستخدم उपयोगकर्ता "
-    "사용자 사용자는 사용자가 사용자의 משתמש המשתמש kullanici uzytkownik anvandaren brugeren brukeren kayttaja felhasznalo "
+    "사용자 사용자는 사용자가 사용자의 משתמש המשתמש kullanici uzytkownik anvandaren brugeren brukeren "
+    "kayttaja felhasznalo "
     "utilizator utilizatorul uzivatel pengguna χρηστης"
 )
 """Words that name nothing; in uncased scripts also what stands for the speaker."""
 
 STARTERS: Final = FUNCTION_WORDS | _set(
     "once every each both all some many most several another currently recently previously now today these those "
-    "every never always usually often sometimes likes loves enjoys prefers hates dislikes wants needs owns lives works "
+    "every never always usually often sometimes likes loves enjoys prefers hates dislikes wants needs owns lives "
+    "works "
     "plays studies plans has had is was bought moved started stopped quit joined left visited born married speaks "
     "knows believes thinks feels uses drives drinks eats reads writes watches grew allergic vegetarian vegan please "
     "prefiere vive trabaja tiene quiere estudia prefere trabalha mora gosta quer vit travaille aime prefere habite "
@@ -78,13 +90,15 @@ STARTERS: Final = FUNCTION_WORDS | _set(
 
 # What a capitalised first word is followed by when it is somebody's name.
 VERBS: Final = _set(
-    "is was has had will would can does did lives lived works worked likes loves hates prefers wants needs moved stays "
+    "is was has had will would can cannot could should does did never no not doesn didn isn wasn won lives lived "
+    "works worked likes loves hates prefers wants needs moved stays "
     "stayed went goes comes got plays studies owns bought became joined left said says thinks plans and or s "
-    "ist war hat wird kann wohnt lebt arbeitet mag liebt hasst zieht zog bleibt heisst kommt geht und "
-    "est etait a ont va habite vit travaille aime deteste prefere reste vient et "
-    "es era fue ha tiene va vive trabaja quiere estudia viene y se esta "
-    "e vive lavora abita ama odia preferisce viene sta ed "
-    "tem mora trabalha gosta quer vem esta foi "
+    "ist war hat wird kann darf muss will soll nicht wohnt lebt arbeitet mag liebt hasst zieht zog bleibt heisst "
+    "kommt geht und "
+    "est etait a ont va ne n peut doit habite vit travaille aime deteste prefere reste vient et "
+    "es era fue ha tiene va no puede debe ya vive trabaja quiere estudia viene y se esta "
+    "e non puo vive lavora abita ama odia preferisce viene sta ed "
+    "tem nao pode mora trabalha gosta quer vem esta foi "
     "heeft woont werkt houdt gaat komt en jest mieszka pracuje lubi ma i byl byla "
     "ar bor jobbar har gillar och живет живёт работает любит имеет хочет переехал переехала и был была"
 )
@@ -151,63 +165,89 @@ LEXICAL_NEGATIONS: Final = (
     "slutat hatar undvik "
     "ненавид избега бросил перестал аллерг отказ бывш продал "
     "توقف اكره يكره حساسي "
-    "讨厌 討厭 戒 停止 过敏 過敏 拒绝 拒絕 取消 放弃 放棄 辞职 やめ 辞め 嫌い 苦手 アレルギー 싫 끊 그만 알레르기 छोड़ नफ़रत"
+    "讨厌 討厭 戒 停止 过敏 過敏 拒绝 拒絕 取消 放弃 放棄 辞职 やめ 辞め 嫌い 苦手 アレルギー 싫 끊 그만 "
+    "알레르기 छोड़ नफ़रत"
 ).split()
 """Beginnings of words that say no without a negation."""
 
+ENDED: Final = (
+    "quit stopped gave-up aufgehor arrete deje dejo smess parei parou gestopt przesta rzuci slutat бросил "
+    "перестал 戒 やめ 辞め 끊 그만"
+).split()
+"""Beginnings of words by which somebody ended what they did."""
+
 HATE: Final = (
-    "hate hating dislik detest loath despis hass verabscheu odia odio detest odei haat nienawid hatar ненавид يكره اكره "
+    "hate hating dislik detest loath despis hass verabscheu odia odio detest odei haat nienawid hatar ненавид "
+    "يكره اكره "
     "讨厌 討厭 嫌い 苦手 싫"
 ).split()
 LIKE: Final = (
-    "like likes liked love loves loved enjoy enjoys adore adores prefer prefers fond favourite favorite mag liebe liebt gern "
-    "gerne aime aiment adore gusta gustan encanta encantan amo ama piace piacciono adora gosto gosta adoro houdt hou lubi lubie "
+    "like likes liked love loves loved enjoy enjoys adore adores prefer prefers fond favourite favorite mag "
+    "liebe liebt gern "
+    "gerne aime aiment adore gusta gustan encanta encantan amo ama piace piacciono adora gosto gosta adoro houdt "
+    "hou lubi lubie "
     "uwielbia gillar alskar люблю любит нравится обожаю обожает احب يحب 喜欢 喜歡 爱 愛 好き 大好き 좋아 पसंद"
 ).split()
 
 # 0 to 20, then the tens to 90, 100 and 1000. `-` stands for a word that means something else too often.
 _NUMBERS: Final = {
-    "en": "zero - two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "en": "zero - two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen "
     "eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred thousand",
-    "de": "null - zwei drei vier funf sechs sieben acht neun zehn elf zwolf dreizehn vierzehn funfzehn sechzehn siebzehn "
+    "de": "null - zwei drei vier funf sechs sieben acht neun zehn elf zwolf dreizehn vierzehn funfzehn "
+    "sechzehn siebzehn "
     "achtzehn neunzehn zwanzig dreissig vierzig funfzig sechzig siebzig achtzig neunzig hundert tausend",
-    "fr": "zero - deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize dix-sept dix-huit "
+    "fr": "zero - deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze seize "
+    "dix-sept dix-huit "
     "dix-neuf vingt trente quarante cinquante soixante soixante-dix quatre-vingts quatre-vingt-dix cent mille",
-    "es": "cero - dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciseis diecisiete "
+    "es": "cero - dos tres cuatro cinco seis siete ocho nueve diez once doce trece catorce quince dieciseis "
+    "diecisiete "
     "dieciocho diecinueve veinte treinta cuarenta cincuenta sesenta setenta ochenta noventa cien mil",
     "it": "zero - due tre quattro cinque sei sette otto nove dieci undici dodici tredici quattordici quindici sedici "
     "diciassette diciotto diciannove venti trenta quaranta cinquanta sessanta settanta ottanta novanta cento mille",
-    "pt": "zero - dois tres quatro cinco seis sete oito nove dez onze doze treze catorze quinze dezesseis dezessete dezoito "
+    "pt": "zero - dois tres quatro cinco seis sete oito nove dez onze doze treze catorze quinze dezesseis "
+    "dezessete dezoito "
     "dezenove vinte trinta quarenta cinquenta sessenta setenta oitenta noventa cem mil",
-    "nl": "nul - twee drie vier vijf zes zeven acht negen tien elf twaalf dertien veertien vijftien zestien zeventien "
+    "nl": "nul - twee drie vier vijf zes zeven acht negen tien elf twaalf dertien veertien vijftien zestien "
+    "zeventien "
     "achttien negentien twintig dertig veertig vijftig zestig zeventig tachtig negentig honderd duizend",
-    "pl": "zero - dwa trzy cztery piec szesc siedem osiem dziewiec dziesiec jedenascie dwanascie trzynascie czternascie "
+    "pl": "zero - dwa trzy cztery piec szesc siedem osiem dziewiec dziesiec jedenascie dwanascie trzynascie "
+    "czternascie "
     "pietnascie szesnascie siedemnascie osiemnascie dziewietnascie dwadziescia trzydziesci czterdziesci piecdziesiat "
     "szescdziesiat siedemdziesiat osiemdziesiat dziewiecdziesiat sto tysiac",
     "sv": "noll - tva tre fyra fem sex sju atta nio tio elva tolv tretton fjorton femton sexton sjutton arton nitton "
     "tjugo trettio fyrtio femtio sextio sjuttio attio nittio hundra tusen",
-    "tr": "sifir - iki uc dort bes alti yedi sekiz dokuz on - - - - - - - - - yirmi otuz kirk elli altmis yetmis seksen "
+    "tr": "sifir - iki uc dort bes alti yedi sekiz dokuz on - - - - - - - - - yirmi otuz kirk elli altmis "
+    "yetmis seksen "
     "doksan yuz bin",
     "ru": "ноль - два три четыре пять шесть семь восемь девять десять одиннадцать двенадцать тринадцать четырнадцать "
-    "пятнадцать шестнадцать семнадцать восемнадцать девятнадцать двадцать тридцать сорок пятьдесят шестьдесят семьдесят "
+    "пятнадцать шестнадцать семнадцать восемнадцать девятнадцать двадцать тридцать сорок пятьдесят шестьдесят "
+    "семьдесят "
     "восемьдесят девяносто сто тысяча",
-    "ar": "صفر - اثنان ثلاثه اربعه خمسه سته سبعه ثمانيه تسعه عشره - - - - - - - - - عشرون ثلاثون اربعون خمسون ستون سبعون "
+    "ar": "صفر - اثنان ثلاثه اربعه خمسه سته سبعه ثمانيه تسعه عشره - - - - - - - - - عشرون ثلاثون اربعون خمسون "
+    "ستون سبعون "
     "ثمانون تسعون مئه الف",
-    "hi": "शून्य - दो तीन चार पाँच छह सात आठ नौ दस ग्यारह बारह तेरह चौदह पंद्रह सोलह सत्रह अठारह उन्नीस बीस तीस चालीस "
+    "hi": "शून्य - दो तीन चार पाँच छह सात आठ नौ दस ग्यारह बारह तेरह चौदह पंद्रह सोलह सत्रह अठारह उन्नीस बीस "
+    "तीस चालीस "
     "पचास साठ सत्तर अस्सी नब्बे सौ हज़ार",
-    "ko": "영 - 두 세 네 다섯 여섯 일곱 여덟 아홉 열 열하나 열두 열세 열네 열다섯 열여섯 열일곱 열여덟 열아홉 스물 서른 마흔 쉰 예순 "
+    "ko": "영 - 두 세 네 다섯 여섯 일곱 여덟 아홉 열 열하나 열두 열세 열네 열다섯 열여섯 열일곱 열여덟 열아홉 "
+    "스물 서른 마흔 쉰 예순 "
     "일흔 여든 아흔 백 천",
 }
 _MORE_NUMBERS: Final[Mapping[str, float]] = {
-    "twice": 2, "both": 2, "pair": 2, "couple": 2, "twins": 2, "dozen": 12, "half": 0.5, "triplets": 3, "million": 1e6,
+    "twice"
+    "": 2, "both": 2, "pair": 2, "couple": 2, "twins": 2, "dozen": 12, "half": 0.5, "triplets": 3, "million": 1e6,
     "beide": 2, "beiden": 2, "zweimal": 2, "dreimal": 3, "ambos": 2, "ambas": 2, "entrambi": 2, "obie": 2, "dwie": 2,
-    "dwoje": 2, "dwoch": 2, "две": 2, "двое": 2, "двух": 2, "трое": 3, "трех": 3, "duas": 2, "dos": 2, "doua": 2, "kaksi": 2,
+    "dwoje"
+    "": 2, "dwoch": 2, "две": 2, "двое": 2, "двух": 2, "трое": 3, "трех": 3, "duas": 2, "dos": 2, "doua": 2,
+    "kaksi": 2,
     "kolme": 3, "dva": 2, "tri": 3, "ثلاث": 3, "اربع": 4, "خمس": 5, "ست": 6, "سبع": 7, "ثمان": 8, "تسع": 9, "عشر": 10,
     "둘": 2, "셋": 3, "넷": 4, "पांच": 5, "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6,
     "seventh": 7, "eighth": 8, "ninth": 9, "tenth": 10, "trois": 3,
 }  # fmt: skip
 AMBIGUOUS_NUMBERS: Final = _set(
-    "second third first half couple pair both six dix once ten elf sei neuf sept mil sette cent due tre on bin yuz alti sex atta "
+    "second third first half couple pair both six dix once ten elf sei neuf sept mil sette cent due tre on bin "
+    "yuz alti sex atta "
     "uc tri sto cem null nul acht dos million nueve cien tres 세 네 영 백 천 두 열 सात दो सौ नौ ست الف سته "
     "twice dozen twins triplets dva"
 )

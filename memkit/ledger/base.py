@@ -290,8 +290,6 @@ class Job:
     attempts: int
     error: str | None
     at: int
-    messages: Sequence[str] = ()
-    """Ids of the messages that the job's own batch newly kept, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,6 +351,8 @@ class ForgetCounts:
     events: int
     jobs: int
     results: int
+    complete: bool = True
+    """False: a reader kept the file in use; the last bytes go at the next open, close or erasure."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

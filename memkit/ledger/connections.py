@@ -29,6 +29,8 @@ _MAX_READERS: Final = 16
 _CHECKPOINT_PAGES: Final = 5_000
 """Pages of 8192 bytes in the write-ahead log before it is copied back: about 40 MB."""
 _STATEMENTS: Final = 256
+_VACUUM_IN_MEMORY: Final = 256 << 20
+"""Larger files are written anew by way of a temporary file instead of memory."""
 
 # Primary result codes (the low byte), https://www.sqlite.org/rescode.html
 _BUSY, _LOCKED, _READONLY, _IOERR, _CORRUPT, _FULL, _CANTOPEN, _NOTADB = 5, 6, 8, 10, 11, 13, 14, 26
@@ -136,6 +138,11 @@ class Database:
         """Whether the file has been opened and has the newest schema."""
         return self._ready
 
+    @property
+    def writable(self) -> bool:
+        """Whether there is a connection that may write."""
+        return self._writer is not None
+
     def open(self, *, create: bool) -> bool:
         """Open and migrate; return whether a ledger is there. Nothing is made unless `create`."""
         if self._ready:
@@ -212,6 +219,7 @@ class Database:
         conn = self._connect_reader()
         try:
             schema_version(conn, self.location)
+            self._work.wanted(conn)
         finally:
             self._give_back(conn, self._generation)
         self._ready = True
@@ -301,9 +309,9 @@ class Database:
         """Take the write lock, waiting fairly for other processes."""
         self.retried(lambda: conn.execute("BEGIN IMMEDIATE"))
 
-    def retried(self, work: Callable[[], object]) -> None:
+    def retried(self, work: Callable[[], object], *, deadline: float | None = None) -> None:
         """Do something that may find the file locked, again and again until the timeout."""
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + self._timeout if deadline is None else deadline
         while True:
             try:
                 work()
@@ -313,6 +321,31 @@ class Database:
                 time.sleep(random.uniform(0.0002, 0.002))
             else:
                 return
+
+    # ------------------------------------------------------------------------------------- scrubbing
+
+    def scrub(self, wait_s: float) -> bool:
+        """Write every page anew and empty the log; False when others kept the file in use for `wait_s` seconds."""
+        assert self.path is not None
+        conn = self._connect(timeout=0.0)
+        deadline = time.monotonic() + wait_s
+        try:
+            conn.execute("PRAGMA secure_delete = ON")
+            if self.path.stat().st_size > _VACUUM_IN_MEMORY:
+                conn.execute("PRAGMA temp_store = FILE")
+            try:
+                self.retried(lambda: conn.execute("VACUUM"), deadline=deadline)
+            except sqlite3.OperationalError as error:
+                if error_code(error) not in (_BUSY, _LOCKED):
+                    raise
+                return False
+            while conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if time.monotonic() >= deadline:
+                    return False
+                time.sleep(random.uniform(0.0002, 0.002))
+            return True
+        finally:
+            conn.close()
 
     # ------------------------------------------------------------------------------------- closing
 

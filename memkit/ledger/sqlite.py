@@ -17,7 +17,7 @@ from .base import Applied, Batch, Job, LedgerInfo, OutboxEntry
 from .connections import raise_translated
 from .sqlite_forget import SqliteForgetting
 from .sqlite_history import SqliteHistory
-from .sqlite_jobs import claim_jobs, leave, open_jobs, release_job, set_payload, unfinished_job
+from .sqlite_jobs import claim_jobs, leave, open_jobs, release_job, unfinished_job
 from .sqlite_read import SqliteReading
 from .sqlite_rows import one, unpack_id
 from .sqlite_schema import MIGRATIONS
@@ -212,10 +212,6 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteReading):
         """Return unfinished jobs, oldest first."""
         return self._read(lambda conn: open_jobs(conn, states), list[Job]())
 
-    def set_job_payload(self, job_id: str, payload: Mapping[str, Any]) -> Job | None:
-        """Replace what a job holds, and return it; None when it is finished."""
-        return self._write(lambda conn: set_payload(conn, job_id, payload))
-
     # ------------------------------------------------------------------------------------- outbox
 
     def lease(self, index: str, holder: str, seconds: float) -> bool:
@@ -269,7 +265,12 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteReading):
     def enqueue_all(self, index: str) -> int:
         """Put every live record into an index's outbox (for a rebuild) and return how many."""
         sql = "INSERT INTO outbox (name, rid, id) SELECT ?, rid, id FROM record WHERE deleted = 0 ORDER BY rid"
-        return self._write(lambda conn: conn.execute(sql, (index,)).rowcount)
+
+        def write(conn: sqlite3.Connection) -> int:
+            conn.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('index:' || ?, 1)", (index,))
+            return conn.execute(sql, (index,)).rowcount
+
+        return self._write(write)
 
     # ------------------------------------------------------------------------------------- housekeeping
 
@@ -341,8 +342,9 @@ def _change_embedder(conn: sqlite3.Connection, identity: str, dim: int, packing:
     conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('embedder', ?)", (identity,))
     conn.execute("UPDATE state SET dim = ?, packing = ? WHERE id = 1", (dim, packing))
     if not first:
-        conn.execute("UPDATE state SET gen = gen + 1, event = event + 1, reset = event + 1 WHERE id = 1")
-        conn.execute("UPDATE owner SET event = (SELECT event FROM state), reset = (SELECT event FROM state)")
+        event = read_state(conn).event + 1
+        conn.execute("UPDATE state SET gen = gen + 1, event = ?, reset = ? WHERE id = 1", (event, event))
+        conn.execute("UPDATE owner SET event = ?, reset = ?", (event, event))
 
 
 def _mismatch(stored: tuple[str, int | None], given: tuple[str, int]) -> EmbedderMismatchError:

@@ -74,9 +74,15 @@ class SqliteBase(Ledger):
         if self._db.ready:
             return True
         try:
-            return self._db.open(create=create)
+            there = self._db.open(create=create)
         except (sqlite3.Error, OSError) as error:
             raise_translated(error, self._db.location)
+        if there:
+            self._opened()
+        return there
+
+    def _opened(self) -> None:
+        """Finish what an earlier process left unfinished."""
 
     def forked(self) -> None:
         """Begin anew in a forked child, without touching what belongs to its parent."""

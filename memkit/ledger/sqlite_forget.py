@@ -1,12 +1,30 @@
-"""Erasure: rows, words, vectors, history, jobs and results go, and no byte of them stays in the file."""
+"""Erasure: rows, words, vectors, history, jobs and results go, and no byte of them stays in the file.
+
+`secure_delete` zeroes what is deleted where it lies, but not copies that a page kept when its cells moved to a
+neighbour; so an erasure ends with VACUUM, which writes every page anew, and with an empty write-ahead log.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 from ..scope import ReadScope
 from .base import ForgetCounts
-from .sqlite_base import SqliteBase
+from .connections import raise_translated
+from .sqlite_base import SqliteBase, chunks
+from .sqlite_erase import Erasure
+from .sqlite_rows import RECORD_SELECT, pack_id
+from .sqlite_scope import scope_where
+from .sqlite_words import read_state
+
+_WAIT_S: Final = 5.0
+"""How long an erasure waits for readers that keep the write-ahead log in use."""
+_CONTENT: Final = (
+    "record", "vec", "vec_gone", "message", "event", "operation", "job", "worker", "outbox", "lease", "agent_run",
+    "owner",
+)  # fmt: skip
 
 
 class SqliteForgetting(SqliteBase):
@@ -15,12 +33,98 @@ class SqliteForgetting(SqliteBase):
     def forget(
         self, operation_id: str, at: int, *, scope: ReadScope | None = None, ids: Sequence[str] | None = None
     ) -> ForgetCounts:
-        """Erase."""
-        raise NotImplementedError
+        """Erase records with their history, messages, jobs, results, hashes and vectors so that no byte stays.
+
+        With `ids`, messages that only these memories rest on go too. Leaves one text-free FORGET event a memory.
+        External indexes get outbox rows for the ids. `ForgetCounts.complete` is False when a reader of the file kept
+        its log in use for more than five seconds: the last bytes go at the next open, close or erasure then.
+        """
+        nothing = ForgetCounts(memory_ids=(), messages=0, events=0, jobs=0, results=0)
+        if not self.open(create=False):
+            return nothing
+
+        def write(conn: sqlite3.Connection) -> ForgetCounts:
+            records = _records(conn, scope, ids)
+            erasure = Erasure(conn, self._book, operation_id, at)
+            counts = erasure.by_id(records) if ids is not None else erasure.by_scope(records, scope or ReadScope())
+            self._step("erased")
+            return counts
+
+        counts = self._write(write)
+        if counts == nothing:
+            return counts
+        done = self._finish_erasure(wait_s=_WAIT_S)
+        return ForgetCounts(
+            memory_ids=counts.memory_ids,
+            messages=counts.messages,
+            events=counts.events,
+            jobs=counts.jobs,
+            results=counts.results,
+            complete=done,
+        )
 
     def reset(self) -> None:
-        """Erase everything, the remembered embedder too."""
-        raise NotImplementedError
+        """Erase everything, the remembered embedder too; caches in other processes start anew."""
+        if not self.open(create=False):
+            return
 
-    def _finish_erasure(self, *, wait_s: float) -> None:
-        _ = wait_s
+        def write(conn: sqlite3.Connection) -> None:
+            event = read_state(conn).event + 1
+            for table in _CONTENT:
+                conn.execute(f"DELETE FROM {table}")
+            conn.execute("INSERT INTO fts (fts) VALUES ('delete-all')")
+            conn.execute("DELETE FROM meta WHERE key = 'embedder' OR key LIKE 'index:%'")
+            conn.execute(
+                "UPDATE state SET event = ?, reset = ?, gen = gen + 1, dim = NULL, packing = NULL WHERE id = 1",
+                (event, event),
+            )
+            conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('erasure', 1)")
+
+        self._write(write)
+        self._finish_erasure(wait_s=_WAIT_S)
+
+    # ------------------------------------------------------------------------------------- the last bytes
+
+    def _opened(self) -> None:
+        self._finish_erasure(wait_s=0.0)
+
+    def _finish_erasure(self, *, wait_s: float) -> bool:
+        """Write every page anew and empty the log, if an erasure is not finished; return whether none is left."""
+        if self._db.path is None or not self._db.writable:
+            return True
+        if self._read_one("SELECT 1 FROM meta WHERE key = 'erasure'") is None:
+            return True
+        try:
+            if not self._db.scrub(wait_s):
+                return False
+            self._step("scrubbed")
+            self._write(lambda conn: conn.execute("DELETE FROM meta WHERE key = 'erasure'").rowcount)
+            return True
+        except sqlite3.Error as error:
+            raise_translated(error, self._db.location)
+
+
+def _records(conn: sqlite3.Connection, scope: ReadScope | None, ids: Iterable[str] | None) -> list[Any]:
+    """Return the `RECORD_SELECT` rows to erase, deleted ones too, in rid order."""
+    rows: list[Any] = []
+    if ids is not None:
+        for part, marks in chunks(sorted({pack_id(memory_id) for memory_id in ids}, key=repr)):
+            rows.extend(conn.execute(RECORD_SELECT + f"WHERE record.id IN ({marks})", part).fetchall())
+        allowed = _in_scope(conn, scope)
+        return sorted((row for row in rows if allowed is None or row[0] in allowed), key=lambda row: row[0])
+    found = scope_where(conn, scope or ReadScope(), "record")
+    if found is None:
+        return rows
+    where = "WHERE " + " AND ".join(found[0]) if found[0] else ""
+    return conn.execute(RECORD_SELECT + where + " ORDER BY record.rid", found[1]).fetchall()
+
+
+def _in_scope(conn: sqlite3.Connection, scope: ReadScope | None) -> set[int] | None:
+    if scope is None:
+        return None
+    found = scope_where(conn, scope, "record")
+    if found is None:
+        return set()
+    where = "WHERE " + " AND ".join(found[0]) if found[0] else ""
+    return {row[0] for row in conn.execute("SELECT rid FROM record " + where, found[1])}
+

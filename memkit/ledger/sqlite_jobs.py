@@ -3,39 +3,56 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from ..clock import now_us
-from .base import Job, NewJob
+from .base import Applied, Batch, Job, NewJob
 from .liveness import ProcessMark, is_alive, this_process
-from .sqlite_rows import JOB_SELECT, dump, job_of, pack_id
+from .sqlite_rows import JOB_SELECT, dump, job_of, load_map, pack_id
 
 _FAR_SILENCE_US: Final = 15 * 60 * 1_000_000
 """A worker on another host cannot be asked; it counts as gone when it has not been heard of for so long."""
 
 
 def insert_job(
-    conn: sqlite3.Connection, op: int, job: NewJob, messages: Sequence[str], worker: str | None, at: int
-) -> None:
-    """Write the job of an operation."""
+    conn: sqlite3.Connection, op: int, batch: Batch, job: NewJob, owner: int | None, applied: Applied
+) -> Job:
+    """Write the job of the operation that the batch makes, and return it."""
     scope = job.scope
+    payload = dump(
+        {
+            **job.payload,
+            "messages": [message.rid for message in applied.messages],
+            "new": list(applied.new_messages),
+        }
+    )
     conn.execute(
-        "INSERT INTO job (op, payload, messages, agent, run, scoped, worker, attempts, error)"
+        "INSERT INTO job (op, kind, payload, agent, run, scoped, worker, attempts, error)"
         " VALUES (?,?,?,?,?,?,?,?,NULL)",
         (
             op,
-            dump(job.payload) or "{}",
-            dump(messages),
+            job.kind,
+            payload,
             None if scope is None else scope.agent_id,
             None if scope is None else scope.run_id,
             int(scope is not None),
-            worker if job.running else None,
+            batch.worker if job.running else None,
             int(job.running),
         ),
     )
-    if job.running and worker is not None:
-        see_worker(conn, worker, at)
+    if job.running and batch.worker is not None:
+        see_worker(conn, batch.worker, batch.at)
+    return Job(
+        id=batch.operation_id,
+        kind=job.kind,
+        owner=owner,
+        payload=load_map(payload),
+        state="running" if job.running else "waiting",
+        attempts=int(job.running),
+        error=None,
+        at=batch.at,
+    )
 
 
 def see_worker(conn: sqlite3.Connection, worker: str, now: int) -> None:
@@ -52,16 +69,6 @@ def job_by_operation(conn: sqlite3.Connection, op: int) -> Job:
     return job_of(conn.execute(JOB_SELECT + "WHERE o.no = ?", (op,)).fetchone())
 
 
-def set_payload(conn: sqlite3.Connection, operation_id: str, payload: Mapping[str, Any]) -> Job | None:
-    """Replace a job's payload and return the job, None when it is finished or unknown."""
-    conn.execute(
-        "UPDATE job SET payload = ? WHERE op = (SELECT no FROM operation WHERE id = ?)",
-        (dump(payload) or "{}", pack_id(operation_id)),
-    )
-    row = conn.execute(JOB_SELECT + "WHERE o.id = ?", (pack_id(operation_id),)).fetchone()
-    return None if row is None else job_of(row)
-
-
 def open_jobs(conn: sqlite3.Connection, states: Sequence[str]) -> list[Job]:
     """Return jobs in some states, oldest first."""
     marks = ",".join("?" * len(states))
@@ -76,7 +83,7 @@ def unfinished_job(conn: sqlite3.Connection, owner: int, digest: bytes) -> Job |
         JOB_SELECT + "WHERE o.state IN ('failed', 'running') AND o.owner = ? AND o.digest = ? ORDER BY o.no DESC",
         (owner, digest),
     )
-    return next((job_of(row) for row in rows.fetchall() if row[4] == "failed" or not alive(row[9])), None)
+    return next((job_of(row) for row in rows.fetchall() if row[4] == "failed" or not alive(row[8])), None)
 
 
 def claim_jobs(conn: sqlite3.Connection, worker: str, ids: Sequence[str] | None, limit: int) -> list[Job]:
@@ -87,9 +94,9 @@ def claim_jobs(conn: sqlite3.Connection, worker: str, ids: Sequence[str] | None,
     for row in conn.execute(JOB_SELECT + "WHERE o.state != 'done' ORDER BY o.no").fetchall():
         if len(numbers) >= limit:
             break
-        free = row[4] in ("waiting", "failed") or not alive(row[9])
+        free = row[4] in ("waiting", "failed") or not alive(row[8])
         if free and (wanted is None or row[0] in wanted):
-            numbers.append(row[10])
+            numbers.append(row[9])
     for op in numbers:
         conn.execute("UPDATE operation SET state = 'running' WHERE no = ?", (op,))
         conn.execute("UPDATE job SET worker = ?, attempts = attempts + 1, error = NULL WHERE op = ?", (worker, op))

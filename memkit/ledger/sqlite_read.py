@@ -14,7 +14,7 @@ from .base import Delta, Fetched, Mark, Record
 from .sqlite_base import SqliteBase
 from .sqlite_rows import RECORD_SELECT, column, one, owner_range, pack_id
 from .sqlite_scope import current_at, owner_numbers, scope_where
-from .sqlite_words import quoted, read_state
+from .sqlite_words import LAST_EVENT, quoted, read_state
 
 if TYPE_CHECKING:
     from .base import Matrix
@@ -49,7 +49,7 @@ class SqliteReading(SqliteBase):
 
     def changes(self, owner: int | None, since: Mark | None) -> Delta:
         """Return what changed for an owner (None: for all) since the mark; one statement when nothing did."""
-        sql = "SELECT event, reset FROM state" if owner is None else "SELECT event, reset FROM owner WHERE no = ?"
+        sql = f"SELECT {LAST_EVENT}, reset FROM state" if owner is None else "SELECT event, reset FROM owner WHERE no = ?"
         parameters = () if owner is None else (owner,)
         row = self._read_one(sql, parameters)
         if since is not None and since.event == (0 if row is None else row[0]):

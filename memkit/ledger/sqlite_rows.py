@@ -238,7 +238,7 @@ def message_of(row: Row, owner: Owner, salt: int) -> StoredMessage:
 
 OPERATION_SELECT: Final = "SELECT no, id, kind, owner, at, state, key, digest, result, undoes, first, last FROM operation "
 JOB_SELECT: Final = (
-    "SELECT o.id, o.kind, o.owner, j.payload, o.state, j.attempts, j.error, o.at, j.messages, j.worker, o.no"
+    "SELECT o.id, j.kind, o.owner, j.payload, o.state, j.attempts, j.error, o.at, j.worker, o.no"
     " FROM operation o JOIN job j ON j.op = o.no "
 )
 
@@ -261,7 +261,7 @@ def operation_of(row: Row) -> Operation:
 
 def job_of(row: Row) -> Job:
     """Return the job of a `JOB_SELECT` row."""
-    raw_id, kind, owner, payload, state, attempts, error, at, messages, _worker, _no = row
+    raw_id, kind, owner, payload, state, attempts, error, at, _worker, _no = row
     return Job(
         id=unpack_id(raw_id),
         kind=kind,
@@ -271,7 +271,6 @@ def job_of(row: Row) -> Job:
         attempts=attempts,
         error=error,
         at=at,
-        messages=tuple(json.loads(messages)) if messages else (),
     )
 
 

@@ -19,7 +19,8 @@ PAGE_SIZE: Final = 8192
 _V1: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
--- One row: the last event number given out, the last one that makes every cache start anew, and the tokenizer.
+-- One row, not written by a plain add. event: a number that erased events had, the last one is the larger of it and
+-- the last event's; reset: the last one that makes every cache start anew.
 CREATE TABLE state (id INTEGER PRIMARY KEY CHECK (id = 1), event INTEGER NOT NULL, reset INTEGER NOT NULL,
                     gen INTEGER NOT NULL, dim INTEGER, packing TEXT, tokenizer TEXT);
 
@@ -69,7 +70,7 @@ CREATE INDEX event_owner ON event (owner, seq) WHERE code != 1;
 CREATE INDEX event_rid ON event (rid) WHERE code != 1;
 CREATE INDEX event_memory ON event (memory) WHERE memory IS NOT NULL;
 
-CREATE TABLE operation (no INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL, kind TEXT NOT NULL, owner INTEGER,
+CREATE TABLE operation (no INTEGER PRIMARY KEY, id BLOB NOT NULL, kind TEXT NOT NULL, owner INTEGER,
                         at INTEGER NOT NULL, state TEXT NOT NULL, key TEXT, digest BLOB, result TEXT, undoes BLOB,
                         first INTEGER, last INTEGER);
 CREATE UNIQUE INDEX operation_id ON operation (id);
@@ -77,8 +78,8 @@ CREATE UNIQUE INDEX operation_key ON operation (ifnull(owner, 0), key) WHERE key
 CREATE INDEX operation_undoes ON operation (undoes) WHERE undoes IS NOT NULL;
 CREATE INDEX operation_open ON operation (state, no) WHERE state != 'done';
 
-CREATE TABLE job (op INTEGER PRIMARY KEY, payload TEXT NOT NULL, messages TEXT, agent TEXT, run TEXT,
-                  scoped INTEGER NOT NULL, worker TEXT, attempts INTEGER NOT NULL, error TEXT);
+CREATE TABLE job (op INTEGER PRIMARY KEY, kind TEXT NOT NULL, payload TEXT NOT NULL, agent TEXT,
+                  run TEXT, scoped INTEGER NOT NULL, worker TEXT, attempts INTEGER NOT NULL, error TEXT);
 CREATE TABLE worker (name TEXT PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, started TEXT NOT NULL,
                      seen INTEGER NOT NULL) WITHOUT ROWID;
 

@@ -66,6 +66,11 @@ def quoted(token: str) -> str:
 # ------------------------------------------------------------------------------------------- state
 
 
+LAST_EVENT: Final = "max(event, ifnull((SELECT seq FROM event ORDER BY seq DESC LIMIT 1), 0))"
+"""The last event number given out, as a column of `state`."""
+_STATE: Final = f"SELECT {LAST_EVENT}, reset, gen, dim, packing, tokenizer FROM state"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """The row that says how far the file has come."""
@@ -83,7 +88,7 @@ def read_state(conn: sqlite3.Connection, book: Book | None = None) -> State:
     Raises:
         BackendUnavailableError: Another process rebuilt the keyword index with another tokenizer.
     """
-    row = conn.execute("SELECT event, reset, gen, dim, packing, tokenizer FROM state").fetchone()
+    row = conn.execute(_STATE).fetchone()
     if book is not None and row[5] != book.tokenizer_version:
         raise BackendUnavailableError(
             f"Another process with tokenizer {row[5]!r} has rebuilt the keyword index (this one has "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ..errors import ConfigurationError, ConflictError, IdempotencyError, InvalidInputError
@@ -24,7 +24,7 @@ from .base import (
     SourceRef,
     StoredMessage,
 )
-from .sqlite_jobs import insert_job, job_by_operation
+from .sqlite_jobs import insert_job
 from .sqlite_rows import (
     ADD,
     CODES,
@@ -44,6 +44,7 @@ from .sqlite_rows import (
     message_id,
     message_of,
     message_rid,
+    one,
     operation_of,
     pack_id,
     record_of,
@@ -117,7 +118,8 @@ class BatchWriter:
         if isinstance(finished, Applied):
             return finished
         owner = None if batch.owner is None else self._batch_owner(batch.owner)
-        self._op = finished if finished is not None else self._insert_operation(owner)
+        # Numbers are given out under the write lock, so the next one is free.
+        self._op = finished if finished is not None else 1 + (one(self._conn, "SELECT max(no) FROM operation") or 0)
         messages, fresh = self._write_messages()
         self._step("messages")
         changes = self._write_changes(messages)
@@ -125,19 +127,25 @@ class BatchWriter:
         self._step("records")
         for rid, status in batch.statuses:
             self._conn.execute("UPDATE message SET status = ? WHERE rid = ?", (status, rid))
-        self._conn.executemany(
-            "INSERT INTO outbox (name, rid, id) VALUES (?,?,?)",
-            [(name, rid, raw) for name in batch.indexes for rid, raw in self._outbox],
-        )
-        job = None
-        if batch.job is not None:
-            new_ids = [m.id for m, new in zip(messages, fresh, strict=True) if new]
-            insert_job(self._conn, self._op, batch.job, new_ids, batch.worker, batch.at)
-            job = job_by_operation(self._conn, self._op)
+        self._fill_outbox()
         self._close_owners()
-        applied = Applied(messages=messages, new_messages=fresh, changes=changes, job=job)
-        self._close_operation(applied, existed=finished is not None)
+        applied = Applied(messages=messages, new_messages=fresh, changes=changes)
+        if batch.job is not None:
+            number = None if owner is None else owner.no
+            applied = replace(applied, job=insert_job(self._conn, self._op, batch, batch.job, number, applied))
+        if finished is None:
+            self._insert_operation(owner, applied)
+        else:
+            self._finish_operation(applied)
         return applied
+
+    def _fill_outbox(self) -> None:
+        for name in self._batch.indexes:
+            # `forget` and `reset` have to know which indexes there are.
+            self._conn.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('index:' || ?, 1)", (name,))
+            self._conn.executemany(
+                "INSERT INTO outbox (name, rid, id) VALUES (?,?,?)", [(name, rid, raw) for rid, raw in self._outbox]
+            )
 
     # ------------------------------------------------------------------------------------- operation
 
@@ -181,13 +189,15 @@ class BatchWriter:
         found = operation_of(row)
         return Applied(replay=found) if found.state == "done" else int(row[0])
 
-    def _insert_operation(self, owner: _OwnerState | None) -> int:
+    def _insert_operation(self, owner: _OwnerState | None, applied: Applied) -> None:
         batch = self._batch
         state = "done" if batch.job is None else "running" if batch.job.running else "waiting"
         try:
-            cursor = self._conn.execute(
-                "INSERT INTO operation (id, kind, owner, at, state, key, digest, undoes) VALUES (?,?,?,?,?,?,?,?)",
+            self._conn.execute(
+                "INSERT INTO operation (no, id, kind, owner, at, state, key, digest, result, undoes, first, last)"
+                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
                 (
+                    self._op,
                     pack_id(batch.operation_id),
                     batch.kind,
                     None if owner is None else owner.no,
@@ -195,34 +205,36 @@ class BatchWriter:
                     state,
                     batch.key,
                     batch.digest,
+                    self._result(applied),
                     None if batch.undoes is None else pack_id(batch.undoes),
+                    self._first,
+                    None if self._first is None else self._seq,
                 ),
             )
         except sqlite3.IntegrityError as error:
             raise ConflictError(
                 f"The operation {batch.operation_id!r} exists already. Use a new id for each operation."
             ) from error
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
 
-    def _close_operation(self, applied: Applied, *, existed: bool) -> None:
+    def _finish_operation(self, applied: Applied) -> None:
         batch = self._batch
-        result = batch.render(applied) if batch.render is not None else None
-        last = self._seq if self._first is not None else None
-        if existed:
-            self._conn.execute("DELETE FROM job WHERE op = ?", (self._op,))
-            self._conn.execute(
-                "UPDATE operation SET state = 'done', at = ?, result = ?, first = ifnull(first, ?),"
-                " last = ifnull(?, last), key = ifnull(key, ?) WHERE no = ?",
-                (batch.at, result, self._first, last, batch.key, self._op),
-            )
-        elif result or last is not None:
-            self._conn.execute(
-                "UPDATE operation SET result = ?, first = ?, last = ? WHERE no = ?",
-                (result or None, self._first, last, self._op),
-            )
-        if last is not None:
-            self._conn.execute("UPDATE state SET event = ? WHERE id = 1", (self._seq,))
+        self._conn.execute("DELETE FROM job WHERE op = ?", (self._op,))
+        self._conn.execute(
+            "UPDATE operation SET state = 'done', at = ?, result = ?, first = ifnull(first, ?),"
+            " last = ifnull(?, last), key = ifnull(key, ?) WHERE no = ?",
+            (
+                batch.at,
+                self._result(applied),
+                self._first,
+                None if self._first is None else self._seq,
+                batch.key,
+                self._op,
+            ),
+        )
+
+    def _result(self, applied: Applied) -> str | None:
+        render = self._batch.render
+        return (render(applied) or None) if render is not None else None
 
     # ------------------------------------------------------------------------------------- owners
 
@@ -266,16 +278,16 @@ class BatchWriter:
 
     def _close_owners(self) -> None:
         at = self._batch.at
-        for one in self._numbers.values():
-            if not one.messages and not one.memories and one.event is None:
+        for state in self._numbers.values():
+            if not state.messages and not state.memories and state.event is None:
                 continue
             self._conn.execute(
                 "UPDATE owner SET next_n = ?, next_m = ?, event = ifnull(?, event), memories = memories + ?,"
                 " messages = messages + ?, changed = ? WHERE no = ?",
-                (one.next_n, one.next_m, one.event, one.memories, one.messages, at, one.no),
+                (state.next_n, state.next_m, state.event, state.memories, state.messages, at, state.no),
             )
-            for run in one.runs:
-                self._conn.execute("INSERT OR IGNORE INTO agent_run (run, owner) VALUES (?, ?)", (run, one.no))
+            for run in state.runs:
+                self._conn.execute("INSERT OR IGNORE INTO agent_run (run, owner) VALUES (?, ?)", (run, state.no))
 
     # ------------------------------------------------------------------------------------- messages
 
@@ -296,7 +308,8 @@ class BatchWriter:
             if place is not None:
                 given[place] = known
             kept.append(known)
-        self._conn.executemany(MESSAGE_INSERT, rows)
+        if rows:
+            self._conn.executemany(MESSAGE_INSERT, rows)
         return kept, fresh
 
     def _known_message(self, message: NewMessage, given: str, owner: _OwnerState) -> StoredMessage | None:

@@ -7,13 +7,14 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel
 
 from memkit.errors import BackendResponseError
 from memkit.llms.base import ChatMessage, Completion, TokenUsage
 from memkit.llms.parsing import parse_as
+from memkit.settings import ProviderSettings
 
 Reply = str | Mapping[str, Any] | BaseModel | Completion | Exception | Callable[[Sequence[ChatMessage]], Any]
 """A text, a dict or a model (sent as JSON), a whole completion, an error to raise, or a function of the messages
@@ -40,18 +41,34 @@ class FakeLLM:
         finish_reason: What every completion ends with.
     """
 
+    class Settings(ProviderSettings):
+        """Settings of the fake, for configurations."""
+
+        provider_name: ClassVar[str | None] = "fake"
+
+        model: str | None = None
+        """Any name; it changes nothing."""
+        replies: Any = None
+        """As the argument of the same name."""
+        vision: bool = False
+        """As the argument of the same name."""
+
     def __init__(
         self,
-        replies: Iterable[Reply] | Callable[[Sequence[ChatMessage]], Any] | None = None,
+        replies: Settings | Iterable[Reply] | Callable[[Sequence[ChatMessage]], Any] | None = None,
         *,
         vision: bool = False,
         finish_reason: str = "stop",
     ) -> None:
+        if isinstance(replies, FakeLLM.Settings):
+            vision = replies.vision
+            replies = cast("Iterable[Reply] | None", replies.replies)
         self.vision = vision
         self.calls: list[FakeCall] = []
         self._finish_reason = finish_reason
         self._always = replies if callable(replies) else None
-        self._replies: list[Reply] | None = None if replies is None or callable(replies) else list(replies)
+        listed = None if replies is None or callable(replies) else replies
+        self._replies: list[Reply] | None = None if listed is None else list(listed)
         self._next = 0
         self._lock = threading.Lock()
 
@@ -136,6 +153,13 @@ class FakeLLM:
 
 def _empty(schema: type[BaseModel]) -> str:
     """Return the answer that says nothing: empty lists, empty texts."""
-    blanks: dict[str, Any] = {"array": [], "string": "", "object": {}, "integer": 0, "number": 0, "boolean": False}
+    blanks: dict[str, Any] = {
+        "array": [],
+        "string": "",
+        "object": {},
+        "integer": 0,
+        "number": 0,
+        "boolean": False,
+    }
     properties = cast("dict[str, dict[str, Any]]", schema.model_json_schema().get("properties", {}))
-    return json.dumps({name: blanks.get(str(spec.get("type")), None) for name, spec in properties.items()})
+    return json.dumps({name: blanks.get(str(spec.get("type"))) for name, spec in properties.items()})

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ValidationError
 
 M = TypeVar("M", bound=BaseModel)
 
-_THOUGHT: Final = re.compile(r"<(think|thinking|reasoning|thought)\b[^>]*>.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_THOUGHT: Final = re.compile(
+    r"<(think|thinking|reasoning|thought)\b[^>]*>.*?</\1\s*>", re.DOTALL | re.IGNORECASE
+)
 _END_OF_THOUGHT: Final = re.compile(r"</(?:think|thinking|reasoning|thought)\s*>", re.IGNORECASE)
 _FENCE: Final = re.compile(r"```[\w+-]*[ \t]*\r?\n?(.*?)(?:```|\Z)", re.DOTALL)
 _TRAILING_COMMA: Final = re.compile(r",(\s*[}\]])")
@@ -58,6 +60,13 @@ def json_values(text: str) -> Iterator[Any]:
             yield cast("object", value)
     for source in sources:
         yield from _embedded(source)
+
+
+def plain_text(text: str) -> str:
+    """Return an answer without the model's thoughts, and without a fence around the whole of it."""
+    plain = _without_thoughts(text).strip()
+    fenced = re.fullmatch(r"```[\w+-]*[ \t]*\r?\n(.*?)\r?\n?```", plain, re.DOTALL)
+    return fenced.group(1).strip() if fenced else plain
 
 
 def _without_thoughts(text: str) -> str:

@@ -107,7 +107,9 @@ class ExtractedMemory(BaseModel):
     quote: Annotated[str, BeforeValidator(_text)] = ""
     valid_from: Annotated[str | None, BeforeValidator(_text_or_none)] = None
     valid_until: Annotated[str | None, BeforeValidator(_text_or_none)] = None
-    entities: Annotated[list[ExtractedEntity], BeforeValidator(_items)] = Field(default_factory=list[ExtractedEntity])
+    entities: Annotated[list[ExtractedEntity], BeforeValidator(_items)] = Field(
+        default_factory=list[ExtractedEntity]
+    )
 
 
 class ExtractedRelation(BaseModel):
@@ -135,7 +137,7 @@ class Extraction(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _bare_list(cls, value: object) -> object:
-        return {"memories": value} if isinstance(value, list) else cast("object", value)
+        return {"memories": cast("list[object]", value)} if isinstance(value, list) else value
 
 
 SYSTEM: Final = """\
@@ -241,14 +243,19 @@ def build(
         system += f"\n# What matters here\n{instructions.strip()}\n"
     sections: list[str] = []
     if offered:
-        sections.append("Memories on file:\n" + "\n".join(f"m{n}: {_line(text)}" for n, text in enumerate(offered, 1)))
+        sections.append(
+            "Memories on file:\n" + "\n".join(f"m{n}: {line(text)}" for n, text in enumerate(offered, 1))
+        )
     if earlier:
         sections.append(
-            "Earlier turns:\n" + "\n".join(f"- {turn.role} ({_time(turn)}): {_line(turn.text)}" for turn in earlier)
+            "Earlier turns:\n"
+            + "\n".join(f"- {turn.role} ({time_of(turn)}): {line(turn.text)}" for turn in earlier)
         )
     sections.append(
         "Messages:\n"
-        + "\n".join(f"[{n}] {turn.role} ({_time(turn)}): {_line(turn.text)}" for n, turn in enumerate(turns, 1))
+        + "\n".join(
+            f"[{n}] {turn.role} ({time_of(turn)}): {line(turn.text)}" for n, turn in enumerate(turns, 1)
+        )
     )
     if speakers := _speakers(turns):
         sections.append(speakers)
@@ -273,12 +280,13 @@ def repair(messages: Sequence[ChatMessage], answer: str, problem: str) -> list[C
     ]
 
 
-def _line(text: str) -> str:
-    """Indent what follows a line break, so that no text can look like a line of ours."""
+def line(text: str) -> str:
+    """Return a text with what follows its line breaks indented, so that no text can look like a line of ours."""
     return "\n    ".join(text.strip().splitlines())
 
 
-def _time(turn: Turn) -> str:
+def time_of(turn: Turn) -> str:
+    """Return when a turn was said, ISO 8601 in its own zone."""
     zone = timezone(timedelta(minutes=turn.offset_minutes))
     return to_datetime(turn.at).astimezone(zone).isoformat(timespec="seconds")
 
@@ -301,9 +309,9 @@ def _speakers(turns: Sequence[Turn]) -> str:
     if all(names == {None} for names in by_role.values()):
         return ""
     if all(len(names) == 1 for names in by_role.values()):
-        known = [f"{role} = {_line(str(next(iter(names))))}" for role, names in by_role.items() if names != {None}]
+        known = [
+            f"{role} = {line(str(next(iter(names))))}" for role, names in by_role.items() if names != {None}
+        ]
         return f"Speaker: {', '.join(known)}"
-    named = [f"[{n}] = {_line(turn.name)}" for n, turn in enumerate(turns, 1) if turn.name]
+    named = [f"[{n}] = {line(turn.name)}" for n, turn in enumerate(turns, 1) if turn.name]
     return f"Speakers: {', '.join(named)}"
-
-

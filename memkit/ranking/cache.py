@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -45,7 +45,7 @@ class IndexCache:
         self._embedder: tuple[str, int] | None = None
 
     @contextmanager
-    def index(self, owner: int | None, embedder: tuple[str, int]) -> Iterator[tuple[OwnerIndex, Mark]]:
+    def index(self, owner: int | None, embedder: tuple[str, int]) -> Generator[tuple[OwnerIndex, Mark]]:
         """Lend the ranking of an owner (None: of all) with the mark it is current at; others wait meanwhile."""
         slot = self._slot(owner, embedder)
         with slot.lock:

@@ -9,9 +9,13 @@ import numpy as np
 
 from memkit.ranking.signals import Found, idf
 from memkit.ranking.text import stems_of
-from memkit.ranking.view import Array, Ints, Mask, View
+from memkit.ranking.view import Array, Ints, Mask, View, total
 from memkit.ranking.words import COMMON, RARE
 
+STRANGER: Final = 0.25
+"""What the name of a person counts whom no memory mentions, where no memory knows its speaker."""
+LONG: Final = 200
+"""Words of a memory from which on more of them make no difference."""
 PRIOR_SIZE: Final = 10_000
 """Memories that the expected frequencies of words are worth; a real scope only shifts them."""
 
@@ -45,6 +49,7 @@ class Evidence:
         terms: list[str],
         found: Found,
         names: set[str],
+        strangers: set[str],
         cosine: Array,
         speaker: Mask | None,
         date: Mask | None,
@@ -54,21 +59,51 @@ class Evidence:
         size = len(view)
         self._view = view
         self._cosine = cosine
-        self._speaker, self._date, self._first = speaker, date, first
+        self._speaker, self._date = speaker, date
         told = mass(terms, found.frequency, size) if terms else np.empty(0)
         content = np.array([0.0 if term in names else 1.0 for term in terms]) * told
         content = content if content.any() else told  # a query that is only a name asks for the name
         self._mass = float(content.sum())
         self.weight: Array = content / (self._mass or 1.0)
-        self._share = np.bincount(found.at, weights=self.weight[found.term], minlength=size)
-        self.window_share: Array = self._share
+        unknown = np.asarray(found.frequency) == 0
+        self._unknown = float(self.weight[unknown].sum())
+        # A person whom no memory mentions is likely the one who speaks where the speaker is not known: "Ann's cat" is
+        # the cat of "I have a cat". No row holds the name, so counting it less only scales the shares.
+        away = float(self.weight[unknown & np.array([t in strangers for t in terms], np.bool_)].sum())
+        nameless = (view.speaker < 0) if away else np.zeros(size, np.bool_)
+        self._scale: Array = np.where(nameless, 1 / (1 - (1 - STRANGER) * away), 1.0)
+        self._own: Mask = view.user if first else view.user & nameless
+        self._share = total(found.at, self.weight[found.term], size) * self._scale
+        self._window = self._share
+
+    def see_window(self, share: Array) -> None:
+        """Take in the share of `weight` that each row's window holds."""
+        self._window = share * self._scale
+
+    def of_query(self) -> dict[str, float]:
+        """Return what the best rows tell about the query as a whole, by name."""
+        match = self._cosine + self._share
+        contrast = 0.0
+        if self._speaker is not None and not self._speaker.all():
+            # A deed of one person asked of another: the others' turns match better than the named person's.
+            contrast = float(match[self._speaker].max() - match[~self._speaker].max())
+        return {
+            "best_cosine": float(self._cosine.max(initial=0.0)),
+            "best_share": float(self._share.max(initial=0.0)),
+            "best_window": float(self._window.max(initial=0.0)),
+            "unknown": self._unknown,
+            "told": min(self._mass / 40, 1.0),
+            "contrast": contrast,
+            "named": float(self._speaker is not None),
+        }
 
     def features(self, rows: Ints) -> dict[str, Array]:
         """Return the features of some rows, by name."""
         view, count = self._view, len(rows)
-        cosine, share, window = self._cosine[rows], self._share[rows], self.window_share[rows]
+        cosine, share, window = self._cosine[rows], self._share[rows], self._window[rows]
         none = np.zeros(count)
         speaker, date = self._speaker, self._date
+        length = np.log1p(np.minimum(view.length[rows], LONG)) / 5
         return {
             "cosine": cosine,
             "share": share,
@@ -76,18 +111,18 @@ class Evidence:
             "window_share": window,
             "window_squared": window**2,
             "cosine_share": cosine * share,
-            "matched": np.minimum(share * self._mass / 14, 1.0),
+            "matched": np.minimum(share / self._scale[rows] * self._mass / 14, 1.0),
             "cosine_margin": cosine - self._cosine.max(initial=0.0),
             "share_margin": share - self._share.max(initial=0.0),
-            "window_margin": window - self.window_share.max(initial=0.0),
+            "window_margin": window - self._window.max(initial=0.0),
             "speaker": none if speaker is None else speaker[rows].astype(np.float64),
             "other_speaker": none if speaker is None else (~speaker[rows]).astype(np.float64),
             "date": none if date is None else date[rows].astype(np.float64),
             "other_date": none if date is None else (~date[rows]).astype(np.float64),
-            "own": view.user[rows].astype(np.float64) * self._first,
+            "own": self._own[rows].astype(np.float64),
             "asks": view.question[rows].astype(np.float64),
-            "length": np.log1p(view.length[rows]) / 5,
-            "length_share": np.log1p(view.length[rows]) / 5 * share,
+            "length": length,
+            "length_share": length * share,
         }
 
 
@@ -104,6 +139,13 @@ class Calibration:
         for name, coefficient in self.coefficients.items():
             logit += coefficient * features[name]
         return 1 / (1 + np.exp(-np.clip(logit, -40, 40)))
+
+
+def of_scores(scores: Array) -> dict[str, float]:
+    """Return what the scores of a ranking's best rows tell about the query, by name; `scores` is best first."""
+    padded = np.concatenate([scores[:10], np.full(max(0, 10 - len(scores)), 1e-3)])
+    logits = np.log(np.clip(padded, 1e-3, 0.999)) - np.log1p(-np.clip(padded, 1e-3, 0.999))
+    return {"first": float(logits[0]), "second": float(logits[1]), "tenth": float(logits[9])}
 
 
 def isotonic(values: Array) -> Array:

@@ -162,7 +162,13 @@ class OwnerIndex:
         terms, postings, repeats = scoring.look_up(query.text, self._vocabulary, self._postings)
         cosines = None if query.vector is None else self._vectors.cosines(query.vector, view.slots)
         return scoring.rank(
-            view, self._weights, self._names, query.text, query.now, scoring.Words(terms, postings, repeats), cosines
+            view,
+            self._weights,
+            self._names,
+            query.text,
+            query.now,
+            scoring.Words(terms, postings, repeats),
+            cosines,
         )
 
     # ------------------------------------------------------------------------------------------- writing

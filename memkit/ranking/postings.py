@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
@@ -30,32 +33,44 @@ class Postings:
     New rows go to small lists; they are packed into flat arrays once they make up a quarter of all.
     """
 
-    _SMALL = 20_000
+    _FEW: Final = 2_000
+    _LATE: Final = 20_000
 
     def __init__(self) -> None:
         self._starts: Ints = np.zeros(1, np.int64)
         self._slots: npt.NDArray[np.int32] = np.empty(0, np.int32)
         self._counts: npt.NDArray[np.uint16] = np.empty(0, np.uint16)
-        self._late: dict[int, list[int]] = {}  # term -> slot, count, slot, count, ...
+        self._late: dict[int, array[int]] = {}  # term -> slot, count, slot, count, ...
         self._late_size = 0
 
     @property
     def nbytes(self) -> int:
         """Bytes held, roughly."""
-        return self._starts.nbytes + self._slots.nbytes + self._counts.nbytes + 110 * self._late_size
+        return (
+            self._starts.nbytes
+            + self._slots.nbytes
+            + self._counts.nbytes
+            + 80 * len(self._late)
+            + 8 * self._late_size
+        )
 
     def add(self, slots: Ints, terms: Ints) -> None:
         """Add the words of some new slots: `terms[i]` occurs once more in `slots[i]`."""
         width = int(slots.max(initial=0)) + 1
         keys, counts = np.unique(terms * width + slots, return_counts=True)
         new_terms, new_slots, counts = keys // width, keys % width, np.minimum(counts, 65_535)
-        if self._late_size + len(keys) <= max(self._SMALL, len(self._slots) // 4):
-            late = self._late
-            for term, slot, count in zip(new_terms.tolist(), new_slots.tolist(), counts.tolist(), strict=True):
-                late.setdefault(term, []).extend((slot, count))
-            self._late_size += len(keys)
-        else:
+        bulk = len(keys) >= max(self._FEW, len(self._slots) // 8)
+        if bulk or self._late_size + len(keys) > max(self._LATE, len(self._slots) // 4):
             self._pack(new_terms, new_slots, counts)
+            return
+        late = self._late
+        for term, slot, count in zip(new_terms.tolist(), new_slots.tolist(), counts.tolist(), strict=True):
+            pairs = late.get(term)
+            if pairs is None:
+                late[term] = array("i", (slot, count))
+            else:
+                pairs.extend((slot, count))
+        self._late_size += len(keys)
 
     def find(self, term: int) -> tuple[Ints, npt.NDArray[np.float64]]:
         """Return the slots that hold a term, and how often."""
@@ -67,8 +82,8 @@ class Postings:
         slots, counts = self._slots[packed].astype(np.int64), self._counts[packed].astype(np.float64)
         if late is None:
             return slots, counts
-        pairs = np.array(late, np.int64).reshape(-1, 2)
-        return np.concatenate([slots, pairs[:, 0]]), np.concatenate([counts, pairs[:, 1]])
+        pairs = _table(late)
+        return np.concatenate([slots, pairs[:, 0]]), np.concatenate([counts, pairs[:, 1].astype(np.float64)])
 
     def keep(self, renumbered: Ints) -> None:
         """Drop slots whose entry in `renumbered` is negative, and give the others their new number."""
@@ -81,9 +96,13 @@ class Postings:
 
     def _pack(self, terms: Ints, slots: Ints, counts: Ints) -> None:
         size = len(self._starts) - 1
-        parts = [np.repeat(np.arange(size), np.diff(self._starts)), terms], [self._slots, slots], [self._counts, counts]
+        parts = (
+            [np.repeat(np.arange(size), np.diff(self._starts)), terms],
+            [self._slots, slots],
+            [self._counts, counts],
+        )
         for term, pairs in self._late.items():
-            table = np.array(pairs, np.int64).reshape(-1, 2)
+            table = _table(pairs)
             parts[0].append(np.full(len(table), term, np.int64))
             parts[1].append(table[:, 0])
             parts[2].append(table[:, 1])
@@ -92,7 +111,14 @@ class Postings:
         size = max(size, int(every.max(initial=-1)) + 1)
         self._set(every, np.concatenate(parts[1]), np.concatenate(parts[2]), size)
 
-    def _set(self, terms: Ints, slots: npt.NDArray[np.integer], counts: npt.NDArray[np.integer], size: int) -> None:
+    def _set(
+        self, terms: Ints, slots: npt.NDArray[np.integer], counts: npt.NDArray[np.integer], size: int
+    ) -> None:
         order = np.argsort(terms, kind="stable")
         self._slots, self._counts = slots[order].astype(np.int32), counts[order].astype(np.uint16)
         self._starts = np.concatenate([[0], np.cumsum(np.bincount(terms, minlength=size))]).astype(np.int64)
+
+
+def _table(pairs: array[int]) -> Ints:
+    # The copy lets go of the buffer: an array with a view on it could not grow.
+    return np.frombuffer(pairs, np.intc).astype(np.int64).reshape(-1, 2)

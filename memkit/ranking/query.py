@@ -30,7 +30,11 @@ def sanitise(query: str) -> str:
     if len(text) <= LONGEST:
         return text
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    spoken = [found.group(1) for line in lines[-40:] if (found := _SPOKEN.match(line)) and not _LABEL.match(found[1])]
+    spoken = [
+        found.group(1)
+        for line in lines[-40:]
+        if (found := _SPOKEN.match(line)) and not _LABEL.match(found[1])
+    ]
     if spoken:
         return _tail(_question(spoken[-1]) if len(spoken[-1]) > LONGEST else spoken[-1])
     asked = _question(text[-600:])
@@ -63,6 +67,16 @@ _FIRST_PERSON = re.compile(r"\b(?:i|my|me|mine|we|our)\b", re.IGNORECASE)
 def first_person(query: str) -> bool:
     """Return whether the query speaks of the one who asks: I, my, me, mine, we or our as a word."""
     return _FIRST_PERSON.search(query) is not None
+
+
+_PERSON = re.compile(
+    r"\b(?:(?P<owner>[A-Z][\w-]+)['’]s (?=\w)|(?:did|does|do|has|had|will|would|could|should|can) (?P<doer>[A-Z][\w-]+))"
+)
+
+
+def people(query: str) -> list[str]:
+    """Return the capitalised words of a query that stand where a person does: "Ann's sister", "does Ann like"."""
+    return [found["owner"] or found["doer"] for found in _PERSON.finditer(query)]
 
 
 NOT_NAMES: Final = frozenset({"user", "assistant", "system", "tool", "human", "ai", "bot", "agent"})

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
-from memkit.ranking.calibration import Calibration, isotonic
+from memkit.ranking.calibration import Calibration, Evidence, isotonic, of_scores
 from memkit.ranking.signals import Fused
 from memkit.ranking.view import Array, Ints, View
 
@@ -24,18 +24,34 @@ class Ranking:
         self,
         view: View,
         fused: Fused,
-        features: Callable[[Ints], dict[str, Array]],
-        calibration: Calibration,
+        evidence: Evidence,
+        calibrations: tuple[Calibration, Calibration],
         raw: dict[str, Array],
     ) -> None:
         self._view = view
         self._fused = fused
-        self._features = features
-        self._calibration = calibration
+        self._evidence = evidence
+        self._features = evidence.features
+        self._calibration, self._of_query = calibrations
         self._raw = raw
         self._order: Ints = np.empty(0, np.int64)
         self._scores: Array = np.empty(0)
-        self.answerable: float | None = None
+
+    @property
+    def answerable(self) -> float | None:
+        """The probability that any memory in view answers; None where nothing is in view.
+
+        It looks at the best scores, at what share of the query no memory has a word for, and, where the query names a
+        speaker, at whether the others' turns match better than the named person's.
+        """
+        if not len(self):
+            return None
+        features = {name: np.array([value]) for name, value in self.query_features().items()}
+        return float(self._of_query.probability(features)[0])
+
+    def query_features(self) -> dict[str, float]:
+        """Return the features that `answerable` rests on, by name."""
+        return of_scores(self.scores(0, 10)) | self._evidence.of_query()
 
     def __len__(self) -> int:
         return len(self._view)
@@ -115,4 +131,6 @@ class Ranking:
         if stop > have:
             rest = self._order[have:stop]
             more = self._calibration.probability(self._features(rest))
-            self._scores = np.concatenate([self._scores, np.minimum.accumulate(np.append(self._scores[-1:], more))[1:]])
+            self._scores = np.concatenate(
+                [self._scores, np.minimum.accumulate(np.append(self._scores[-1:], more))[1:]]
+            )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from memkit.ranking import calibration as cal
-from memkit.ranking.constants import CALIBRATIONS
+from memkit.ranking.constants import ANSWERABLE, CALIBRATIONS
 from memkit.ranking.postings import Postings, Vocabulary
-from memkit.ranking.query import ALSO_WORDS, NOT_NAMES, first_person, named_months, relative_days
+from memkit.ranking.query import ALSO_WORDS, NOT_NAMES, first_person, named_months, people, relative_days
 from memkit.ranking.result import Ranking
 from memkit.ranking.signals import fuse, locate, own_words, window_words
 from memkit.ranking.text import query_terms, stem, surface
@@ -73,8 +73,8 @@ def rank(
     """Return the ranking of a view for a query."""
     size = len(view)
     found = locate(view, words.postings, words.repeats)
-    people, name_words = names.named(query)
-    speaker = np.isin(view.speaker, people) if people else None
+    named, name_words = names.named(query)
+    speaker = np.isin(view.speaker, named) if named else None
     if speaker is not None and not speaker.any():
         speaker, name_words = None, set[str]()
     date = _dates(view, query, now)
@@ -83,6 +83,7 @@ def rank(
         terms=words.terms,
         found=found,
         names={stem(word) for word in name_words},
+        strangers={term for name in people(query) for term in query_terms(name)},
         cosine=np.zeros(size) if cosines is None else np.nan_to_num(cosines, nan=0.0),
         speaker=speaker,
         date=date,
@@ -90,11 +91,13 @@ def rank(
         view=view,
     )
     window, window_share = window_words(view, found, evidence.weight)
-    evidence.window_share = window_share
+    evidence.see_window(window_share)
     bm25 = own_words(view, found)
-    fused = fuse(view, weights, dense=cosines, words=bm25, window=window, speaker=speaker, date=date, first=first)
+    fused = fuse(
+        view, weights, dense=cosines, words=bm25, window=window, speaker=speaker, date=date, first=first
+    )
     raw = {"bm25": bm25, "window": window} | ({} if cosines is None else {"dense": cosines})
-    return Ranking(view, fused, evidence.features, CALIBRATIONS[weights.name], raw)
+    return Ranking(view, fused, evidence, (CALIBRATIONS[weights.name], ANSWERABLE[weights.name]), raw)
 
 
 def _dates(view: View, query: str, now: int) -> Mask | None:

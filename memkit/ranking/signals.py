@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from memkit.ranking.view import Array, Ints, Mask, View
+from memkit.ranking.view import Array, Ints, Mask, View, total
 from memkit.ranking.weights import PRIOR_WEIGHT, SESSION_BEST, Part, Weights
 
 _BLOCK: Final = 2_000_000
@@ -70,7 +70,7 @@ def own_words(view: View, found: Found) -> Array:
     """Return BM25 of each row's own text."""
     worth = found.repeats * idf(found.frequency, len(view))
     part = worth[found.term] * found.count / (found.count + view.own_norm[found.at])
-    return np.bincount(found.at, weights=part, minlength=len(view))
+    return total(found.at, part, len(view))
 
 
 def window_words(view: View, found: Found, mass: Array) -> tuple[Array, Array]:
@@ -83,12 +83,14 @@ def window_words(view: View, found: Found, mass: Array) -> tuple[Array, Array]:
         inside = (found.term >= first) & (found.term < first + count)
         term, at, sums = _window_counts(view, found, inside, first, count)
         worth = found.repeats[first : first + count] * idf(np.bincount(term, minlength=count), size)
-        bm25 += np.bincount(at, weights=worth[term] * sums / (sums + view.window_norm[at]), minlength=size)
-        share += np.bincount(at, weights=mass[first : first + count][term], minlength=size)
+        bm25 += total(at, worth[term] * sums / (sums + view.window_norm[at]), size)
+        share += total(at, mass[first : first + count][term], size)
     return bm25, share
 
 
-def _window_counts(view: View, found: Found, inside: Mask, first: int, count: int) -> tuple[Ints, Ints, Array]:
+def _window_counts(
+    view: View, found: Found, inside: Mask, first: int, count: int
+) -> tuple[Ints, Ints, Array]:
     size = len(view)
     whole = bool(inside.all())
     term = (found.term if whole else found.term[inside]) - first
@@ -100,10 +102,10 @@ def _window_counts(view: View, found: Found, inside: Mask, first: int, count: in
         key, lender, lent = keys[0][lends], at[lends], times[lends]
         for distance, near in enumerate(view.near, 1):
             ahead = near[lender]
-            behind = near[lender - distance]  # wraps to the end, which is False
+            behind = near.take(lender - distance, mode="wrap")  # wraps to the end, which is False
             keys += [key[ahead] + distance, key[behind] - distance]
             weights += [lent[ahead], lent[behind]]
-    flat = np.bincount(np.concatenate(keys), weights=np.concatenate(weights), minlength=count * size)
+    flat = total(np.concatenate(keys), np.concatenate(weights), count * size)
     filled = np.flatnonzero(flat)
     held = filled // size
     return held, filled - held * size, flat[filled]
@@ -118,10 +120,12 @@ def standardise(values: Array, part: Part) -> Array:
     n = len(known)
     if n == 0:
         return np.zeros(len(values))
-    total = n + PRIOR_WEIGHT
+    whole = n + PRIOR_WEIGHT
     seen, spread = float(known.mean()), float(known.var())
-    mean = (n * seen + PRIOR_WEIGHT * part.mean) / total
-    variance = (n * (spread + (seen - mean) ** 2) + PRIOR_WEIGHT * (part.std**2 + (part.mean - mean) ** 2)) / total
+    mean = (n * seen + PRIOR_WEIGHT * part.mean) / whole
+    variance = (
+        n * (spread + (seen - mean) ** 2) + PRIOR_WEIGHT * (part.std**2 + (part.mean - mean) ** 2)
+    ) / whole
     z = (values - mean) / (np.sqrt(variance) + _EPS)
     return z if n == len(values) else np.nan_to_num(z, nan=0.0)
 
@@ -150,16 +154,16 @@ def session_best(view: View, y: Array) -> Array:
     talk, session = y[view.talk_from :].copy(), view.session
     starts = view.starts - view.talk_from
     sizes = np.diff(np.append(starts, len(talk)))
-    total = np.zeros(len(starts))
+    sums = np.zeros(len(starts))
     for nth in range(SESSION_BEST):
         best = np.maximum.reduceat(talk, starts)
-        total += np.where(sizes > nth, best, 0.0)
+        sums += np.where(sizes > nth, best, 0.0)
         holders = np.flatnonzero(talk == best[session])
         owners = session[holders]
         first = np.ones(len(owners), np.bool_)
         first[1:] = owners[1:] != owners[:-1]
         talk[holders[first]] = -1e300
-    out[view.talk_from :] = (total / np.minimum(sizes, SESSION_BEST))[session]
+    out[view.talk_from :] = (sums / np.minimum(sizes, SESSION_BEST))[session]
     return out
 
 
@@ -189,12 +193,12 @@ def fuse(
 ) -> Fused:
     """Put all signals of a query together; rows are rounded to 1e-6, so that equal memories tie exactly."""
     w = weights
-    parts = {
-        "bm25": w.words.weight * standardise(words, w.words),
-        "window": w.window.weight * standardise(window, w.window),
-    }
+    z_words = standardise(words, w.words)
+    parts = {"bm25": w.words.weight * z_words, "window": w.window.weight * standardise(window, w.window)}
     if dense is not None:
-        parts = {"dense": w.dense.weight * standardise(dense, w.dense)} | parts
+        # A row that has no vector yet is taken to be as near as its words are.
+        z_dense = np.where(np.isnan(dense), z_words, standardise(dense, w.dense))
+        parts = {"dense": w.dense.weight * z_dense} | parts
     y = sum(parts.values(), start=np.zeros(len(view)))
     if view.talk_from < len(view):
         parts["next"] = w.next * following(view, y)

@@ -35,9 +35,9 @@ _ANY_WORDS = re.compile(rf"(?P<dense>[{_DENSE}]+)|(?P<word>(?:(?![{_DENSE}])[\w{
 
 
 class _Stemmer(Protocol):
-    maxCacheSize: int  # noqa: N815  (PyStemmer's own name)
+    maxCacheSize: int
 
-    def stemWord(self, word: str) -> str: ...  # noqa: N802
+    def stemWord(self, word: str) -> str: ...
 
 
 def _stemmer() -> _Stemmer:

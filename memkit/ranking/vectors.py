@@ -6,7 +6,7 @@ Blobs say by themselves how they are packed (first byte), so that a store may ho
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -57,7 +57,10 @@ def encode_many(rows: Floats, kind: Kind) -> list[bytes]:
     tag = _TAGS[kind]
     if kind == "i8":
         codes, scales = quantise(rows.astype(np.float32, copy=False))
-        return [tag + _SCALE.pack(scale) + code.tobytes() for scale, code in zip(scales.tolist(), codes, strict=True)]
+        return [
+            tag + _SCALE.pack(scale) + code.tobytes()
+            for scale, code in zip(scales.tolist(), codes, strict=True)
+        ]
     return [tag + row.tobytes() for row in rows.astype("<f4" if kind == "f32" else "<f2")]
 
 
@@ -101,13 +104,21 @@ class VectorTable(Protocol):
     """Vectors by slot number; a slot without one scores NaN."""
 
     @property
-    def nbytes(self) -> int: ...
+    def nbytes(self) -> int:
+        """Bytes held."""
+        ...
 
-    def put(self, first: int, vectors: Sequence[Floats | None]) -> None: ...
+    def put(self, first: int, vectors: Sequence[Floats | None]) -> None:
+        """Store vectors at slots `first`, `first + 1`, ...; slots are only ever appended."""
+        ...
 
-    def keep(self, slots: npt.NDArray[np.int64]) -> None: ...
+    def keep(self, slots: npt.NDArray[np.int64]) -> None:
+        """Keep only these slots, renumbered in their order."""
+        ...
 
-    def cosines(self, query: Floats, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]: ...
+    def cosines(self, query: Floats, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return the dot products with the query of these slots, in their order; NaN where there is no vector."""
+        ...
 
 
 class RowTable:
@@ -169,7 +180,10 @@ class ColumnTable:
         if end > len(self._scales):
             capacity = grown_capacity(len(self._scales), end)
             codes, scales = np.zeros((dim, capacity), np.int8), np.zeros(capacity, np.float32)
-            codes[:, : self._size], scales[: self._size] = self._codes[:, : self._size], self._scales[: self._size]
+            codes[:, : self._size], scales[: self._size] = (
+                self._codes[:, : self._size],
+                self._scales[: self._size],
+            )
             self._codes, self._scales = codes, scales
         known = [i for i, vector in enumerate(vectors) if vector is not None]
         self._scales[first:end] = np.nan
@@ -203,8 +217,3 @@ class ColumnTable:
 def grown_capacity(now: int, wanted: int) -> int:
     """Return a capacity for `wanted` items that makes appending one by one cost a constant each."""
     return max(wanted, 16, now + now // 2) if wanted > now else now
-
-
-def stack(vectors: Iterable[Floats]) -> Floats:
-    """Return vectors as one float32 array [n, dim]."""
-    return np.stack(list(vectors)).astype(np.float32, copy=False)

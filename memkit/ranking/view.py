@@ -81,7 +81,8 @@ def make_view(rows: npt.NDArray[np.void], slots: Ints, weights: Weights) -> View
     talk = rows["talk"][slots].astype(np.int64)
     near = tuple(_same_session(talk, distance) for distance in range(1, WINDOW + 1))
     talk_from = int(np.searchsorted(talk, 0))
-    opens = np.concatenate([[True], talk[talk_from + 1 :] != talk[talk_from:-1]]) if talk_from < len(talk) else []
+    opens = np.ones(len(talk) - talk_from, np.bool_)
+    opens[1:] = talk[talk_from + 1 :] != talk[talk_from:-1]
     starts = talk_from + np.flatnonzero(opens)
     words = rows["words"][slots].astype(np.float64)
     length = rows["length"][slots].astype(np.float64)
@@ -102,7 +103,7 @@ def make_view(rows: npt.NDArray[np.void], slots: Ints, weights: Weights) -> View
         short=short,
         talk_from=talk_from,
         starts=starts,
-        session=np.cumsum(np.asarray(opens, np.int64)) - 1,
+        session=np.cumsum(opens, dtype=np.int64) - 1,
         own_norm=_norm(length, weights.b),
         window_norm=_norm(spread(length, np.where(short, length, 0.0), near), WINDOW_B),
         length_z=_length_z(words) if weights.length else words,
@@ -117,6 +118,11 @@ def spread(own: Array, lent: Array, near: tuple[Mask, ...]) -> Array:
         out[distance:] += np.where(pairs, lent[:-distance], 0.0)
         out[:-distance] += np.where(pairs, lent[distance:], 0.0)
     return out
+
+
+def total(at: Ints, amounts: Array, size: int) -> Array:
+    """Return, for each number below `size`, the sum of the amounts at it."""
+    return np.bincount(at, weights=amounts, minlength=size).astype(np.float64, copy=False)
 
 
 def _same_session(talk: Ints, distance: int) -> Mask:

@@ -243,6 +243,11 @@ def check_id(id: str) -> None:
         raise InvalidInputError(f"The id {id!r} holds a lone surrogate, which cannot be stored.") from error
 
 
+def storable_ids(ids: Sequence[str]) -> list[str]:
+    """Return the distinct ids that a store can hold at all, in order."""
+    return [id for id in dict.fromkeys(ids) if id and not any("\ud800" <= char <= "\udfff" for char in id)]
+
+
 def dump_payload(id: str, payload: Payload) -> str:
     """Return a payload as JSON text in ASCII.
 

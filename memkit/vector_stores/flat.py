@@ -21,6 +21,8 @@ _MARKED: Final = ("user_id", "agent_id", "run_id", "valid_until", "expires_at")
 """Fields whose absence is written too, since `exists: False` on them is a part of every search."""
 _LONGEST: Final = 512
 """Texts longer than this have no flat key."""
+_DEEPEST: Final = 16
+"""Values nested deeper than this have no flat key."""
 _EXACT: Final = float(2**53)
 """Doubles tell all integers below this apart."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -56,26 +58,28 @@ def flatten(payload: Payload) -> dict[str, Scalar]:
         if payload.get(field) is None:
             flat[f"no:{field}"] = True
     metadata = payload.get("metadata")
-    for path in _paths(metadata):
+    for path in _paths(metadata, _DEEPEST):
         _put(flat, f"metadata.{path}", value_at(metadata, path), dates=True)
     return flat
 
 
-def _paths(node: object) -> Iterator[str]:
-    for key, value in (as_mapping(node) or {}).items():
+def _paths(node: object, levels: int) -> Iterator[str]:
+    for key, value in (as_mapping(node) or {}).items() if levels else ():
         yield str(key)
-        for path in _paths(value):
+        for path in _paths(value, levels - 1):
             yield f"{key}.{path}"
 
 
 def _put(flat: dict[str, Scalar], key: str, value: object, *, dates: bool) -> None:
+    if not _is_plain(key):
+        return
     if isinstance(value, bool):
         flat[key] = value
     elif isinstance(value, int | float):
         flat[key] = _double(value)
     elif dates and (moment := moment_of(value)) is not None:
         flat[f"at:{key}"] = _microseconds(moment)
-    elif isinstance(value, str) and _is_plain(value) and _is_plain(key):
+    elif isinstance(value, str) and _is_plain(value):
         flat[key] = value
 
 
@@ -153,9 +157,11 @@ def _leaf(field: str, op: Op, value: Any) -> Native:
     if name is None and field not in _TEXTS and field not in _TIMES:
         return _UNKNOWN
     key = field if name is None else f"metadata.{name}"
+    if key.count(".") >= _DEEPEST or not _is_plain(key):
+        return _UNKNOWN
     if field not in TEXT_FIELDS and (day := day_of(value)) is not None:
         return _in_time(f"at:{key}", op, _microseconds(day[0]), _microseconds(day[1]))
-    if field in _TIMES or op in ("contains", "icontains") or not _is_plain(key):
+    if field in _TIMES or op in ("contains", "icontains"):
         return _UNKNOWN
     return _scalar(key, op, value)
 

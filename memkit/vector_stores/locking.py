@@ -18,7 +18,8 @@ class SharedLock:
     It is not re-entrant. The file holds nothing and must not be deleted while in use.
     """
 
-    def __init__(self, path: Path, *, timeout_s: float = 60.0) -> None:
+    def __init__(self, path: Path, *, backend: str, timeout_s: float = 60.0) -> None:
+        self._backend = backend
         self._path, self._timeout_s = path, timeout_s
         self._guard = Lock()
         self._idle: list[sqlite3.Connection] = []
@@ -39,12 +40,17 @@ class SharedLock:
 
     @contextmanager
     def _held(self, *statements: str) -> Generator[None]:
+        connection = None
         try:
             connection = self._take()
             for statement in statements:
                 connection.execute(statement).fetchall()
         except (sqlite3.Error, OSError) as error:
-            raise BackendUnavailableError(f"The lock {self._path} cannot be had: {error}.") from error
+            if connection is not None:
+                connection.close()
+            raise BackendUnavailableError(
+                f"The lock {self._path} cannot be had: {error}.", backend=self._backend
+            ) from error
         try:
             yield
         finally:

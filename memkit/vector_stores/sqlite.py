@@ -31,6 +31,7 @@ from memkit.vector_stores.base import (
     check_records,
     check_vector,
     record_filter,
+    storable_ids,
     unit,
     unit_rows,
 )
@@ -202,7 +203,8 @@ class SqliteStore(VectorStore):
         with self._transaction(write=True) as connection:
             if found := self._found(connection):
                 connection.executemany(
-                    "DELETE FROM points WHERE collection = ? AND id = ?", [(found.number, id) for id in ids]
+                    "DELETE FROM points WHERE collection = ? AND id = ?",
+                    [(found.number, id) for id in storable_ids(ids)],
                 )
                 _bump(connection, found)
 
@@ -340,7 +342,7 @@ def _count(connection: sqlite3.Connection, number: int) -> int:
 def _records(connection: sqlite3.Connection, number: int, ids: Sequence[str]) -> list[StoreRecord]:
     found = {
         id: StoreRecord(id=id, vector=np.frombuffer(vector, np.float32).copy(), payload=json.loads(payload))
-        for id, vector, payload in _rows(connection, "id, vector, payload", number, ids)
+        for id, vector, payload in _rows(connection, "id, vector, payload", number, storable_ids(ids))
     }
     return [found[id] for id in ids if id in found]
 

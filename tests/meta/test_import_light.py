@@ -79,13 +79,14 @@ def test_the_engine_needs_no_vendor_package(tmp_path: Path) -> None:
 
         sys.meta_path.insert(0, Hidden())
         import memkit
+        from memkit.errors import MissingDependencyError
 
         with memkit.Memory(":memory:", llm=None, embedder="hash") as memory:
             memory.add("The spare key is under the blue pot.", user_id="ada", infer=False)
             assert memory.search("Where is the spare key?", user_id="ada").results
             try:
                 memkit.Memory(":memory:", vector_store="chroma").add("x", user_id="ada", infer=False)
-            except memkit.MissingDependencyError as error:
+            except MissingDependencyError as error:
                 assert "memkit-ai[chroma]" in str(error), error
             else:
                 raise AssertionError("a missing extra went unnoticed")

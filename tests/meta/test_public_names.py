@@ -47,16 +47,21 @@ def test_the_version_is_that_of_the_distribution() -> None:
     assert memkit.__version__ == core["project"]["version"]
 
 
-def test_every_error_of_ours_is_public_and_pickles() -> None:
+def test_every_error_of_ours_crosses_process_borders() -> None:
     import pickle
 
     from memkit import errors
 
     for name, kind in vars(errors).items():
-        if isinstance(kind, type) and issubclass(kind, Exception) and kind.__module__ == errors.__name__:
-            assert name in import_module("memkit").__all__, f"{name} is not exported by memkit"
-            copy = pickle.loads(pickle.dumps(kind.__new__(kind)))
-            assert type(copy) is kind
+        if (
+            isinstance(kind, type)
+            and issubclass(kind, errors.MemkitError)
+            and kind.__module__ == errors.__name__
+        ):
+            error = kind.__new__(kind)
+            errors.MemkitError.__init__(error, "what failed", operation_id="op-1")
+            copy = pickle.loads(pickle.dumps(error))
+            assert (type(copy), str(copy), copy.operation_id) == (kind, "what failed", "op-1"), name
 
 
 def test_the_error_tree_in_the_docstring_is_the_real_one() -> None:

@@ -1,0 +1,24 @@
+"""`python -m benchmarks NAME [options]`: `engine` (speed beside peers) or `retrieval` (quality)."""
+
+from __future__ import annotations
+
+import sys
+
+NAMES = ("engine", "retrieval")
+
+
+def main() -> None:
+    """Run the benchmark that is named; without a name, the one that needs nothing but this machine."""
+    name = sys.argv[1] if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "engine"
+    rest = sys.argv[2:] if len(sys.argv) > 1 and sys.argv[1] == name else sys.argv[1:]
+    if name == "engine":
+        from benchmarks.engine import main as run
+    elif name == "retrieval":
+        from benchmarks.retrieval import main as run
+    else:
+        raise SystemExit(f"Unknown benchmark {name!r}. Known: {', '.join(NAMES)}.")
+    run(rest)
+
+
+if __name__ == "__main__":
+    main()

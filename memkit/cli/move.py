@@ -1,0 +1,220 @@
+"""`memkit import` and `export`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
+
+import typer
+
+from .output import dumps, plural
+from .session import AgentOption, RunOption, Session, command, one_of, usage_error
+
+if TYPE_CHECKING:
+    from ..memory import Memory
+    from ..transfer.archive import ArchiveReport
+    from ..transfer.conversation import ConversationReport
+
+FORMATS: Final = ("auto", "openai", "json", "jsonl", "chatgpt", "memkit")
+
+
+def register(app: typer.Typer) -> None:
+    """Put the commands on the command line."""
+    command(
+        app,
+        "import",
+        "memkit import conversations.json --user ada --dry-run",
+        "memkit import talk.jsonl --user ada --infer",
+        "memkit import backup.jsonl",
+    )(import_)
+    command(
+        app,
+        "export",
+        "memkit export --user ada > ada.jsonl",
+        "memkit export --all --output backup.jsonl",
+    )(export)
+
+
+def import_(
+    session: Session,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What to import; `-` is standard input.")],
+    format_: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "auto",
+    infer: Annotated[bool, typer.Option("--infer/--no-infer", help="Extract facts with the model.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be stored, and write nothing.")
+    ] = False,
+    agent: AgentOption = None,
+    run: RunOption = None,
+) -> None:
+    """Import a transcript or an export.
+
+    Reads JSON and JSONL transcripts, ChatGPT exports and exports of memkit. Importing the same file again stores
+    nothing twice, and goes on where an interrupted import ended. An export of memkit keeps its own users unless
+    --user is typed.
+    """
+    from ..transcripts import format_of, parse_entries, read_entries
+
+    one_of(format_, FORMATS, "--format")
+    name = "standard input" if str(file) == "-" else file.name
+    entries = parse_entries(sys.stdin.read(), name) if str(file) == "-" else read_entries(file)
+    found = format_of(entries)
+    wanted = {"json": "openai", "jsonl": "openai", "auto": found}.get(format_, format_)
+    if wanted != found:
+        usage_error(f"{name!r} looks like {found}, not {format_}. Leave --format out, or give another file.")
+    with session.memory() as memory:
+        if found == "memkit":
+            _import_archive(session, memory, entries, name, agent, run, dry_run=dry_run)
+        else:
+            _import_transcript(session, memory, entries, name, agent, run, infer=infer, dry_run=dry_run)
+
+
+def _import_archive(
+    session: Session,
+    memory: Memory,
+    entries: Iterable[object],
+    name: str,
+    agent: str | None,
+    run: str | None,
+    *,
+    dry_run: bool,
+) -> None:
+    from ..progress import progress_bar
+    from ..transfer.archive import import_archive, read_archive
+
+    records = read_archive(entries, name)
+    typed = {"user_id": session.typed_user, "agent_id": agent, "run_id": run}
+    scope = {key: value for key, value in typed.items() if value is not None}
+    with progress_bar(len(records), "Importing", enabled=_shows_progress(session)) as bar:
+        report = import_archive(memory, records, scope=scope or None, dry_run=dry_run, advance=bar.advance)
+    if session.json:
+        session.out.document(report.as_dict())
+    else:
+        _show_archive(session, report)
+
+
+def _show_archive(session: Session, report: ArchiveReport) -> None:
+    what = f"{plural(report.memories, 'memory')} and {plural(report.messages, 'message')}"
+    verb = "Would import" if report.dry_run else "Imported"
+    session.out.line(
+        f"{verb} {what} of {plural(len(report.owners), 'owner')}; {report.present} there already."
+    )
+    _show_end(session, report.operations, report.pending, dry_run=report.dry_run)
+
+
+def _import_transcript(
+    session: Session,
+    memory: Memory,
+    entries: list[object],
+    name: str,
+    agent: str | None,
+    run: str | None,
+    *,
+    infer: bool,
+    dry_run: bool,
+) -> None:
+    from ..progress import progress_bar
+    from ..transcripts import parse_transcript
+    from ..transfer.conversation import import_transcript
+
+    scope = session.scope(agent, run)
+    transcript = parse_transcript(entries, name)
+    with progress_bar(len(transcript.messages), "Importing", enabled=_shows_progress(session)) as bar:
+        report = import_transcript(
+            memory, transcript, scope, infer=infer, dry_run=dry_run, advance=bar.advance
+        )
+    if session.json:
+        session.out.document(report.as_dict())
+    else:
+        _show_conversation(session, report)
+
+
+def _show_conversation(session: Session, report: ConversationReport) -> None:
+    roles = ", ".join(f"{count:,} {role}" for role, count in sorted(report.roles.items()))
+    runs = f" of {plural(report.runs, 'conversation')}" if report.runs else ""
+    session.out.line(f"{plural(report.messages, 'message')} ({roles}){runs}.")
+    if report.first is not None and report.last is not None:
+        session.out.line(f"Said from {report.first[:10]} to {report.last[:10]}.")
+    if report.blank or report.hidden:
+        session.out.line(f"Left out: {report.blank} without content, {report.hidden} not shown by ChatGPT.")
+    if report.already:
+        session.out.line(f"{plural(report.already, 'message')} imported before.")
+    for event, count in sorted(report.events.items()):
+        session.out.line(f"{event}: {count:,}")
+    for reason, count in sorted(report.reasons.items()):
+        session.out.line(f"{count:,} made no memory: {reason}")
+    if report.dry_run:
+        how = "facts extracted by the model" if report.infer else "each turn a memory, system prompts none"
+        session.out.line(f"Would store {plural(report.messages - report.already, 'message')}: {how}.")
+    _show_end(session, report.operations, report.pending, dry_run=report.dry_run)
+
+
+def _show_end(session: Session, operations: list[str], pending: list[str], *, dry_run: bool) -> None:
+    if dry_run:
+        session.out.line("Nothing was written.")
+    elif not operations:
+        session.out.line("Nothing new.")
+    elif len(operations) == 1:
+        session.out.line(f"To take the memories back: memkit undo {operations[0]}")
+    if pending:
+        session.out.note(f"Lagging behind: {', '.join(pending)}. To bring up to date: memkit repair")
+
+
+def export(
+    session: Session,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Where to; standard output if left out."),
+    ] = None,
+    agent: AgentOption = None,
+    run: RunOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="All owners.")] = False,
+) -> None:
+    """Export as JSON lines that `memkit import` reads.
+
+    Messages and memories are written, closed ones too, after a line that says what wrote them.
+    """
+    from ..transfer.archive import export_lines
+
+    if everything and (session.typed_user is not None or agent is not None or run is not None):
+        usage_error("--all and a scope exclude each other.")
+    scope = None if everything else session.scope(agent, run)
+    counts = {"header": 0, "message": 0, "memory": 0}
+    with session.memory() as memory, _target(output) as stream:
+        for line in export_lines(memory, scope):
+            counts[line["type"]] += 1
+            stream.write(dumps(line, stream) + "\n")
+    if output is None:
+        return
+    if session.json:
+        done: dict[str, Any] = {
+            "output": str(output),
+            "memories": counts["memory"],
+            "messages": counts["message"],
+        }
+        session.out.document(done)
+    else:
+        what = f"{plural(counts['memory'], 'memory')} and {plural(counts['message'], 'message')}"
+        session.out.line(f"Exported {what} to {output}.")
+
+
+@contextmanager
+def _target(output: Path | None) -> Generator[TextIO]:
+    """Give where to write; a file takes its place only when it is whole."""
+    if output is None:
+        yield sys.stdout
+        return
+    part = output.with_name(f".{output.name}.{os.getpid()}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="\n") as stream:
+            yield stream
+        part.replace(output)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _shows_progress(session: Session) -> bool:
+    return not session.json and sys.stderr.isatty()
