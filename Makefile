@@ -48,11 +48,11 @@ docs: ## write docs/providers.md and run the snippets (CHECK=1: only compare)
 
 recipes: ## run every recipe, keyless
 	@scripts/bootstrap.sh dev
-	$(PY) scripts/run_recipes.py
+	$(PYTEST) tests/recipes $(ARGS)
 
 notebooks: ## run every notebook
 	@scripts/bootstrap.sh dev
-	$(if $(wildcard notebooks/*.ipynb),$(PYTEST) --nbmake notebooks $(ARGS),@echo "no notebooks yet")
+	$(if $(wildcard notebooks/*.ipynb),$(PYTEST) -p nbmake --nbmake notebooks $(ARGS),@echo "no notebooks yet")
 
 check: ## format, lint, type, docs, recipes and notebooks, changing nothing
 	$(MAKE) format CHECK=1

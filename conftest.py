@@ -9,7 +9,8 @@ from typing import Literal
 
 import pytest
 
-from memkit.testing.network import block_network
+pytest.register_assert_rewrite("memkit.testing")  # the suites explain their failures like any test
+from memkit.testing.network import block_network  # noqa: E402
 
 Mode = Literal["sync", "async"]
 CONFORMANCE = Path(__file__).parent / "tests" / "conformance"

@@ -1,9 +1,9 @@
 """How well the ranking finds the turns that hold the evidence for a question. No LLM, no network.
 
-    python benchmarks/retrieval.py --data FOLDER                       # keyless
-    python benchmarks/retrieval.py --data FOLDER --embedder module:Class
-    python benchmarks/retrieval.py --data FOLDER --fit                 # fit the calibrated score anew
-    python benchmarks/retrieval.py --speed                             # generated rows, no data needed
+    python -m benchmarks retrieval --data FOLDER                       # keyless
+    python -m benchmarks retrieval --data FOLDER --embedder module:Class
+    python -m benchmarks retrieval --data FOLDER --fit                 # fit the calibrated score anew
+    python -m benchmarks retrieval --speed                             # generated rows, no data needed
 
 FOLDER holds conversation sets as `<name>-dev.json`: conversations with turns (id, session, date, speaker, text) and
 questions (question, category, evidence: turn ids). Every conversation is one owner. Prints a Markdown table and writes
@@ -17,13 +17,14 @@ import json
 import random
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-from _retrieval import calibrate, data, metrics
 
+from benchmarks._retrieval import calibrate, data, metrics
 from memkit.embedders.base import Embedder
 from memkit.embedders.hash import HashEmbedder
 from memkit.ranking.index import OwnerIndex, RankQuery
@@ -32,8 +33,8 @@ from memkit.ranking.weights import Part, Weights, weights_for
 SHOWN = ("R@1", "R@5", "R@10", "R@20", "R@50", "nDCG@10", "MRR")
 
 
-def main() -> None:
-    args = _parser().parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = _parser().parse_args(argv)
     embedder = _embedder(args.embedder)
     if args.speed:
         result: dict[str, object] = speed(embedder)
@@ -48,10 +49,18 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks retrieval",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--data", type=Path, help="folder of <name>-dev.json")
-    parser.add_argument("--embedder", default="hash", help='"hash", or module:Class with identity, dim and embed')
-    parser.add_argument("--fit", action="store_true", help="print fitted constants for memkit/ranking/constants.py")
+    parser.add_argument(
+        "--embedder", default="hash", help='"hash", or module:Class with identity, dim and embed'
+    )
+    parser.add_argument(
+        "--fit", action="store_true", help="print fitted constants for memkit/ranking/constants.py"
+    )
     parser.add_argument("--speed", action="store_true", help="milliseconds at 600, 10,000 and 100,000 rows")
     parser.add_argument("--out", type=Path, default=Path("retrieval-results.json"))
     return parser
@@ -72,8 +81,12 @@ def ladder(weights: Weights) -> dict[str, Weights]:
     alone = {"next": 0.0, "session": 0.0, "speaker": 0.0, "date": 0.0, "first": 0.0, "question": 0.0}
 
     def only(part: str) -> Weights:
-        parts: dict[str, Part] = {p: replace(getattr(weights, p), weight=0.0) for p in ("dense", "words", "window")}
-        return replace(weights, **(alone | parts | {part: replace(parts[part], weight=1.0)}))
+        parts: dict[str, Part] = {
+            p: replace(getattr(weights, p), weight=0.0) for p in ("dense", "words", "window")
+        }
+        return replace(
+            weights, chat=None, long=None, **(alone | parts | {part: replace(parts[part], weight=1.0)})
+        )
 
     return {"vectors alone": only("dense"), "BM25 alone": only("words"), f"recipe ({weights.name})": weights}
 
@@ -87,7 +100,9 @@ def quality(folder: Path, embedder: Embedder) -> dict[str, object]:
             print(f"measured {name}: {label}", flush=True)
     print(f"\n| set | ranking | {' | '.join(SHOWN)} | ms |\n|{' --- |' * (len(SHOWN) + 3)}")
     for name, label, found in rows:
-        print(f"| {name} | {label} | {' | '.join(f'{100 * found[m]:.1f}' for m in SHOWN)} | {found['ms']:.2f} |")
+        print(
+            f"| {name} | {label} | {' | '.join(f'{100 * found[m]:.1f}' for m in SHOWN)} | {found['ms']:.2f} |"
+        )
     return {"embedder": embedder.identity, "rows": [{"set": n, "ranking": r, **m} for n, r, m in rows]}
 
 
@@ -116,7 +131,9 @@ def fit(folder: Path, embedder: Embedder) -> dict[str, object]:
     weights = weights_for(embedder.identity)
     conversations: list[data.Conversation] = []
     for number, name in enumerate(data.names(folder), 1):
-        conversations += _shifted(list(data.with_vectors(data.load(folder, name), embedder)), number * 100_000_000)
+        conversations += _shifted(
+            list(data.with_vectors(data.load(folder, name), embedder)), number * 100_000_000
+        )
     pool = calibrate.Pool(conversations, embedder, weights, random.Random(7))
     names, samples = calibrate.samples(pool)
     fitted = calibrate.fit(names, samples, names)
@@ -166,13 +183,25 @@ def speed(embedder: Embedder, sizes: tuple[int, ...] = (600, 10_000, 100_000)) -
         build = _timed(lambda index=index, size=size: index.upsert(entries[:size]))
         queries = [RankQuery(text=q, vector=v, at=1, now=1) for q, v in zip(questions, asked, strict=True)]
         index.rank(queries[0]).hits(0, 10)
-        query = statistics.median(_timed(lambda q=q, index=index: index.rank(q).hits(0, 10)) for q in queries * 2)
+        query = statistics.median(
+            _timed(lambda q=q, index=index: index.rank(q).hits(0, 10)) for q in queries * 2
+        )
         extra = replace(entries[0], rid=-1, order=(0, -1))
         add = _timed(lambda index=index, extra=extra: index.upsert([extra]))
         after = _timed(lambda index=index, q=queries[0]: index.rank(q).hits(0, 10))
-        row = {"rows": size, "build": build, "query": query, "add": add, "after": after, "bytes": index.nbytes / size}
+        row = {
+            "rows": size,
+            "build": build,
+            "query": query,
+            "add": add,
+            "after": after,
+            "bytes": index.nbytes / size,
+        }
         rows.append(row)
-        print(f"| {size:,} | {build:.0f} | {query:.2f} | {add:.2f} | {after:.2f} | {row['bytes']:,.0f} |", flush=True)
+        print(
+            f"| {size:,} | {build:.0f} | {query:.2f} | {add:.2f} | {after:.2f} | {row['bytes']:,.0f} |",
+            flush=True,
+        )
     return {"embedder": embedder.identity, "rows": rows}
 
 
@@ -184,7 +213,7 @@ def _generated(number: int, text: str, vector: np.ndarray) -> data.Entry:
     )  # fmt: skip
 
 
-def _timed(work) -> float:
+def _timed(work: Callable[[], object]) -> float:
     started = time.process_time()
     work()
     return 1e3 * (time.process_time() - started)

@@ -6,12 +6,12 @@ Engine modules are imported inside the methods, so that importing memkit loads n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .clock import Instant
 from .config import MemoryConfig, env_config, load_config
-from .facade import UNSET, Facade, Unset
+from .facade import UNSET, Unset
+from .operating import AsyncOperating
 from .runtime import AsyncRuntime
 from .scope import IdLike, ReadIds
 from .types import (
@@ -19,22 +19,18 @@ from .types import (
     ChangeResult,
     Context,
     ForgetReceipt,
-    Health,
     HistoryEvent,
     MemoryItem,
     Message,
     Page,
-    RepairReport,
-    ScopePage,
     SearchResult,
-    Stats,
 )
 
 if TYPE_CHECKING:
     from os import PathLike
 
 
-class AsyncMemory(Facade):
+class AsyncMemory(AsyncOperating):
     """Async version of [`Memory`][memkit.Memory]: same names, same arguments, awaited.
 
     Native async clients are used where a backend has them; others run in memkit's own bounded threads, so the loop
@@ -227,7 +223,16 @@ class AsyncMemory(Facade):
         from .engine.read import get_all
 
         request = self._requests.list_request(
-            self._bound, user_id, agent_id, run_id, filters, limit, cursor, as_of, include_closed, allow_global
+            self._bound,
+            user_id,
+            agent_id,
+            run_id,
+            filters,
+            limit,
+            cursor,
+            as_of,
+            include_closed,
+            allow_global,
         )
         return await get_all(self._engine, request)
 
@@ -260,23 +265,10 @@ class AsyncMemory(Facade):
         """Async version of `Memory.messages`."""
         from .engine.read import messages
 
-        scope, limit, point = self._requests.messages_request(self._bound, user_id, agent_id, run_id, limit, before)
+        scope, limit, point = self._requests.messages_request(
+            self._bound, user_id, agent_id, run_id, limit, before
+        )
         return await messages(self._engine, scope, limit, point)
-
-    async def scopes(
-        self,
-        *,
-        kind: str = "user",
-        prefix: str | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
-        allow_global: bool = True,
-    ) -> ScopePage:
-        """Async version of `Memory.scopes`."""
-        from .engine.read import scopes
-
-        request = self._requests.scopes_request(self._bound, kind, prefix, limit, cursor, allow_global)
-        return await scopes(self._engine, request)
 
     # Changing.
 
@@ -294,7 +286,9 @@ class AsyncMemory(Facade):
         """Async version of `Memory.update`."""
         from .engine.change import update
 
-        request = self._requests.update_request(memory_id, text, metadata, valid_until, expires_at, pinned, data)
+        request = self._requests.update_request(
+            memory_id, text, metadata, valid_until, expires_at, pinned, data
+        )
         return await update(self._engine, request, self._bound.guard)
 
     async def delete(self, memory_id: str) -> ChangeResult:
@@ -329,7 +323,9 @@ class AsyncMemory(Facade):
         """Async version of `Memory.forget`."""
         from .engine.erase import forget
 
-        scope, one = self._requests.forget_request(self._bound, user_id, agent_id, run_id, memory_id, allow_global)
+        scope, one = self._requests.forget_request(
+            self._bound, user_id, agent_id, run_id, memory_id, allow_global
+        )
         return await forget(self._engine, scope=scope, memory_id=one, guard=self._bound.guard)
 
     async def history(self, memory_id: str) -> list[HistoryEvent]:
@@ -350,63 +346,3 @@ class AsyncMemory(Facade):
     ) -> Self:
         """Async version of `Memory.bind`."""
         return self._bind(self._bound.write(user_id, agent_id, run_id))
-
-    # Operating.
-
-    async def stats(self) -> Stats:
-        """Async version of `Memory.stats`."""
-        from .engine.operate import stats
-
-        self._bound.refuse("stats")
-        return await stats(self._engine)
-
-    async def health(self) -> Health:
-        """Async version of `Memory.health`."""
-        from .engine.operate import health
-
-        self._bound.refuse("health")
-        return await health(self._engine)
-
-    async def repair(self) -> RepairReport:
-        """Async version of `Memory.repair`."""
-        from .engine.operate import repair
-
-        self._bound.refuse("repair")
-        await self._engine.rt.call(self._settle, None)
-        return await repair(self._engine)
-
-    async def rebuild(
-        self,
-        *,
-        vector_store: Any = None,
-        embedder: Any = None,
-        graph_store: Any = None,
-        progress: bool = False,
-    ) -> ChangeResult:
-        """Async version of `Memory.rebuild`."""
-        from .engine.rebuild import rebuild
-
-        self._bound.refuse("rebuild")
-        self._no_graph(graph_store)
-        return await rebuild(self._engine, vector_store=vector_store, embedder=embedder, progress=progress)
-
-    async def reset(self) -> None:
-        """Async version of `Memory.reset`."""
-        from .engine.operate import reset
-
-        self._bound.refuse("reset")
-        await reset(self._engine)
-
-    async def close(self) -> None:
-        """Async version of `Memory.close`."""
-        await self._aclose()
-
-    async def __aenter__(self) -> Self:
-        """Return the memory itself."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        await self.close()

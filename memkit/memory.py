@@ -6,12 +6,12 @@ Engine modules are imported inside the methods, so that importing memkit loads n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from .clock import Instant
 from .config import MemoryConfig, env_config, load_config
-from .facade import UNSET, Facade, Unset
+from .facade import UNSET, Unset
+from .operating import Operating
 from .runtime import run_inline
 from .scope import IdLike, ReadIds
 from .types import (
@@ -19,27 +19,27 @@ from .types import (
     ChangeResult,
     Context,
     ForgetReceipt,
-    Health,
     HistoryEvent,
     MemoryItem,
     Message,
     Page,
-    RepairReport,
-    ScopePage,
     SearchResult,
-    Stats,
 )
 
 if TYPE_CHECKING:
     from os import PathLike
 
 
-class Memory(Facade):
+class Memory(Operating):
     """A long-term memory that survives the process.
 
     Nothing is opened, read or written before the first call. One object serves several threads and, through
     `AsyncMemory`, several event loops; a forked child reopens by itself. Close it, or use it as a context manager;
     one left open finishes its background work at interpreter exit.
+
+    Every method with `user_id=`, `agent_id=` and `run_id=` needs at least one of them: whose memories these are, the
+    agent they belong to, the conversation. Given ids must all hold; without `user_id` only memories stored without a
+    user are seen. In reads, `agent_id` and `run_id` may be lists, in which None means "stored without".
 
     Args:
         path: A folder that holds everything; or, with a suffix (`memory.db`), the ledger file with the rest beside
@@ -129,9 +129,6 @@ class Memory(Facade):
         Args:
             messages: A text, a message (`role, content` and optionally `name, created_at, metadata, run_id, id`), a
                 list of them, or messages of LangChain or LlamaIndex.
-            user_id: Whose memories these are. At least one of the three ids is needed.
-            agent_id: The agent they belong to.
-            run_id: The conversation they belong to; a message may name its own.
             metadata: JSON values kept with every memory of this call and usable in filters.
             infer: False stores texts as given, with no model call; `results` then has one outcome per input.
             kind: `fact, preference, instruction, event, procedure, message` or `summary`, instead of what is inferred.
@@ -189,9 +186,6 @@ class Memory(Facade):
 
         Args:
             items: Texts and messages, as in `add`.
-            user_id: Whose memories these are.
-            agent_id: The agent they belong to.
-            run_id: The conversation they belong to; an item may name its own.
             infer: True extracts facts as `add` does.
             progress: Show a bar on standard error.
 
@@ -239,9 +233,6 @@ class Memory(Facade):
 
         Args:
             query: The question. Of a whole prompt, only its question is searched for.
-            user_id: Whose memories; without it only memories stored without a user are seen.
-            agent_id: An id, or a list of ids in which None means "stored without".
-            run_id: Likewise.
             filters: `{"field": value}`, `{"field": {"gte": 3}}`, `AND`, `OR`, `NOT`; see the guide.
             limit: At most so many results.
             threshold: Leave out results under this score, in [0, 1].
@@ -297,9 +288,6 @@ class Memory(Facade):
 
         Args:
             query: The question at hand.
-            user_id: Whose memories.
-            agent_id: An id, or a list of ids in which None means "stored without".
-            run_id: Likewise.
             filters: As in `search`.
             max_tokens: The budget of the whole text.
         """
@@ -335,9 +323,6 @@ class Memory(Facade):
         """Return a page of memories, newest first.
 
         Args:
-            user_id: Whose memories.
-            agent_id: An id, or a list of ids in which None means "stored without".
-            run_id: Likewise.
             filters: As in `search`.
             limit: At most so many on the page.
             cursor: The `next_cursor` of the page before.
@@ -351,7 +336,16 @@ class Memory(Facade):
         from .engine.read import get_all
 
         request = self._requests.list_request(
-            self._bound, user_id, agent_id, run_id, filters, limit, cursor, as_of, include_closed, allow_global
+            self._bound,
+            user_id,
+            agent_id,
+            run_id,
+            filters,
+            limit,
+            cursor,
+            as_of,
+            include_closed,
+            allow_global,
         )
         return run_inline(get_all(self._engine, request))
 
@@ -384,39 +378,15 @@ class Memory(Facade):
         """Return the newest turns of a scope, oldest first; with `user_id` alone they span all runs.
 
         Args:
-            user_id: Whose turns.
-            agent_id: An id, or a list of ids in which None means "stored without".
-            run_id: Likewise.
             limit: At most so many; None for all.
             before: Only turns before this message (its id) or this instant.
         """
         from .engine.read import messages
 
-        scope, limit, point = self._requests.messages_request(self._bound, user_id, agent_id, run_id, limit, before)
+        scope, limit, point = self._requests.messages_request(
+            self._bound, user_id, agent_id, run_id, limit, before
+        )
         return run_inline(messages(self._engine, scope, limit, point))
-
-    def scopes(
-        self,
-        *,
-        kind: str = "user",
-        prefix: str | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
-        allow_global: bool = True,
-    ) -> ScopePage:
-        """Return a page of owners with counts and their last change, ordered by id.
-
-        Args:
-            kind: `user`, `agent` or `run`.
-            prefix: Only ids that begin with it.
-            limit: At most so many on the page.
-            cursor: The `next_cursor` of the page before.
-            allow_global: Must be True: this reads across users.
-        """
-        from .engine.read import scopes
-
-        request = self._requests.scopes_request(self._bound, kind, prefix, limit, cursor, allow_global)
-        return run_inline(scopes(self._engine, request))
 
     # Changing.
 
@@ -447,7 +417,9 @@ class Memory(Facade):
         """
         from .engine.change import update
 
-        request = self._requests.update_request(memory_id, text, metadata, valid_until, expires_at, pinned, data)
+        request = self._requests.update_request(
+            memory_id, text, metadata, valid_until, expires_at, pinned, data
+        )
         return run_inline(update(self._engine, request, self._bound.guard))
 
     def delete(self, memory_id: str) -> ChangeResult:
@@ -487,10 +459,7 @@ class Memory(Facade):
         memory_id: str | None = None,
         allow_global: bool = False,
     ) -> ForgetReceipt:
-        """Erase a scope, or one memory, for good: records, history, messages, queue, indexes.
-
-        Returns:
-            A receipt with counts and no text.
+        """Erase a scope, or one memory, for good, and return a receipt: records, history, messages, queue, indexes.
 
         Raises:
             ScopeError: Neither a scope nor a memory was named, or both.
@@ -498,7 +467,9 @@ class Memory(Facade):
         """
         from .engine.erase import forget
 
-        scope, one = self._requests.forget_request(self._bound, user_id, agent_id, run_id, memory_id, allow_global)
+        scope, one = self._requests.forget_request(
+            self._bound, user_id, agent_id, run_id, memory_id, allow_global
+        )
         return run_inline(forget(self._engine, scope=scope, memory_id=one, guard=self._bound.guard))
 
     def history(self, memory_id: str) -> list[HistoryEvent]:
@@ -527,75 +498,3 @@ class Memory(Facade):
         By-id calls re-check the scope. Operators' calls are refused. Closing a handle leaves the memory open.
         """
         return self._bind(self._bound.write(user_id, agent_id, run_id))
-
-    # Operating.
-
-    def stats(self) -> Stats:
-        """Return counts and sizes."""
-        from .engine.operate import stats
-
-        self._bound.refuse("stats")
-        return run_inline(stats(self._engine))
-
-    def health(self) -> Health:
-        """Return for every part what was chosen, why, and what is wrong with it."""
-        from .engine.operate import health
-
-        self._bound.refuse("health")
-        return run_inline(health(self._engine))
-
-    def repair(self) -> RepairReport:
-        """Finish unfinished extractions, bring indexes up to date, and record what has expired."""
-        from .engine.operate import repair
-
-        self._bound.refuse("repair")
-        self._settle()
-        return run_inline(repair(self._engine))
-
-    def rebuild(
-        self,
-        *,
-        vector_store: Any = None,
-        embedder: Any = None,
-        graph_store: Any = None,
-        progress: bool = False,
-    ) -> ChangeResult:
-        """Project the ledger again, onto another index or with another embedder; no model is called.
-
-        Args:
-            vector_store: The index to fill and use from now on; None fills the current one.
-            embedder: The embedder to use from now on; every memory is embedded again.
-            graph_store: The graph to fill and use from now on.
-            progress: Show bars on standard error.
-
-        Raises:
-            BackendError: The index or the embedder cannot be reached.
-        """
-        from .engine.rebuild import rebuild
-
-        self._bound.refuse("rebuild")
-        self._no_graph(graph_store)
-        return run_inline(
-            rebuild(self._engine, vector_store=vector_store, embedder=embedder, progress=progress)
-        )
-
-    def reset(self) -> None:
-        """Erase everything in the store, for all users."""
-        from .engine.operate import reset
-
-        self._bound.refuse("reset")
-        run_inline(reset(self._engine))
-
-    def close(self) -> None:
-        """Finish background work and free everything; may be called twice."""
-        self._close()
-
-    def __enter__(self) -> Self:
-        """Return the memory itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from inspect import getattr_static
 from pathlib import Path
 from typing import Any, Final, cast
 from uuid import uuid4
@@ -33,7 +34,7 @@ class Parts:
     def __init__(self, config: MemoryConfig) -> None:
         self.config = config
         self.file, self.folder = place(config.path)
-        self.worker_id = str(uuid4())
+        self._worker = (0, "")
         self.closed = False
         self._lock = threading.RLock()
         self._ledger: Ledger | None = None
@@ -57,11 +58,20 @@ class Parts:
         """For each part what was chosen, and why."""
         for kind in ("vector_store", "llm", "embedder", "graph_store", "reranker"):
             given: ProviderConfig | None = getattr(config, kind)
-            if given is not None and given.provider not in ("auto", "instance"):
-                check_name(kind, given.provider)
+            if given is not None:
+                _check(kind, given)
+        if config.embedder is None:
+            raise ConfigurationError("`embedder=None` is not possible; `embedder='hash'` needs no key and no model.")
         if config.graph_store is not None:
             raise ProviderNotAvailableError("graph_store", config.graph_store.provider, names("graph_store"))
         _check_ledger(config.ledger)
+
+    @property
+    def worker_id(self) -> str:
+        """Who works here: this memory in this process; a forked child is somebody else."""
+        if self._worker[0] != os.getpid():
+            self._worker = (os.getpid(), str(uuid4()))
+        return self._worker[1]
 
     # The ledger.
 
@@ -145,8 +155,7 @@ class Parts:
 
     def _make_embedder(self) -> Embedder:
         given = self.config.embedder
-        if given is None:
-            raise ConfigurationError("`embedder=None` is not possible; `embedder='hash'` needs no key and no model.")
+        assert given is not None, "refused when the memory was made"
         if given.provider != "auto":
             made = self.make_embedder(given)
             self.choices["embedder"] = f"{made.identity} (given)"
@@ -159,8 +168,8 @@ class Parts:
                     f"This store was made with the embedder {stored[0]!r}, which memkit cannot make by itself. "
                     "Pass it as `embedder=`, or change it with `memory.rebuild(embedder=...)`."
                 )
-            config = {"model": model.split("/")[0]} if provider != "hash" and model else None
-            made = cast("Embedder", _build("embedder", provider, config))
+            again = getattr(provider_class("embedder", provider), "from_identity", None)
+            made = cast("Embedder", _build("embedder", provider, None) if again is None else again(model))
             self.choices["embedder"] = f"{made.identity} (the store was made with it)"
         elif os.environ.get(OPENAI_KEY):
             made = cast("Embedder", _build("embedder", "openai", None))
@@ -230,11 +239,7 @@ class Parts:
         if given is None or given.provider == "auto":
             return None
         if given.provider == "instance":
-            if not isinstance(given.config, VectorStore):
-                raise ConfigurationError(
-                    f"`vector_store` must be a name, a dict or a memkit VectorStore, not {type(given.config).__name__}."
-                )
-            store = given.config
+            store = _checked_store(given.config)
         else:
             store = cast("VectorStore", _build("vector_store", given.provider, given.config))
         if self.folder is not None:
@@ -289,18 +294,48 @@ def _nobody() -> None:
 def _build(kind: ProviderKind, name: str, config: Any) -> object:
     """Make a provider from its settings: a dict, a settings object, or None."""
     cls = provider_class(kind, name)
-    settings = getattr(cls, "Settings", None)
-    if config is None:
+    if config is None or config == {}:
         return cls()
-    if settings is not None and isinstance(config, settings):
-        return cls(config)
-    if settings is not None and isinstance(config, dict):
-        values = dict(cast("dict[str, Any]", config))
+    settings, client = _settings(cls, kind, name, config)
+    return cls(settings) if client is None else cls(settings, client=client)
+
+
+def _settings(cls: type[Any], kind: ProviderKind, name: str, config: Any) -> tuple[Any, Any]:
+    """Return a provider's settings, and the ready-made client that a dict may hold."""
+    kind_of = getattr(cls, "Settings", None)
+    if kind_of is not None and isinstance(config, kind_of):
+        return config, None
+    if kind_of is not None and isinstance(config, Mapping):
+        values = dict(cast("Mapping[str, Any]", config))
         client = values.pop("client", None)
-        return cls(settings(**values), client=client) if client is not None else cls(settings(**values))
+        return kind_of(**values), client
+    if kind_of is None:
+        raise ConfigurationError(f"The {kind.replace('_', ' ')} {name!r} has no settings. Leave its `config` out.")
     raise ConfigurationError(
         f"The config of {kind} {name!r} must be a dict or its Settings, not {type(config).__name__}."
     )
+
+
+def _check(kind: ProviderKind, given: ProviderConfig) -> None:
+    """Check what was given for a provider as far as that needs neither network nor disk."""
+    if given.provider == "auto":
+        return
+    if given.provider == "instance":
+        if kind == "embedder":
+            _checked_embedder(given.config)
+        elif kind == "llm":
+            _checked_llm(given.config)
+        elif kind == "vector_store":
+            _checked_store(given.config)
+        elif not hasattr(given.config, "rerank"):
+            raise ConfigurationError(
+                f"The {kind.replace('_', ' ')} {type(given.config).__name__} lacks `rerank`. A reranker is any object "
+                "with `name` and `rerank(query, texts, limit)`."
+            )
+        return
+    check_name(kind, given.provider)
+    if given.config is not None and given.config != {}:
+        _settings(provider_class(kind, given.provider), kind, given.provider, given.config)
 
 
 def _check_ledger(given: Any) -> None:
@@ -316,7 +351,8 @@ def _check_ledger(given: Any) -> None:
 
 
 def _checked_embedder(given: Any) -> Embedder:
-    missing = [name for name in ("identity", "dim", "embed") if not hasattr(given, name)]
+    # Not `hasattr`: asking for `dim` may be a request to the vendor.
+    missing = [name for name in ("identity", "dim", "embed") if getattr_static(given, name, None) is None]
     if missing:
         raise ConfigurationError(
             f"The embedder {type(given).__name__} lacks {', '.join(f'`{m}`' for m in missing)}. An embedder is any "
@@ -332,6 +368,14 @@ def _checked_llm(given: Any) -> LLM:
             "`generate(messages, *, schema)`."
         )
     return cast("LLM", given)
+
+
+def _checked_store(given: Any) -> VectorStore:
+    if not isinstance(given, VectorStore):
+        raise ConfigurationError(
+            f"`vector_store` must be a name, a dict or a memkit VectorStore, not {type(given).__name__}."
+        )
+    return given
 
 
 def _mismatch(stored: tuple[str, int], given: str) -> EmbedderMismatchError:

@@ -31,15 +31,27 @@ class Entry:
 
 PROVIDERS: Final[Mapping[ProviderKind, Mapping[str, Entry]]] = {
     "embedder": {
-        "fake": Entry("memkit.embedders.hash:HashEmbedder"),
         "hash": Entry("memkit.embedders.hash:HashEmbedder"),
         "openai": Entry("memkit.embedders.openai:OpenAIEmbedder", "openai"),
     },
     "graph_store": {},
     "llm": {
+        "cerebras": Entry("memkit.llms.compatible:CerebrasLLM", "openai"),
         "deepseek": Entry("memkit.llms.compatible:DeepSeekLLM", "openai"),
         "fake": Entry("memkit.llms.fake:FakeLLM"),
+        "fireworks": Entry("memkit.llms.compatible:FireworksLLM", "openai"),
+        "groq": Entry("memkit.llms.compatible:GroqLLM", "openai"),
+        "lmstudio": Entry("memkit.llms.compatible:LMStudioLLM", "openai"),
+        "minimax": Entry("memkit.llms.compatible:MiniMaxLLM", "openai"),
+        "mistral": Entry("memkit.llms.compatible:MistralLLM", "openai"),
+        "moonshot": Entry("memkit.llms.compatible:MoonshotLLM", "openai"),
+        "ollama": Entry("memkit.llms.compatible:OllamaLLM", "openai"),
         "openai": Entry("memkit.llms.openai:OpenAILLM", "openai"),
+        "openrouter": Entry("memkit.llms.compatible:OpenRouterLLM", "openai"),
+        "sarvam": Entry("memkit.llms.compatible:SarvamLLM", "openai"),
+        "together": Entry("memkit.llms.compatible:TogetherLLM", "openai"),
+        "vllm": Entry("memkit.llms.compatible:VLLMLLM", "openai"),
+        "xai": Entry("memkit.llms.compatible:XAILLM", "openai"),
     },
     "reranker": {},
     "vector_store": {
@@ -55,10 +67,13 @@ PLANNED: Final[Mapping[ProviderKind, tuple[str, ...]]] = {
         "aws_bedrock", "azure_openai", "fastembed", "gemini", "huggingface", "langchain", "lmstudio", "minilm",
         "ollama", "onnx", "together", "vertexai",
     ),
-    "graph_store": ("apache_age", "kuzu", "memgraph", "neo4j", "neptune", "neptunedb", "networkx", "sqlite"),
+    "graph_store": (
+        "apache_age", "kuzu", "memgraph", "mongodb", "neo4j", "neptune", "neptunedb", "networkx", "pgvector", "redis",
+        "sqlite", "supabase",
+    ),
     "llm": (
-        "anthropic", "aws_bedrock", "azure_openai", "azure_openai_structured", "gemini", "groq", "langchain",
-        "litellm", "lmstudio", "minimax", "ollama", "openai_structured", "sarvam", "together", "vllm", "xai",
+        "anthropic", "aws_bedrock", "azure_openai", "azure_openai_structured", "gemini", "langchain", "litellm",
+        "openai_structured",
     ),
     "reranker": ("cohere", "huggingface", "langchain", "llm_reranker", "sentence_transformer", "zero_entropy"),
     "vector_store": (

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.text import Text
 
-from memkit import MemkitError, Memory, MemoryItem
+from memkit import HistoryEvent, MemkitError, Memory, MemoryItem
 from memkit.config import default_folder
 from memkit.transcripts import read_transcript
 
@@ -110,7 +110,7 @@ def remember(memory: Memory, transcript: Path | None) -> None:
         stored += sum(outcome.event in ("ADD", "SUPERSEDE") for outcome in result.results)
     took = time.monotonic() - started
     say(f"{many(messages, 'turn')} of {many(sessions, 'session')} became {stored} memories in {took:.1f} s.")
-    if transcript is None and not os.environ.get("OPENAI_API_KEY"):
+    if transcript is None and not has_key():
         found = memory.search(OUTDATED, user_id=USER, limit=1).results[0]
         memory.update(found.id, CORRECTION)
         say("One of them is out of date and was corrected with memory.update(...).")
@@ -126,7 +126,8 @@ def recall(memory: Memory, transcript: Path | None, asked: Sequence[str] | None)
 
     turns = places(memory)
     questions = asked or (QUESTIONS if transcript is None else likely_questions(memory))
-    retriever = MemkitRetriever(memory=memory, k=3, threshold=0.1)
+    threshold = None if has_key() else 0.1  # a model sees by itself what does not answer
+    retriever = MemkitRetriever(memory=memory, k=3, threshold=threshold)
     chain = make_chain(retriever)
     for number, question in enumerate(questions):
         found = chain.invoke(question, {"configurable": {"user_id": USER}})
@@ -151,7 +152,7 @@ def make_chain(retriever: MemkitRetriever) -> Runnable[str, dict[str, Any]]:
     from langchain_core.runnables import RunnableLambda, RunnableParallel, RunnablePassthrough
 
     chain = RunnableParallel(question=RunnablePassthrough(), memories=retriever)
-    if not os.environ.get("OPENAI_API_KEY"):
+    if not has_key():
         return chain
     from memkit.llms.openai import OpenAILLM
 
@@ -187,10 +188,20 @@ def show_history(memory: Memory) -> None:
         say("There are no memories.")
         return
     for event in memory.history(item.id):
-        after = event.after
-        ended = f" (true until {after.valid_until:%Y-%m-%d})" if after and after.valid_until else ""
-        say(f"{event.event}{ended}", indent=2, style="cyan")
-        say(event.new_memory or event.old_memory or "", indent=8)
+        new = successor(memory, event)
+        until = event.after.valid_until if event.after else None
+        say(
+            event.event if until is None else f"{event.event}, true until {until:%Y-%m-%d}",
+            indent=2,
+            style="cyan",
+        )
+        say(new.memory if new else event.new_memory or event.old_memory or "", indent=8)
+
+
+def successor(memory: Memory, event: HistoryEvent) -> MemoryItem | None:
+    """Return the memory that superseded one."""
+    before, _, new_id = (event.reason or "").rpartition(" ")
+    return memory.get(new_id) if before == "superseded by" else None
 
 
 def corrected(memory: Memory) -> MemoryItem | None:
@@ -251,6 +262,11 @@ def many(things: Sequence[object], word: str) -> str:
     return f"{len(things)} {word}{'' if len(things) == 1 else 's'}"
 
 
+def has_key() -> bool:
+    """Whether there is a model."""
+    return bool(os.environ.get("OPENAI_API_KEY"))
+
+
 def quiet() -> bool:
     """Whether nobody watches, so that no bar is drawn."""
     return not sys.stderr.isatty()
@@ -264,7 +280,7 @@ def day(document: Document) -> str:
 def mode(store: str) -> str:
     """Say in one line what is used."""
     index = "" if store == "sqlite" else f" ({store} as the index)"
-    if os.environ.get("OPENAI_API_KEY"):
+    if has_key():
         return f"OPENAI_API_KEY is set: a model extracts facts and answers{index}."
     return f"No OPENAI_API_KEY: the embedded defaults are used{index}."
 

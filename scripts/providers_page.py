@@ -6,11 +6,11 @@ python scripts/providers_page.py --check    say whether it is current; exit with
 
 from __future__ import annotations
 
-import ast
+import inspect
 import sys
 from pathlib import Path
 
-from memkit.registry import PLANNED, PROVIDERS, ProviderKind
+from memkit.registry import PLANNED, PROVIDERS, ProviderKind, provider_class
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "providers.md"
@@ -36,7 +36,7 @@ def page() -> str:
         parts.append(f"## {title}\n")
         if PROVIDERS[kind]:
             rows = "\n".join(
-                f"| `{name}` | {needs(entry.extra)} | {summary(entry.target)} |"
+                f"| `{name}` | {needs(entry.extra)} | {summary(kind, name)} |"
                 for name, entry in PROVIDERS[kind].items()
             )
             parts.append(f"| name | needs | what it is |\n| --- | --- | --- |\n{rows}\n")
@@ -50,15 +50,10 @@ def needs(extra: str | None) -> str:
     return f"the extra `{extra}`" if extra else "nothing more"
 
 
-def summary(target: str) -> str:
-    """The first sentence of the class, read without importing its file."""
-    module, _, name = target.partition(":")
-    tree = ast.parse(ROOT.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef) and node.name == name:
-            text = ast.get_docstring(node) or ""
-            return text.split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
-    raise SystemExit(f"{target} is in the registry, and its file has no class {name}")
+def summary(kind: ProviderKind, name: str) -> str:
+    """The first paragraph of the class; all extras are installed where pages are made."""
+    text = inspect.getdoc(provider_class(kind, name)) or ""
+    return text.split("\n\n")[0].replace("\n", " ").replace("|", "\\|")
 
 
 def main() -> int:

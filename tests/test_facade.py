@@ -65,7 +65,9 @@ async def test_closing_the_other_face_leaves_the_memory_open() -> None:
 async def test_background_work_of_one_face_is_awaited_by_the_other(tmp_path: Path) -> None:
     fact = {"text": "Drinks tea.", "kind": "fact", "action": "add", "message": 1, "quote": "I drink tea"}
     with Memory(tmp_path, llm=FakeLLM([{"memories": [fact]}])) as memory:
-        await memory.to_async().add({"role": "user", "content": "I drink tea."}, user_id="ada", background=True)
+        await memory.to_async().add(
+            {"role": "user", "content": "I drink tea."}, user_id="ada", background=True
+        )
         await asyncio.to_thread(memory.flush, 30)
         assert [item.memory for item in memory.get_all(user_id="ada").results] == ["Drinks tea."]
 

@@ -12,9 +12,9 @@ import random
 from dataclasses import dataclass, replace
 
 import numpy as np
-from _retrieval.data import Conversation
-from _retrieval.metrics import auroc, ece
 
+from benchmarks._retrieval.data import Conversation
+from benchmarks._retrieval.metrics import auroc, ece
 from memkit.embedders.base import Embedder
 from memkit.ranking.calibration import isotonic, of_scores
 from memkit.ranking.index import Entry, OwnerIndex, RankQuery
@@ -218,15 +218,21 @@ def with_scores(names: list[str], sample: Sample, fitted: dict[str, float]) -> S
     return replace(sample, query=sample.query | of_scores(scores))
 
 
-def report(names: list[str], data: list[Sample], fitted: dict[str, float], answerable: dict[str, float]) -> str:
+def report(
+    names: list[str], data: list[Sample], fitted: dict[str, float], answerable: dict[str, float]
+) -> str:
     """Return Markdown: the best score of a query by kind and size of scope; how well the two curves tell apart."""
     best: dict[tuple[str, int], list[float]] = {}
     for s in data:
         if len(s.features) and (s.kind not in ("real", "known") or s.labels.any()):
             best.setdefault((s.kind, s.size), []).append(float(probability(names, s.features, fitted).max()))
-    lines = ["| best score, mean (90th percentile) | " + " | ".join(f"{n:,}" for n in SIZES) + " |", "|" + " --- |" * 6]
+    lines = [
+        "| best score, mean (90th percentile) | " + " | ".join(f"{n:,}" for n in SIZES) + " |",
+        "|" + " --- |" * 6,
+    ]
     for kind in WEIGHT:
-        cells = [f"{np.mean(b):.2f} ({np.quantile(b, 0.9):.2f})" for n in SIZES for b in [best[kind, n]]]
+        found = [best.get((kind, size), []) for size in SIZES]
+        cells = [f"{np.mean(b):.2f} ({np.quantile(b, 0.9):.2f})" if b else "" for b in found]
         lines.append(f"| {kind} | {' | '.join(cells)} |")
     real = [s for s in data if s.kind == "real"]
     rows = np.concatenate([probability(names, s.features, fitted) for s in real])
@@ -237,10 +243,14 @@ def report(names: list[str], data: list[Sample], fitted: dict[str, float], answe
     kinds = np.array([s.kind for s in asked])
     for other in ("foreign", "general", "unanswerable"):
         both = (kinds == "real") | (kinds == other)
-        lines.append(f"Answerable, real against {other}: AUROC {auroc(p[both], (kinds == 'real')[both] * 1.0):.3f}")
+        lines.append(
+            f"Answerable, real against {other}: AUROC {auroc(p[both], (kinds == 'real')[both] * 1.0):.3f}"
+        )
     lines.append(f"Answerable: ECE {ece(p, (kinds == 'real') * 1.0):.3f}")
     return "\n".join(lines)
 
 
 def _answerable(query: dict[str, float], fitted: dict[str, float]) -> float:
-    return float(1 / (1 + np.exp(-(fitted["intercept"] + sum(fitted[name] * v for name, v in query.items())))))
+    return float(
+        1 / (1 + np.exp(-(fitted["intercept"] + sum(fitted[name] * v for name, v in query.items()))))
+    )

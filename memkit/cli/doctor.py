@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sqlite3
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -67,6 +66,8 @@ def doctor(session: Session) -> None:
 
 
 def _report(session: Session) -> dict[str, Any]:
+    import sqlite3
+
     from .. import __version__
 
     report: dict[str, Any] = {

@@ -159,6 +159,10 @@ def _show_end(session: Session, operations: list[str], pending: list[str], *, dr
         session.out.line("Nothing new.")
     elif len(operations) == 1:
         session.out.line(f"To take the memories back: memkit undo {operations[0]}")
+    else:
+        session.out.line(
+            f"It took {plural(len(operations), 'operation')}; --json names them for `memkit undo`."
+        )
     if pending:
         session.out.note(f"Lagging behind: {', '.join(pending)}. To bring up to date: memkit repair")
 

@@ -77,8 +77,11 @@ def add(
         session.out.entry(outcome.memory, before, outcome.reason, outcome.id, mark=outcome.event)
     if not result.results:
         session.out.line("Nothing to remember was found in it; the turns are kept.")
-    added = sum(outcome.event in ("ADD", "SUPERSEDE") for outcome in result.results)
-    session.out.line(f"{plural(added, 'memory')} added. To take it back: memkit undo {result.operation_id}")
+    changed = sum(outcome.event not in ("NONE", "REJECT") for outcome in result.results)
+    if changed:
+        session.out.line(
+            f"{plural(changed, 'memory')} changed. To take it back: memkit undo {result.operation_id}"
+        )
     if result.pending:
         session.out.note(f"Lagging behind: {', '.join(result.pending)}. To bring up to date: memkit repair")
 

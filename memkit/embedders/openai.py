@@ -115,6 +115,14 @@ class OpenAIEmbedder:
             self.backend, 1 + self.settings.max_retries, "Check `api_key` or `OPENAI_API_KEY`."
         )
 
+    @classmethod
+    def from_identity(cls, rest: str) -> OpenAIEmbedder:
+        """Return the embedder whose identity is `openai/` and this."""
+        model, _, last = rest.rpartition("/")
+        if model and last.isdecimal():
+            return cls(cls.Settings(model=model, embedding_dims=int(last)))
+        return cls(cls.Settings(model=rest))
+
     @property
     def identity(self) -> str:
         """`openai/<model>`, and `/<columns>` where they were asked for."""
@@ -273,7 +281,7 @@ def _pieces(texts: Sequence[str]) -> tuple[list[str], list[int]]:
 
 
 def _split(text: str) -> list[str]:
-    from memkit.extraction.windows import split
+    from memkit.pieces import split
 
     # In a script of three bytes a letter, a token is about a letter.
     widest = 3 if not text.isascii() else 1

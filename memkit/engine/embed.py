@@ -22,7 +22,7 @@ async def embed_documents(
     embedder = engine.parts.embedder()
     unique = list(dict.fromkeys(texts))
     if not unique:
-        return np.zeros((0, embedder.dim), np.float32)
+        return np.zeros((0, 0), np.float32)
     parts: list[npt.NDArray[np.float32]] = []
     with progress_bar(len(unique), "Embedding", enabled=progress) as bar:
         for start in range(0, len(unique), _SLICE):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import BackendUnavailableError, ConfigurationError, MemkitError
+from ..errors import BackendError, BackendUnavailableError, ConfigurationError, MemkitError
 from ..extraction.messages import InputMessage
 from ..ledger.base import Job, StoredMessage
 from ..scope import Scope
@@ -34,6 +34,14 @@ async def run_job(engine: Engine, job: Job) -> AddResult:
         raise BackendUnavailableError(
             f"The model cannot be reached ({type(error).__name__}: {error}). The turns are kept; make the same call "
             "again, or call `repair()`.",
+            operation_id=job.id,
+        ) from error
+    except Exception as error:
+        # A caller's own model may raise anything; a thread of ours must never die of it.
+        await engine.call(engine.ledger.release, job.id, error=type(error).__name__)
+        raise BackendError(
+            f"The model failed ({type(error).__name__}: {error}). The turns are kept; make the same call again, or "
+            "call `repair()`.",
             operation_id=job.id,
         ) from error
     except BaseException:

@@ -22,6 +22,22 @@ IMPORTED_ID: Final = "imported_id"
 """The key of metadata that keeps the id of before, where it belongs to another owner's memory already."""
 
 
+class ArchivedMessage(Message):
+    """A turn as an export holds it: what is public, and how its time was given."""
+
+    seq: int = 0
+    dated: bool = True
+    """Whether `created_at` was given rather than taken from the clock."""
+    offset_minutes: int = 0
+    """The zone that `created_at` was given in, minutes east of UTC."""
+
+
+class ArchivedMemory(MemoryItem):
+    """A memory as an export holds it: what is public, and whether its time was given."""
+
+    dated: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
     """What became of a piece of an export."""
@@ -34,7 +50,29 @@ class Restored:
     pending: list[str] = field(default_factory=list[str])
 
 
-async def restore(engine: Engine, messages: Sequence[Message], memories: Sequence[MemoryItem]) -> Restored:
+async def archived(
+    engine: Engine, messages: Sequence[Message], memories: Sequence[MemoryItem]
+) -> tuple[list[ArchivedMessage], list[ArchivedMemory]]:
+    """Return messages and memories with what an export has to say beyond the public fields, in order."""
+    turns = {
+        (row.id, row.user_id, row.agent_id, row.run_id): row
+        for row in await engine.call(engine.ledger.messages_by_id, [message.id for message in messages])
+    }
+    known = await _known(engine, [item.id for item in memories])
+    out: list[ArchivedMessage] = []
+    for message in messages:
+        row = turns.get((message.id, message.user_id, message.agent_id, message.run_id))
+        more = {} if row is None else {"dated": row.dated, "offset_minutes": row.offset_minutes}
+        out.append(ArchivedMessage.model_validate({**dict(message.items()), **more}))
+    return out, [
+        ArchivedMemory(**dict(item.items()), dated=item.id not in known or known[item.id].dated)
+        for item in memories
+    ]
+
+
+async def restore(
+    engine: Engine, messages: Sequence[ArchivedMessage], memories: Sequence[ArchivedMemory]
+) -> Restored:
     """Store messages and memories of one owner as an export describes them; what is there already is left alone.
 
     No model is called. Texts are embedded again, so the export of a store with any embedder fits.
@@ -92,16 +130,16 @@ def scope_of(item: MemoryItem | Message) -> Scope:
     return Scope(user_id=item.user_id, agent_id=item.agent_id, run_id=item.run_id)
 
 
-async def present_ids(engine: Engine, memories: Sequence[MemoryItem]) -> int:
+async def present_ids(engine: Engine, memories: Sequence[ArchivedMemory]) -> int:
     """Return how many of these memories the store has already."""
     return len(memories) - len(await _fresh(engine, memories)) if await ready(engine, write=False) else 0
 
 
-async def _fresh(engine: Engine, memories: Sequence[MemoryItem]) -> list[MemoryItem]:
+async def _fresh(engine: Engine, memories: Sequence[ArchivedMemory]) -> list[ArchivedMemory]:
     """Return the memories that are not there; an id that another owner has is replaced by one made from it."""
     known = await _known(engine, [item.id for item in memories])
-    fresh: list[MemoryItem] = []
-    moved: list[MemoryItem] = []
+    fresh: list[ArchivedMemory] = []
+    moved: list[ArchivedMemory] = []
     for item in memories:
         there = known.get(item.id)
         if there is None:
@@ -122,7 +160,7 @@ def _owner(record: Record) -> Owner:
     return Scope(user_id=record.user_id, agent_id=record.agent_id, run_id=record.run_id).owner
 
 
-def _moved(item: MemoryItem) -> MemoryItem:
+def _moved(item: ArchivedMemory) -> ArchivedMemory:
     owner = scope_of(item).owner
     metadata = {IMPORTED_ID: item.id, **item.metadata}
     return item.model_copy(
@@ -130,7 +168,7 @@ def _moved(item: MemoryItem) -> MemoryItem:
     )
 
 
-def _new_message(message: Message) -> NewMessage:
+def _new_message(message: ArchivedMessage) -> NewMessage:
     return NewMessage(
         scope=scope_of(message),
         role=message.role,
@@ -139,7 +177,8 @@ def _new_message(message: Message) -> NewMessage:
         id=message.id,
         name=message.name,
         created_at=to_us(message.created_at),
-        dated=True,
+        offset_minutes=message.offset_minutes,
+        dated=message.dated,
         status=message.status,
         metadata=message.metadata,
     )
@@ -175,7 +214,7 @@ def _verbatim_source(item: MemoryItem) -> str | None:
 
 
 def _record(
-    item: MemoryItem, vector: object, kept: Sequence[NewMessage], places: Mapping[tuple[Scope, str], int]
+    item: ArchivedMemory, vector: object, kept: Sequence[NewMessage], places: Mapping[tuple[Scope, str], int]
 ) -> AddRecord:
     scope, source = scope_of(item), _verbatim_source(item)
     place = None if source is None else places.get((scope, source))
@@ -193,7 +232,7 @@ def _record(
         valid_from=to_us(item.valid_from),
         valid_until=None if item.valid_until is None else to_us(item.valid_until),
         expires_at=None if item.expires_at is None else to_us(item.expires_at),
-        dated=True,
+        dated=item.dated,
         actor_id=item.actor_id,
         role=item.role,
         origin=item.origin,

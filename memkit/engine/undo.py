@@ -67,6 +67,13 @@ async def _reverse(
         return ChangeResult(message="There was nothing to undo.", operation_id=new_operation)
     records = await engine.call(engine.ledger.records, list(targets))
     edits = [_restore(record, targets[record.id], operation_id, guard) for record in records]
+    if not any(edit.set for edit in edits):
+        last = (await engine.call(engine.ledger.history, records[-1].id))[-1].operation_id
+        raise ConflictError(
+            f"The operation {operation_id} is undone already, by {last}. Undo that one to bring it back.",
+            operations=[last],
+            operation_id=operation_id,
+        )
     changed = [n for n, edit in enumerate(edits) if "text" in edit.set]
     if changed:
         texts = [embedded_text(edits[n].set["text"], records[n].kind, records[n].actor_id) for n in changed]
@@ -99,7 +106,7 @@ async def _reverse(
 def _restore(record: Record, target: Record | None, operation_id: str, guard: ReadScope | None) -> EditRecord:
     """Return the edit that brings a record to an earlier state; no state means it was not there."""
     values: dict[str, Any] = (
-        {"deleted": True}
+        ({} if record.deleted else {"deleted": True})
         if target is None
         else {name: getattr(target, name) for name in EDITABLE if getattr(record, name) != getattr(target, name)}
     )

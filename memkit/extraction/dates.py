@@ -95,17 +95,23 @@ _UNITS: Final[Mapping[str, int]] = {
         "christmas weihnachten noel navidad natale natal "
         "easter ostern thanksgiving halloween silvester newyear birthday semester quarter decade "
         "去年 今年 明年 来年 작년 "
-        "내년 올해 夏 冬 春 秋 여름 겨울 봄 가을 "
-        "later ago next last since seit depuis desde dal letzten letztes letzte dernier derniere pasado pasada "
+        "내년 올해 夏 冬 春 秋 여름 겨울 봄 가을",
+        # Only a direction: it counts where nothing says how far.
+        367: "later ago next last since seit depuis desde dal letzten letztes letzte dernier derniere pasado pasada "
         "scorso scorsa passado passada vorig vorige "
         "ostatni zeszly zeszlym прошлом прошлый прошлой forra gecen الماضي القادم अगले पिछले 지난 다음",
     }.items()
     for word in words.split()
 }  # fmt: skip
+_DIRECTION: Final = 367
 _DAY: Final = re.compile(
     r"\b(?:the|am|den|dem|le|el|dia|il|op|de|dnia|числа)\s+(\d{1,2})(?![\d:.,])|(?<![\d:.,])(\d{1,2})(?:st|nd|rd|th|er|º|\.(?=\s)|[日号號일])"
 )
 _UNSPACED: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_LONGEST_FIRST: Final = sorted(
+    (word for word in _DAYS_AWAY if not _UNSPACED.match(word)), key=len, reverse=True
+)
+_SPACED_DAYS: Final = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, _LONGEST_FIRST))})(?!\w)")
 _WORDS: Final = re.compile(r"[^\W\d_](?:[^\W\d_]|[\u0900-\u097f]|-(?=[^\W\d_]))*")
 
 
@@ -232,27 +238,26 @@ class Calendar:
         )
 
     def _add_days_away(self, evidence: str, unspaced: bool) -> None:
-        for word, offset in _DAYS_AWAY.items():
-            present = (
-                word in evidence
-                if unspaced and _UNSPACED.match(word)
-                else re.search(rf"(?<!\w){re.escape(word)}(?!\w)", evidence)
-            )
-            if present:
-                day = self._said + timedelta(days=offset)
-                self._ranges.append((day, day))
+        found = set(_SPACED_DAYS.findall(evidence))
+        if unspaced:
+            found |= {word for word in _DAYS_AWAY if _UNSPACED.match(word) and word in evidence}
+        for word in found:
+            day = self._said + timedelta(days=_DAYS_AWAY[word])
+            self._ranges.append((day, day))
 
     def _add_units(self, words: list[str], evidence: str, unspaced: bool) -> None:
         sizes = {_UNITS[word] for word in words if word in _UNITS}
         if unspaced:
             sizes |= {days for word, days in _UNITS.items() if _UNSPACED.match(word) and word in evidence}
+        if len(sizes) > 1 or self._weekdays or len(self._ranges) > 1:
+            sizes.discard(_DIRECTION)
         counts = [
             int(float(number)) for number in self._numbers if re.fullmatch(r"\d{1,3}(?:\.\d+)?", number)
         ]
         if words and NUMBER_WORDS.keys() & set(words):
             counts.append(1)
         for size in sizes:
-            slack = {1: 1, 7: 7, 31: 31, 366: 366}[size]
+            slack = min(size, 366)
             for count in {0, 1, *counts}:
                 for sign in (-1, 1):
                     self._ranges.append(self._around(sign * count * size, slack))

@@ -319,7 +319,7 @@ def _tool_calls(value: object) -> list[Block]:
     calls: list[Block] = []
     for call in cast("Sequence[object]", value):
         dump = getattr(call, "model_dump", None)
-        raw = call if isinstance(call, Mapping) else dump() if callable(dump) else {}
+        raw: object = cast("object", call) if isinstance(call, Mapping) else dump() if callable(dump) else {}
         data = cast("Mapping[str, Any]", raw)
         function = cast("Mapping[str, Any]", data.get("function") or data)
         arguments = function.get("args", function.get("arguments"))

@@ -240,9 +240,12 @@ def _foreign_run(run: str, said: str, listed: set[str]) -> str | None:
         part = run[start:end]
         if any(part in name or name in part for name in listed if len(name) > 1) or _KATAKANA.search(part):
             return part
-        if end - start < 2:
-            continue
         left, right = run[max(0, start - 2) : start], run[end : end + 2]
+        if end - start < 2:
+            # One new character in the place of another, and not put in between.
+            if len(left) == len(right) == 2 and left in said and right in said and left + right not in said:
+                return part
+            continue
         if (start > 1 and left in said) or (len(right) > 1 and right in said):
             return part
     return None

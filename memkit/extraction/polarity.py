@@ -55,7 +55,8 @@ def negative(folded: str, *, hint: str | None = None) -> bool:
 
 def lexical(folded: str, roots: Sequence[str] = LEXICAL_NEGATIONS) -> set[str]:
     """Return the words that begin with one of the roots."""
-    words = [token.key for token in tokens(folded)]
+    starts = tuple(roots)
+    words = {token.key for token in tokens(folded) if token.key.startswith(starts)}
     found = {root for root in roots if _UNSPACED.match(root) and root in folded}
     return found | {root for root in roots if any(word.startswith(root) for word in words)}
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from memkit.extraction.words import NUMBER_WORDS, STOP_WORDS
@@ -73,22 +74,34 @@ class Token:
         return _NO_SPACES.match(self.raw) is not None
 
 
-def tokens(text: str) -> list[Token]:
+@lru_cache(maxsize=32)
+def tokens(text: str) -> tuple[Token, ...]:
     """Return the words of a text; runs of Chinese, Japanese or Thai are one token each."""
     plain = unicodedata.normalize("NFKC", text.translate(_QUOTES))
     out: list[Token] = []
     for match in _WORD.finditer(plain):
-        raw = match.group()
-        before = plain[max(0, match.start() - 8) : match.start()]
-        initial = match.start() == 0 or (
-            not _ABBREVIATION.search(before)
-            and _SENTENCE_END.search(before if match.start() > 8 else plain[: match.start()]) is not None
-        )
+        raw, start = match.group(), match.start()
+        # Most words follow a word and a space.
+        if plain[start - 1 : start] == " " and plain[start - 2 : start - 1].isalnum():
+            initial, parted = False, False
+        else:
+            before = plain[max(0, start - 8) : start]
+            initial = _begins_sentence(plain, start, before)
+            parted = before.rstrip().endswith((",", "،"))
+        if raw.isascii():
+            out.append(Token(raw, raw.lower(), initial, parted))
+            continue
         for part, at in _script_runs(raw):
-            out.append(
-                Token(part, fold(part), initial and at == 0, at == 0 and before.rstrip().endswith((",", "،")))
-            )
-    return out
+            out.append(Token(part, fold(part), initial and at == 0, parted and at == 0))
+    return tuple(out)
+
+
+def _begins_sentence(plain: str, start: int, before: str) -> bool:
+    if start == 0:
+        return True
+    if _ABBREVIATION.search(before):
+        return False
+    return _SENTENCE_END.search(before if start > 8 else plain[:start]) is not None
 
 
 def _script_runs(word: str) -> Iterator[tuple[str, int]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from memkit.extraction.marks import strip_recalled
 from memkit.extraction.messages import InputMessage
+from memkit.pieces import split
 from memkit.prompts.extract import Turn
 
 WINDOW_CHARS: Final = 24_000
@@ -16,13 +16,6 @@ WINDOW_CHARS: Final = 24_000
 OVERLAP_CHARS: Final = 2_000
 """Characters of the window before that are shown again, only to be understood."""
 _LINE_CHARS: Final = 60
-
-_BREAKS: Final = (
-    re.compile(r"\n\s*\n"),
-    re.compile(r"\n"),
-    re.compile(r"(?<=[.!?。！？…])[\"'»”)]?(?:\s+|(?<=[。！？]))"),
-    re.compile(r"\s+"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,26 +116,6 @@ def _pieces(parts: Sequence[Part], limit: int) -> list[Part]:
                 for piece in split(part.turn.text, room)
             )
     return out
-
-
-def split(text: str, limit: int) -> list[str]:
-    """Return a text in pieces of at most `limit` characters, cut at paragraphs, lines, sentences or words."""
-    pieces: list[str] = []
-    start = 0
-    while len(text) - start > limit:
-        end = _cut(text, start + limit // 2, start + limit)
-        pieces.append(text[start:end])
-        start = end
-    pieces.append(text[start:])
-    return [piece for piece in pieces if piece.strip()]
-
-
-def _cut(text: str, low: int, high: int) -> int:
-    for pattern in _BREAKS:
-        ends = [match.end() for match in pattern.finditer(text, low, high)]
-        if ends:
-            return ends[-1]
-    return high
 
 
 def _with_text(turn: Turn, text: str) -> Turn:

@@ -171,7 +171,7 @@ LEXICAL_NEGATIONS: Final = (
 """Beginnings of words that say no without a negation."""
 
 ENDED: Final = (
-    "quit stopped gave-up aufgehor arrete deje dejo smess parei parou gestopt przesta rzuci slutat бросил "
+    "quit stop gave-up aufgehor arrete deje dejo smess parei parou gestopt przesta rzuci slutat бросил "
     "перестал 戒 やめ 辞め 끊 그만"
 ).split()
 """Beginnings of words by which somebody ended what they did."""

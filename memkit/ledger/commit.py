@@ -211,12 +211,10 @@ class Committer:
     def _together(self, group: Sequence[_Ticket[Any]]) -> bool:
         """Commit all in one transaction; False when the transaction itself failed and nothing was written."""
         conn = self._database.writer()
-        outcomes: list[tuple[Any, Exception | None]] = []
         try:
             self._database.begin(conn)
             self._step("begin")
-            for ticket in group:
-                outcomes.append(self._within(conn, ticket))
+            outcomes = [self._within(conn, ticket) for ticket in group]
             self._step("commit")
             conn.execute("COMMIT")
             self._step("committed")

@@ -14,15 +14,16 @@ import stat
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal, NoReturn, Protocol
+from typing import Final, Literal, NoReturn, Protocol, TypeVar
 
 from ..errors import BackendUnavailableError, CorruptLedgerError, MemkitError
 from .sqlite_schema import MIGRATIONS, PAGE_SIZE, migrate, schema_version
 
 Synchronous = Literal["FULL", "NORMAL"]
+R = TypeVar("R")
 
 _MAX_READERS: Final = 16
 """Idle read connections kept; more are opened when more threads read at once, and closed afterwards."""
@@ -172,11 +173,12 @@ class Database:
     def _open_writer(self, *, create: bool) -> bool:
         conn = self._connect(timeout=0.0)
         try:
-            version = schema_version(conn, self.location)
+            # While another process makes the file, even a read may find it locked.
+            version = self.retried(lambda: schema_version(conn, self.location))
             if version == 0 and not create:
                 conn.close()
                 return False
-            if version < len(MIGRATIONS) or self._work.wanted(conn):
+            if version < len(MIGRATIONS) or self.retried(lambda: self._work.wanted(conn)):
                 self._prepare(conn, version)
         except sqlite3.Error as error:
             conn.close()
@@ -254,7 +256,7 @@ class Database:
     # ------------------------------------------------------------------------------------- reading
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> Generator[None]:
         """Keep readers off while the one connection of a ledger in memory writes."""
         if self.path is None:
             with self.memory_lock:
@@ -263,7 +265,7 @@ class Database:
             yield
 
     @contextmanager
-    def reader(self) -> Iterator[sqlite3.Connection]:
+    def reader(self) -> Generator[sqlite3.Connection]:
         """Lend a connection to read with; in memory it is the only one, under its lock."""
         if self.path is None:
             with self.memory_lock:
@@ -309,18 +311,16 @@ class Database:
         """Take the write lock, waiting fairly for other processes."""
         self.retried(lambda: conn.execute("BEGIN IMMEDIATE"))
 
-    def retried(self, work: Callable[[], object], *, deadline: float | None = None) -> None:
+    def retried(self, work: Callable[[], R], *, deadline: float | None = None) -> R:
         """Do something that may find the file locked, again and again until the timeout."""
         deadline = time.monotonic() + self._timeout if deadline is None else deadline
         while True:
             try:
-                work()
+                return work()
             except sqlite3.OperationalError as error:
                 if error_code(error) not in (_BUSY, _LOCKED) or time.monotonic() >= deadline:
                     raise
                 time.sleep(random.uniform(0.0002, 0.002))
-            else:
-                return
 
     # ------------------------------------------------------------------------------------- scrubbing
 

@@ -17,7 +17,7 @@ from .base import Applied, Batch, Job, LedgerInfo, OutboxEntry
 from .connections import raise_translated
 from .sqlite_forget import SqliteForgetting
 from .sqlite_history import SqliteHistory
-from .sqlite_jobs import claim_jobs, leave, open_jobs, release_job, unfinished_job
+from .sqlite_jobs import Workers, claim_jobs, leave, open_jobs, release_job, see_worker, unfinished_job
 from .sqlite_read import SqliteReading
 from .sqlite_rows import one, unpack_id
 from .sqlite_schema import MIGRATIONS
@@ -102,7 +102,9 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteReading):
         self._write(write)
 
     def _packing_for(self, identity: str) -> Packing:
-        return self._packing or ("i8" if identity.startswith("hash/") else "f16")
+        if self._packing is not None:
+            return self._packing
+        return "i8" if identity.startswith("hash/") else "f16"
 
     # ------------------------------------------------------------------------------------- writing
 
@@ -163,7 +165,9 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteReading):
 
         self._write(write)
 
-    def replace_embeddings(self, identity: str, dim: int, rids: Sequence[int], vectors: Matrix) -> Sequence[int]:
+    def replace_embeddings(
+        self, identity: str, dim: int, rids: Sequence[int], vectors: Matrix
+    ) -> Sequence[int]:
         """Change the embedder and every embedding in one transaction.
 
         Returns the rids of live records for which no vector was given, ascending; when there are any, nothing was
@@ -216,14 +220,18 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteReading):
 
     def lease(self, index: str, holder: str, seconds: float) -> bool:
         """Take or renew the lease on an index's outbox; False while another live holder has it."""
+        self._workers.add(holder)
 
         def write(conn: sqlite3.Connection) -> bool:
             now = now_us()
             row = conn.execute("SELECT holder, until FROM lease WHERE name = ?", (index,)).fetchone()
-            if row is not None and row[0] != holder and row[1] > now:
+            if row is not None and row[0] != holder and row[1] > now and Workers(conn)(row[0]):
                 return False
+            see_worker(conn, holder, now)
             until = now + round(seconds * 1_000_000)
-            conn.execute("INSERT OR REPLACE INTO lease (name, holder, until) VALUES (?,?,?)", (index, holder, until))
+            conn.execute(
+                "INSERT OR REPLACE INTO lease (name, holder, until) VALUES (?,?,?)", (index, holder, until)
+            )
             return True
 
         return self._write(write)
@@ -264,7 +272,9 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteReading):
 
     def enqueue_all(self, index: str) -> int:
         """Put every live record into an index's outbox (for a rebuild) and return how many."""
-        sql = "INSERT INTO outbox (name, rid, id) SELECT ?, rid, id FROM record WHERE deleted = 0 ORDER BY rid"
+        sql = (
+            "INSERT INTO outbox (name, rid, id) SELECT ?, rid, id FROM record WHERE deleted = 0 ORDER BY rid"
+        )
 
         def write(conn: sqlite3.Connection) -> int:
             conn.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('index:' || ?, 1)", (index,))
@@ -337,7 +347,9 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteReading):
         self._write(lambda conn: conn.execute("UPDATE state SET event = event WHERE id = 1").rowcount)
 
 
-def _change_embedder(conn: sqlite3.Connection, identity: str, dim: int, packing: Packing, *, first: bool) -> None:
+def _change_embedder(
+    conn: sqlite3.Connection, identity: str, dim: int, packing: Packing, *, first: bool
+) -> None:
     """Remember an embedder; vectors of the one before count as none from here on, and every cache starts anew."""
     conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('embedder', ?)", (identity,))
     conn.execute("UPDATE state SET dim = ?, packing = ? WHERE id = 1", (dim, packing))

@@ -41,7 +41,7 @@ class SqliteBase(Ledger):
         on_step: Callable[[str], None] | None = None,
     ) -> None:
         self.persistent = path is not None
-        self._packing = vector_kind
+        self._packing: Packing | None = vector_kind
         self._book = Book(tokenize=tokenize, tokenizer_version=tokenizer_version)
         self._db = Database(path, synchronous=synchronous, busy_timeout_s=busy_timeout_s, opening=self)
         self._step: Callable[[str], None] = on_step or _no_step
@@ -147,7 +147,9 @@ class SqliteBase(Ledger):
             return None
         count, low, high = len(rids), rids[0], rids[-1]
         if count > _CHUNK and high - low < 4 * count:
-            rows = conn.execute("SELECT rid, e FROM vec WHERE rid BETWEEN ? AND ? AND gen = ?", (low, high, state.gen))
+            rows = conn.execute(
+                "SELECT rid, e FROM vec WHERE rid BETWEEN ? AND ? AND gen = ?", (low, high, state.gen)
+            )
             return matrix_of(state, rids, dict(rows.fetchall()))
         found: dict[int, bytes] = {}
         for part, marks in chunks(rids):

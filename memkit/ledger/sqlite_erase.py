@@ -64,14 +64,22 @@ class Erasure:
             self._conn.execute("INSERT INTO fts (fts) VALUES ('optimize')")
             self._conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('erasure', 1)")
         return ForgetCounts(
-            memory_ids=ids, messages=len(messages), events=self._events, jobs=self._jobs, results=self._results
+            memory_ids=ids,
+            messages=len(messages),
+            events=self._events,
+            jobs=self._jobs,
+            results=self._results,
         )
 
     # ------------------------------------------------------------------------------------- what goes
 
     def _only_under(self, number: int, records: Sequence[Any], rids: set[int]) -> set[int]:
         """Return messages of an owner that these records rest on and no other does."""
-        mine = {rid for row in records for rid in self._rests_on(number, column(row, "message"), column(row, "sources"))}
+        mine = {
+            rid
+            for row in records
+            for rid in self._rests_on(number, column(row, "message"), column(row, "sources"))
+        }
         if not mine:
             return mine
         others = self._conn.execute(
@@ -85,7 +93,7 @@ class Erasure:
         return mine
 
     def _rests_on(self, number: int, message: int | None, sources: str | None) -> set[int]:
-        found = set() if message is None else {message}
+        found: set[int] = set() if message is None else {message}
         for pair in json.loads(sources) if sources else ():
             if isinstance(pair[0], int):
                 found.add(pair[0])
@@ -140,7 +148,9 @@ class Erasure:
             sql = f"SELECT op FROM event WHERE rid IN ({marks}) AND code != 1"
             touched.update(row[0] for row in conn.execute(sql, part))
         for part, marks in chunks([column(row, "seq") for row in records]):
-            touched.update(row[0] for row in conn.execute(f"SELECT op FROM event WHERE seq IN ({marks})", part))
+            touched.update(
+                row[0] for row in conn.execute(f"SELECT op FROM event WHERE seq IN ({marks})", part)
+            )
         touched.discard(op)
         for number in numbers:
             sql = "UPDATE operation SET result = NULL WHERE owner = ? AND result IS NOT NULL"
@@ -176,7 +186,9 @@ class Erasure:
         )
         rids = [row[0] for row in records]
         for part, marks in chunks(rids):
-            self._events += conn.execute(f"DELETE FROM event WHERE rid IN ({marks}) AND code != 1", part).rowcount
+            self._events += conn.execute(
+                f"DELETE FROM event WHERE rid IN ({marks}) AND code != 1", part
+            ).rowcount
         self._events += self._delete("event", "seq", [column(row, "seq") for row in records])
         for table in ("vec", "vec_gone", "record"):
             self._delete(table, "rid", rids)
@@ -194,7 +206,9 @@ class Erasure:
 
     def _leave_events(self, records: Sequence[Any], op: int) -> None:
         conn, first = self._conn, self._seq + 1
-        indexes = [row[0][6:] for row in conn.execute("SELECT key FROM meta WHERE key LIKE 'index:%' ORDER BY key")]
+        indexes = [
+            row[0][6:] for row in conn.execute("SELECT key FROM meta WHERE key LIKE 'index:%' ORDER BY key")
+        ]
         for row in records:
             self._seq += 1
             conn.execute(
@@ -219,7 +233,11 @@ class Erasure:
             sql = "SELECT count(*), ifnull(sum(deleted = 0), 0) FROM record WHERE rid BETWEEN ? AND ?"
             records, live = conn.execute(sql, span).fetchone()
             messages = one(conn, "SELECT count(*) FROM message WHERE rid BETWEEN ? AND ?", span)
-            jobs = one(conn, "SELECT count(*) FROM job j JOIN operation o ON o.no = j.op WHERE o.owner = ?", (number,))
+            jobs = one(
+                conn,
+                "SELECT count(*) FROM job j JOIN operation o ON o.no = j.op WHERE o.owner = ?",
+                (number,),
+            )
             if records or messages or jobs:
                 conn.execute(
                     "UPDATE owner SET memories = ?, messages = ?, event = ?, reset = ?, changed = ? WHERE no = ?",

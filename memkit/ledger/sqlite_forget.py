@@ -19,8 +19,6 @@ from .sqlite_rows import RECORD_SELECT, pack_id
 from .sqlite_scope import scope_where
 from .sqlite_words import read_state
 
-_WAIT_S: Final = 5.0
-"""How long an erasure waits for readers that keep the write-ahead log in use."""
 _CONTENT: Final = (
     "record", "vec", "vec_gone", "message", "event", "operation", "job", "worker", "outbox", "lease", "agent_run",
     "owner",
@@ -29,6 +27,9 @@ _CONTENT: Final = (
 
 class SqliteForgetting(SqliteBase):
     """The part of a ledger that erases."""
+
+    erasure_wait_s: float = 5.0
+    """How long an erasure waits for readers that keep the write-ahead log in use."""
 
     def forget(
         self, operation_id: str, at: int, *, scope: ReadScope | None = None, ids: Sequence[str] | None = None
@@ -46,14 +47,16 @@ class SqliteForgetting(SqliteBase):
         def write(conn: sqlite3.Connection) -> ForgetCounts:
             records = _records(conn, scope, ids)
             erasure = Erasure(conn, self._book, operation_id, at)
-            counts = erasure.by_id(records) if ids is not None else erasure.by_scope(records, scope or ReadScope())
+            counts = (
+                erasure.by_id(records) if ids is not None else erasure.by_scope(records, scope or ReadScope())
+            )
             self._step("erased")
             return counts
 
         counts = self._write(write)
         if counts == nothing:
             return counts
-        done = self._finish_erasure(wait_s=_WAIT_S)
+        done = self._finish_erasure(wait_s=self.erasure_wait_s)
         return ForgetCounts(
             memory_ids=counts.memory_ids,
             messages=counts.messages,
@@ -81,7 +84,7 @@ class SqliteForgetting(SqliteBase):
             conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('erasure', 1)")
 
         self._write(write)
-        self._finish_erasure(wait_s=_WAIT_S)
+        self._finish_erasure(wait_s=self.erasure_wait_s)
 
     # ------------------------------------------------------------------------------------- the last bytes
 
@@ -127,4 +130,3 @@ def _in_scope(conn: sqlite3.Connection, scope: ReadScope | None) -> set[int] | N
         return set()
     where = "WHERE " + " AND ".join(found[0]) if found[0] else ""
     return {row[0] for row in conn.execute("SELECT rid FROM record " + where, found[1])}
-

@@ -60,15 +60,16 @@ class SqliteHistory(SqliteBase):
         """
 
         def read(conn: sqlite3.Connection) -> list[StoredMessage]:
+            place = self._place_of(conn, before, scope) if isinstance(before, str) else None
             found = scope_where(conn, scope, "message")
             if found is None or not statuses:
                 return []
             clauses, parameters = found
             clauses.append(f"message.status IN ({','.join('?' * len(statuses))})")
             parameters.extend(statuses)
-            if isinstance(before, str):
+            if place is not None:
                 clauses.append("(message.created_at, message.rid) < (?, ?)")
-                parameters.extend(self._place_of(conn, before, scope))
+                parameters.extend(place)
             elif before is not None:
                 clauses.append("message.created_at < ?")
                 parameters.append(before)
@@ -135,7 +136,10 @@ class SqliteHistory(SqliteBase):
             if record is not None:
                 seq, rid = column(record, "seq"), record[0]
                 rows += conn.execute(
-                    _EVENT_SELECT + "WHERE e.seq = ? UNION ALL " + _EVENT_SELECT + "WHERE e.rid = ? AND e.code != 1",
+                    _EVENT_SELECT
+                    + "WHERE e.seq = ? UNION ALL "
+                    + _EVENT_SELECT
+                    + "WHERE e.rid = ? AND e.code != 1",
                     (seq, rid),
                 ).fetchall()
                 states = self._states(conn, [rid])
@@ -285,4 +289,3 @@ def _in_effect(conn: sqlite3.Connection, numbers: set[int], of: bytes | str) -> 
             continue
         kept.append(unpack_id(raw_id))
     return kept[::-1]
-

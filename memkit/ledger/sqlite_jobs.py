@@ -72,7 +72,9 @@ def job_by_operation(conn: sqlite3.Connection, op: int) -> Job:
 def open_jobs(conn: sqlite3.Connection, states: Sequence[str]) -> list[Job]:
     """Return jobs in some states, oldest first."""
     marks = ",".join("?" * len(states))
-    rows = conn.execute(JOB_SELECT + f"WHERE o.state IN ({marks}) AND o.state != 'done' ORDER BY o.no", tuple(states))
+    rows = conn.execute(
+        JOB_SELECT + f"WHERE o.state IN ({marks}) AND o.state != 'done' ORDER BY o.no", tuple(states)
+    )
     return [job_of(row) for row in rows.fetchall()]
 
 
@@ -80,7 +82,8 @@ def unfinished_job(conn: sqlite3.Connection, owner: int, digest: bytes) -> Job |
     """Return the newest failed or abandoned job of the same content; one that is being worked on is another's."""
     alive = Workers(conn)
     rows = conn.execute(
-        JOB_SELECT + "WHERE o.state IN ('failed', 'running') AND o.owner = ? AND o.digest = ? ORDER BY o.no DESC",
+        JOB_SELECT
+        + "WHERE o.state IN ('failed', 'running') AND o.owner = ? AND o.digest = ? ORDER BY o.no DESC",
         (owner, digest),
     )
     return next((job_of(row) for row in rows.fetchall() if row[4] == "failed" or not alive(row[8])), None)
@@ -99,7 +102,9 @@ def claim_jobs(conn: sqlite3.Connection, worker: str, ids: Sequence[str] | None,
             numbers.append(row[9])
     for op in numbers:
         conn.execute("UPDATE operation SET state = 'running' WHERE no = ?", (op,))
-        conn.execute("UPDATE job SET worker = ?, attempts = attempts + 1, error = NULL WHERE op = ?", (worker, op))
+        conn.execute(
+            "UPDATE job SET worker = ?, attempts = attempts + 1, error = NULL WHERE op = ?", (worker, op)
+        )
     if numbers:
         see_worker(conn, worker, now_us())
     return [job_by_operation(conn, op) for op in numbers]
@@ -132,7 +137,9 @@ class Workers:
     def __call__(self, name: str | None) -> bool:
         """Return whether the worker of that name is alive."""
         if name not in self._known:
-            row = self._conn.execute("SELECT host, pid, started, seen FROM worker WHERE name = ?", (name,)).fetchone()
+            row = self._conn.execute(
+                "SELECT host, pid, started, seen FROM worker WHERE name = ?", (name,)
+            ).fetchone()
             self._known[name] = row is not None and _alive(row)
         return self._known[name]
 

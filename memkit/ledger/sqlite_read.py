@@ -49,7 +49,11 @@ class SqliteReading(SqliteBase):
 
     def changes(self, owner: int | None, since: Mark | None) -> Delta:
         """Return what changed for an owner (None: for all) since the mark; one statement when nothing did."""
-        sql = f"SELECT {LAST_EVENT}, reset FROM state" if owner is None else "SELECT event, reset FROM owner WHERE no = ?"
+        sql = (
+            f"SELECT {LAST_EVENT}, reset FROM state"
+            if owner is None
+            else "SELECT event, reset FROM owner WHERE no = ?"
+        )
         parameters = () if owner is None else (owner,)
         row = self._read_one(sql, parameters)
         if since is not None and since.event == (0 if row is None else row[0]):
@@ -72,11 +76,16 @@ class SqliteReading(SqliteBase):
         low, high = (0, _LAST_RID) if owner is None else owner_range(owner)
         state = read_state(conn)
         rows = conn.execute(
-            RECORD_SELECT + "WHERE record.rid BETWEEN ? AND ? AND record.deleted = 0 ORDER BY record.rid", (low, high)
+            RECORD_SELECT + "WHERE record.rid BETWEEN ? AND ? AND record.deleted = 0 ORDER BY record.rid",
+            (low, high),
         ).fetchall()
         vectors = self._vectors_of(conn, state, [row[0] for row in rows])
         return Delta(
-            mark=Mark(event=event), records=self._records_of(conn, rows), vectors=vectors, removed=(), reset=True
+            mark=Mark(event=event),
+            records=self._records_of(conn, rows),
+            vectors=vectors,
+            removed=(),
+            reset=True,
         )
 
     def _increment(self, conn: sqlite3.Connection, owner: int | None, since: int, event: int) -> Delta:
@@ -206,7 +215,9 @@ class SqliteReading(SqliteBase):
 
     # ------------------------------------------------------------------------------------- candidates
 
-    def keyword_candidates(self, owners: Sequence[int] | None, tokens: Sequence[str], limit: int) -> Sequence[int]:
+    def keyword_candidates(
+        self, owners: Sequence[int] | None, tokens: Sequence[str], limit: int
+    ) -> Sequence[int]:
         """Return rids that hold most of the tokens, best first.
 
         A token counts by its inverse document frequency among the owners asked, so that words everybody uses do not
@@ -223,7 +234,9 @@ class SqliteReading(SqliteBase):
 
         return self._read(read, list[int]()) if limit > 0 else []
 
-    def vectors(self, owners: Sequence[int] | None, chunk: int = 8192) -> Iterator[tuple[Sequence[int], Matrix]]:
+    def vectors(
+        self, owners: Sequence[int] | None, chunk: int = 8192
+    ) -> Iterator[tuple[Sequence[int], Matrix]]:
         """Yield (rids, matrix) of live records that have a vector, in chunks, in rid order."""
         ranges = [(0, _LAST_RID)] if owners is None else [owner_range(number) for number in sorted(owners)]
         for low, high in ranges:
@@ -240,7 +253,13 @@ class SqliteReading(SqliteBase):
         def read(conn: sqlite3.Connection) -> list[int]:
             found: set[int] = set()
             for row in self._rows_by(conn, "rid", list(rids)):
-                place = (column(row, "owner"), column(row, "run"), column(row, "created_at"), row[0], distance)
+                place = (
+                    column(row, "owner"),
+                    column(row, "run"),
+                    column(row, "created_at"),
+                    row[0],
+                    distance,
+                )
                 for compare, order in (("<", "DESC"), (">", "ASC")):
                     sql = (
                         "SELECT rid FROM record WHERE owner = ? AND deleted = 0 AND run IS ?"

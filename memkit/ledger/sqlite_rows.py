@@ -103,7 +103,9 @@ def dump_sources(salt: int, sources: Sequence[SourceRef]) -> str | None:
     return dump(pairs)
 
 
-def load_sources(salt: int, text: str | None, message: int | None, given: str | None) -> tuple[SourceRef, ...]:
+def load_sources(
+    salt: int, text: str | None, message: int | None, given: str | None
+) -> tuple[SourceRef, ...]:
     """Return sources; none written means the message whose words the record is."""
     if text is not None:
         return tuple(
@@ -209,7 +211,9 @@ MESSAGE_COLUMNS: Final = (
     "rid", "id", "owner", "role", "content", "text", "name", "created_at", "zone", "dated", "status", "agent", "run",
     "metadata",
 )  # fmt: skip
-MESSAGE_SELECT: Final = "SELECT " + ", ".join(f"message.{name}" for name in MESSAGE_COLUMNS) + " FROM message "
+MESSAGE_SELECT: Final = (
+    "SELECT " + ", ".join(f"message.{name}" for name in MESSAGE_COLUMNS) + " FROM message "
+)
 MESSAGE_INSERT: Final = f"INSERT INTO message VALUES ({','.join('?' * len(MESSAGE_COLUMNS))})"
 
 
@@ -236,7 +240,9 @@ def message_of(row: Row, owner: Owner, salt: int) -> StoredMessage:
 
 # ------------------------------------------------------------------------------------------- operations, jobs
 
-OPERATION_SELECT: Final = "SELECT no, id, kind, owner, at, state, key, digest, result, undoes, first, last FROM operation "
+OPERATION_SELECT: Final = (
+    "SELECT no, id, kind, owner, at, state, key, digest, result, undoes, first, last FROM operation "
+)
 JOB_SELECT: Final = (
     "SELECT o.id, j.kind, o.owner, j.payload, o.state, j.attempts, j.error, o.at, j.worker, o.no"
     " FROM operation o JOIN job j ON j.op = o.no "

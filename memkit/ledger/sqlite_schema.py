@@ -90,7 +90,7 @@ INSERT INTO state (id, event, reset, gen) VALUES (1, 0, 0, 0);
 """
 
 Migration = str | Callable[[sqlite3.Connection], None]
-MIGRATIONS: Final[Sequence[Migration]] = (_V1,)
+MIGRATIONS: Sequence[Migration] = (_V1,)
 """Step n makes schema version n + 1; each runs in one transaction with the number it leads to. Only append."""
 
 
@@ -106,7 +106,8 @@ def schema_version(conn: sqlite3.Connection, location: str) -> int:
         application == 0 and conn.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
     ):
         raise ConfigurationError(
-            f"{location} is a database of another program. Give `path=` a folder or file of its own.", path=location
+            f"{location} is a database of another program. Give `path=` a folder or file of its own.",
+            path=location,
         )
     if version > len(MIGRATIONS):
         raise ConfigurationError(

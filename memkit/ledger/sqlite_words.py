@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
@@ -25,6 +25,7 @@ _CHUNK: Final = 2_000
 # FTS5's `ascii` tokenizer splits at ASCII that is no letter or digit. Such characters inside a token are moved to the
 # private use area, so that our tokens are its tokens.
 _KEEP_WHOLE: Final = {code: 0xE000 + code for code in range(128) if not chr(code).isalnum()}
+_KEEP_WHOLE_BUT_BLANKS: Final = {code: other for code, other in _KEEP_WHOLE.items() if code != ord(" ")}
 
 
 @dataclass(slots=True)
@@ -44,7 +45,7 @@ class Book:
     def words(self, actor: str | None, text: str) -> str:
         """Return what the keyword index is fed for a record."""
         tokens = self.tokenize(text if actor is None else f"{actor}: {text}")
-        return " ".join([token.translate(_KEEP_WHOLE) for token in tokens])
+        return " ".join(tokens).translate(_KEEP_WHOLE_BUT_BLANKS)
 
     def owner(self, conn: sqlite3.Connection, number: int) -> Owner:
         """Return an owner by number; numbers are never used again, so what was read once holds."""
@@ -111,7 +112,8 @@ class Embeddings:
                 "A vector was given before the embedder was. Call set_embedder(identity, dim) first.",
                 operation_id=operation_id,
             )
-        self._gen, self._dim, self._packing = state.gen, state.dim, cast("Packing", state.packing)
+        self._gen, self._dim = state.gen, state.dim
+        self._packing: Packing = state.packing
 
     def blobs(self, vectors: Sequence[Vector]) -> list[bytes]:
         """Return vectors packed for the file.
@@ -125,7 +127,8 @@ class Embeddings:
                     f"A vector has shape {vector.shape}; this ledger's embedder makes ({self._dim},). Nothing was "
                     "written. Check the embedder, or change it with rebuild(embedder=...)."
                 )
-        return encode_many(np.stack(vectors).astype(np.float32, copy=False), self._packing)
+        rows = vectors[0][None, :] if len(vectors) == 1 else np.stack(vectors)
+        return encode_many(rows.astype(np.float32, copy=False), self._packing)
 
     def insert(self, conn: sqlite3.Connection, pairs: Sequence[tuple[int, Vector]]) -> None:
         """Write (rid, vector) pairs, replacing what was there."""
@@ -162,7 +165,8 @@ def rebuild_words(conn: sqlite3.Connection, book: Book) -> None:
     conn.execute("INSERT INTO fts (fts) VALUES ('delete-all')")
     last = -1
     while rows := conn.execute(
-        RECORD_SELECT + "WHERE record.rid > ? AND record.deleted = 0 ORDER BY record.rid LIMIT ?", (last, _CHUNK)
+        RECORD_SELECT + "WHERE record.rid > ? AND record.deleted = 0 ORDER BY record.rid LIMIT ?",
+        (last, _CHUNK),
     ).fetchall():
         last = rows[-1][0]
         conn.executemany(

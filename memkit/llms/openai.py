@@ -155,6 +155,8 @@ class OpenAILLM:
         """The key. Env: `OPENAI_API_KEY`."""
         base_url: str | None = env("OPENAI_BASE_URL")
         """URL of the API, up to `/v1`. Env: `OPENAI_BASE_URL`."""
+        openai_base_url: str | None = None
+        """Another name of `base_url`."""
         organization: str | None = env("OPENAI_ORG_ID")
         """Who is billed, where a key serves several. Env: `OPENAI_ORG_ID`."""
 

@@ -10,7 +10,6 @@ import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
 from importlib import import_module
-from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from memkit.errors import (
@@ -32,6 +31,8 @@ C = TypeVar("C", "OpenAI", "AsyncOpenAI")
 
 RETRIED: Final = frozenset({408, 409, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529})
 MIN_TRIES: Final = 3
+# What the SDK lets through where a body is no JSON, or JSON of another shape.
+_UNREADABLE: Final = (ValueError, TypeError, AttributeError)
 _FIRST_WAIT_S: Final = 0.5
 _MAX_WAIT_S: Final = 8.0
 MAX_RETRY_AFTER_S: Final = 15.0
@@ -158,7 +159,7 @@ class Retries:
         for attempt in range(1, self._tries + 1):
             try:
                 return request()
-            except (JSONDecodeError, UnicodeDecodeError) as error:
+            except _UNREADABLE as error:
                 raise translated(error, self._backend) from error
             except sdk.OpenAIError as error:
                 time.sleep(self._wait(error, attempt))
@@ -170,7 +171,7 @@ class Retries:
         for attempt in range(1, self._tries + 1):
             try:
                 return await request()
-            except (JSONDecodeError, UnicodeDecodeError) as error:
+            except _UNREADABLE as error:
                 raise translated(error, self._backend) from error
             except sdk.OpenAIError as error:
                 await asyncio.sleep(self._wait(error, attempt))

@@ -163,7 +163,6 @@ class OwnerIndex:
         cosines = None if query.vector is None else self._vectors.cosines(query.vector, view.slots)
         return scoring.rank(
             view,
-            self._weights,
             self._names,
             query.text,
             query.now,

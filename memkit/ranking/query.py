@@ -14,7 +14,8 @@ LONGEST: Final = 400
 # ------------------------------------------------------------------------------------------ too long
 
 _SPOKEN = re.compile(r"^\W*(?:user|human|question|query|customer|me|q)\W*?[:>]\s*(.+)$", re.IGNORECASE)
-_LABEL = re.compile(r"^\W*(?:\w+\W+){0,3}\w*\W*:?\W*$")
+_LABEL = re.compile(r"^\W*(?:\w+\W+){0,3}\w*\W*$")
+_LABEL_LENGTH: Final = 80
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？…])[\s\"'”’)\]]*|\n+")
 
 
@@ -33,15 +34,20 @@ def sanitise(query: str) -> str:
     spoken = [
         found.group(1)
         for line in lines[-40:]
-        if (found := _SPOKEN.match(line)) and not _LABEL.match(found[1])
+        if (found := _SPOKEN.match(line)) and re.search(r"\w", found[1])
     ]
     if spoken:
         return _tail(_question(spoken[-1]) if len(spoken[-1]) > LONGEST else spoken[-1])
     asked = _question(text[-600:])
     if asked:
         return _tail(asked)
-    said = [line for line in lines if not _LABEL.match(line)]
+    said = [line for line in lines if not _is_label(line)]
     return _tail(said[-1] if said else text)
+
+
+def _is_label(line: str) -> bool:
+    """Return whether a line is at most four words, such as "Answer:" or a closing tag."""
+    return len(line) <= _LABEL_LENGTH and _LABEL.match(line) is not None
 
 
 def _question(text: str) -> str:
@@ -70,7 +76,8 @@ def first_person(query: str) -> bool:
 
 
 _PERSON = re.compile(
-    r"\b(?:(?P<owner>[A-Z][\w-]+)['’]s (?=\w)|(?:did|does|do|has|had|will|would|could|should|can) (?P<doer>[A-Z][\w-]+))"
+    r"\b(?:(?P<owner>[A-Z][\w-]+)['’]s (?=\w)"
+    r"|(?:did|does|do|has|had|will|would|could|should|can) (?P<doer>[A-Z][\w-]+))"
 )
 
 

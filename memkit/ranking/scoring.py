@@ -14,7 +14,6 @@ from memkit.ranking.result import Ranking
 from memkit.ranking.signals import fuse, locate, own_words, window_words
 from memkit.ranking.text import query_terms, stem, surface
 from memkit.ranking.view import Array, Ints, Mask, View
-from memkit.ranking.weights import Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +66,7 @@ def look_up(
     return list(counts), found, list(counts.values())
 
 
-def rank(
-    view: View, weights: Weights, names: Names, query: str, now: int, words: Words, cosines: Array | None
-) -> Ranking:
+def rank(view: View, names: Names, query: str, now: int, words: Words, cosines: Array | None) -> Ranking:
     """Return the ranking of a view for a query."""
     size = len(view)
     found = locate(view, words.postings, words.repeats)
@@ -93,11 +90,11 @@ def rank(
     window, window_share = window_words(view, found, evidence.weight)
     evidence.see_window(window_share)
     bm25 = own_words(view, found)
-    fused = fuse(
-        view, weights, dense=cosines, words=bm25, window=window, speaker=speaker, date=date, first=first
-    )
+    fused = fuse(view, dense=cosines, words=bm25, window=window, speaker=speaker, date=date, first=first)
     raw = {"bm25": bm25, "window": window} | ({} if cosines is None else {"dense": cosines})
-    return Ranking(view, fused, evidence, (CALIBRATIONS[weights.name], ANSWERABLE[weights.name]), raw)
+    return Ranking(
+        view, fused, evidence, (CALIBRATIONS[view.weights.name], ANSWERABLE[view.weights.name]), raw
+    )
 
 
 def _dates(view: View, query: str, now: int) -> Mask | None:

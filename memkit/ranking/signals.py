@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from memkit.ranking.view import Array, Ints, Mask, View, total
-from memkit.ranking.weights import PRIOR_WEIGHT, SESSION_BEST, Part, Weights
+from memkit.ranking.weights import PRIOR_WEIGHT, SESSION_BEST, Part
 
 _BLOCK: Final = 2_000_000
 _EPS: Final = 1e-9
@@ -116,12 +116,17 @@ def standardise(values: Array, part: Part) -> Array:
 
     A row without a value (NaN) gets 0.
     """
-    known = values if not np.isnan(values).any() else values[~np.isnan(values)]
+    known = values
+    summed = float(values.sum())
+    if summed != summed:  # NaN
+        known = values[~np.isnan(values)]
+        summed = float(known.sum())
     n = len(known)
     if n == 0:
         return np.zeros(len(values))
     whole = n + PRIOR_WEIGHT
-    seen, spread = float(known.mean()), float(known.var())
+    seen = summed / n
+    spread = max(0.0, float(known @ known) / n - seen * seen)
     mean = (n * seen + PRIOR_WEIGHT * part.mean) / whole
     variance = (
         n * (spread + (seen - mean) ** 2) + PRIOR_WEIGHT * (part.std**2 + (part.mean - mean) ** 2)
@@ -182,7 +187,6 @@ class Fused:
 
 def fuse(
     view: View,
-    weights: Weights,
     *,
     dense: Array | None,
     words: Array,
@@ -192,9 +196,11 @@ def fuse(
     first: bool,
 ) -> Fused:
     """Put all signals of a query together; rows are rounded to 1e-6, so that equal memories tie exactly."""
-    w = weights
+    w = view.weights
     z_words = standardise(words, w.words)
-    parts = {"bm25": w.words.weight * z_words, "window": w.window.weight * standardise(window, w.window)}
+    parts = {"bm25": w.words.weight * z_words}
+    if view.talk_from < len(view):  # without talk a window is the own text again
+        parts["window"] = w.window.weight * standardise(window, w.window)
     if dense is not None:
         # A row that has no vector yet is taken to be as near as its words are.
         z_dense = np.where(np.isnan(dense), z_words, standardise(dense, w.dense))

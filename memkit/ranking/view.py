@@ -43,6 +43,7 @@ class View:
         short: The row may lend its words to its neighbours' windows.
         talk_from: First position that is a turn of talk; before it are facts, documents and the like.
         starts: First position of each session, from `talk_from` on.
+        weights: Those that fit the talk in view.
         session: Index into `starts` of each position from `talk_from` on.
     """
 
@@ -61,6 +62,7 @@ class View:
     talk_from: int
     starts: Ints
     session: Ints
+    weights: Weights
     own_norm: Array
     window_norm: Array
     length_z: Array
@@ -87,6 +89,8 @@ def make_view(rows: npt.NDArray[np.void], slots: Ints, weights: Weights) -> View
     words = rows["words"][slots].astype(np.float64)
     length = rows["length"][slots].astype(np.float64)
     short = words <= SHORT_WORDS
+    talkative = 2 * (len(talk) - talk_from) > len(talk)
+    weights = weights.of_talk(float(np.median(words[talk_from:])) if talkative else None)
     flags = rows["flags"][slots]
     return View(
         slots=slots,
@@ -104,6 +108,7 @@ def make_view(rows: npt.NDArray[np.void], slots: Ints, weights: Weights) -> View
         talk_from=talk_from,
         starts=starts,
         session=np.cumsum(opens, dtype=np.int64) - 1,
+        weights=weights,
         own_norm=_norm(length, weights.b),
         window_norm=_norm(spread(length, np.where(short, length, 0.0), near), WINDOW_B),
         length_z=_length_z(words) if weights.length else words,

@@ -1,12 +1,14 @@
 """The constants of the order: how much each signal counts, at each level of embedder.
 
 Chosen by coordinate ascent on the development halves of three conversation sets together (short chats, very short
-chats, long assistant messages) and rounded; `benchmarks/retrieval.py` measures them.
+chats, long assistant messages) and rounded; `python -m benchmarks retrieval --data FOLDER`
+measures them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,8 @@ class Weights:
         question: Taken from turns that end in a question mark.
         length: Of the standardised logarithm of the words, 30 at most.
         b: Length normalisation of BM25 on the own text.
+        chat: Used instead where turns are short.
+        long: Used instead where turns are long.
     """
 
     name: str
@@ -59,19 +63,33 @@ class Weights:
     previous: float = 0.0
     length: float = 0.0
     b: float = 0.9
+    chat: Weights | None = None
+    long: Weights | None = None
+
+    def of_talk(self, median_words: float | None) -> Weights:
+        """Return the weights for a scope: tuned to chat under a median of 60 words a turn, else to long messages.
+
+        Args:
+            median_words: Of the turns in view; None where most rows in view are no turns of talk.
+        """
+        if median_words is None:
+            return self
+        return (self.chat if median_words < CHAT_WORDS else self.long) or self
 
 
-K1 = 1.2
-WINDOW_B = 0.75
-WINDOW = 2
+K1: Final = 1.2
+WINDOW_B: Final = 0.75
+WINDOW: Final = 2
 """Neighbours on each side whose text counts as context of a turn."""
-SHORT_WORDS = 60
+SHORT_WORDS: Final = 60
 """A neighbour counts in the window only up to this many words."""
-SESSION_BEST = 3
-PRIOR_WEIGHT = 30.0
+CHAT_WORDS: Final = 60
+"""Median words of a turn below which a scope is chat; measured chats have 9 to 38, messages to assistants 71 to 340."""
+SESSION_BEST: Final = 3
+PRIOR_WEIGHT: Final = 30.0
 """How many memories the expected mean and standard deviation are worth."""
 
-KEYLESS = Weights(
+_KEYLESS = Weights(
     name="keyless",
     hashed=True,
     dense=Part(weight=0.4, mean=0.11, std=0.08),
@@ -85,7 +103,7 @@ KEYLESS = Weights(
     question=0.4,
 )
 
-EMBEDDED = Weights(
+_EMBEDDED = Weights(
     name="embedded",
     hashed=False,
     dense=Part(weight=0.6, mean=0.25, std=0.13),
@@ -97,6 +115,38 @@ EMBEDDED = Weights(
     date=0.5,
     first=1.5,
     question=0.25,
+)
+
+
+KEYLESS: Final = replace(_KEYLESS, chat=replace(_KEYLESS, previous=0.1, length=0.15, b=0.75))
+
+EMBEDDED: Final = replace(
+    _EMBEDDED,
+    chat=replace(
+        _EMBEDDED,
+        dense=replace(_EMBEDDED.dense, weight=0.3),
+        words=replace(_EMBEDDED.words, weight=0.2),
+        window=replace(_EMBEDDED.window, weight=0.2),
+        next=0.2,
+        session=0.4,
+        date=1.0,
+        first=1.0,
+        question=0.4,
+        previous=0.2,
+        length=0.3,
+        b=0.6,
+    ),
+    long=replace(
+        _EMBEDDED,
+        dense=replace(_EMBEDDED.dense, weight=0.65),
+        words=replace(_EMBEDDED.words, weight=0.1),
+        window=replace(_EMBEDDED.window, weight=0.15),
+        next=0.2,
+        session=0.4,
+        speaker=2.0,
+        first=1.0,
+        question=0.0,
+    ),
 )
 
 

@@ -10,21 +10,52 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .embedder import EmbedderSuite
+    from .fakes import FakeCall, FakeEmbedder, FakeLLM, extraction, fact
+    from .ledger import LedgerSuite
+    from .llm import LLMSuite
     from .network import NetworkBlockedError, block_network
+    from .openai_server import Fault, OpenAIServer
+    from .vector_store import VectorStoreSuite
 
-__all__ = ["NetworkBlockedError", "block_network"]
-
-_HOMES = {
+_HOME = {
+    "EmbedderSuite": "embedder",
+    "FakeCall": "fakes",
+    "FakeEmbedder": "fakes",
+    "FakeLLM": "fakes",
+    "Fault": "openai_server",
+    "LLMSuite": "llm",
+    "LedgerSuite": "ledger",
     "NetworkBlockedError": "network",
+    "OpenAIServer": "openai_server",
+    "VectorStoreSuite": "vector_store",
     "block_network": "network",
+    "extraction": "fakes",
+    "fact": "fakes",
 }
+
+__all__ = [
+    "EmbedderSuite",
+    "FakeCall",
+    "FakeEmbedder",
+    "FakeLLM",
+    "Fault",
+    "LLMSuite",
+    "LedgerSuite",
+    "NetworkBlockedError",
+    "OpenAIServer",
+    "VectorStoreSuite",
+    "block_network",
+    "extraction",
+    "fact",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
-    return list(__all__)
+    return __all__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,20 @@ BOT_R1 = Scope(agent_id="bot", run_id="r1")
 RUN_R1 = Scope(run_id="r1")
 SCOPES = (ALICE, ALICE_BOT, BOB, BOT, BOT_R1, RUN_R1)
 EVERYTHING = ReadScope(everyone=True)
-HOSTILE_IDS = ("o'brien", 'a"b', "x;DROP TABLE record", "%", "_", "a\x00b", " lead", "\uff41lice", "ALICE", "\u00e9", "e\u0301", "💡")
+HOSTILE_IDS = (
+    "o'brien",
+    'a"b',
+    "x;DROP TABLE record",
+    "%",
+    "_",
+    "a\x00b",
+    " lead",
+    "\uff41lice",
+    "ALICE",
+    "\u00e9",
+    "e\u0301",
+    "💡",
+)
 
 
 def tokens(text: str) -> list[str]:
@@ -52,7 +65,13 @@ def vector(seed: int) -> Vector:
 
 def add(scope: Scope = ALICE, text: str = "tea is good", **fields: Any) -> AddRecord:
     """Return a record to add."""
-    given: dict[str, Any] = {"id": new_id(), "kind": "fact", "vector": vector(len(text)), "created_at": T0, **fields}
+    given: dict[str, Any] = {
+        "id": new_id(),
+        "kind": "fact",
+        "vector": vector(len(text)),
+        "created_at": T0,
+        **fields,
+    }
     return AddRecord(scope=scope, text=text, **given)
 
 
@@ -73,6 +92,11 @@ def batch(*changes: Change, owner: Owner | None = None, at: int = T0, **fields: 
     """Return one transaction."""
     given: dict[str, Any] = {"operation_id": new_id(), "kind": "add", **fields}
     return Batch(owner=owner, at=at, changes=changes, **given)
+
+
+def constantly(result: str) -> Callable[[Applied], str]:
+    """Return a `render` that stores the same result whatever became of the batch."""
+    return lambda _: result
 
 
 def read(scope: Scope) -> ReadScope:

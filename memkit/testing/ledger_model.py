@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from memkit.ledger.base import Delta, EditRecord, Mark, Record
@@ -21,13 +21,17 @@ _VALUES = st.one_of(
     st.fixed_dictionaries({"valid_until": st.sampled_from((None, T0 + 1, T0 + 9))}),
     st.fixed_dictionaries({"expires_at": st.sampled_from((None, T0 + 3))}),
     st.fixed_dictionaries({"deleted": st.booleans()}),
-    st.fixed_dictionaries({"metadata": st.dictionaries(st.sampled_from("ab"), st.integers(0, 9), max_size=2)}),
+    st.fixed_dictionaries(
+        {"metadata": st.dictionaries(st.sampled_from("ab"), st.integers(0, 9), max_size=2)}
+    ),
     st.fixed_dictionaries({"pinned": st.booleans(), "kind": st.sampled_from(("fact", "event"))}),
 )
 _ADD = st.tuples(st.just("add"), st.integers(0, 2), st.sampled_from(_TEXTS), st.integers(0, 3), st.booleans())
 _EDIT = st.tuples(st.just("edit"), st.integers(0, 9), _VALUES, st.booleans())
 _FORGET = st.tuples(st.just("forget"), st.integers(0, 9))
-_BATCHES = st.lists(st.lists(st.one_of(_ADD, _EDIT, _EDIT), min_size=1, max_size=4) | st.just([("forget",)]), max_size=12)
+_BATCHES = st.lists(
+    st.lists(st.one_of(_ADD, _EDIT, _EDIT), min_size=1, max_size=4) | st.just([("forget",)]), max_size=12
+)
 _NUMBERS = count()
 
 
@@ -54,7 +58,10 @@ class _Model:
             if record.user_id == scope.user_id
             and not record.deleted
             and (record.expires_at is None or record.expires_at > at)
-            and (closed or (record.valid_from <= at and (record.valid_until is None or record.valid_until > at)))
+            and (
+                closed
+                or (record.valid_from <= at and (record.valid_until is None or record.valid_until > at))
+            )
         ]
         return sorted(found, key=lambda record: (record.created_at, record.rid), reverse=True)
 
@@ -66,13 +73,18 @@ class _Model:
 
 
 def _event(values: Mapping[str, Any]) -> str:
-    return {True: "DELETE", False: "RESTORE"}.get(values.get("deleted"), "UPDATE")  # type: ignore[arg-type]
+    return {True: "DELETE", False: "RESTORE", None: "UPDATE"}[values.get("deleted")]
 
 
 class LedgerModelLaws(LedgerLaws):
     """The law that covers the others: whatever is written, the ledger and the model agree."""
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=25,
+        deadline=None,
+        suppress_health_check=(HealthCheck.function_scoped_fixture, HealthCheck.too_slow),
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),
+    )
     @given(batches=_BATCHES)
     def test_any_writes_agree_with_the_model(self, ledger: Driver, batches: list[list[Any]]) -> None:
         """Random batches leave what the model holds: records, listings, counts, history, caches by changes.
@@ -91,17 +103,20 @@ class LedgerModelLaws(LedgerLaws):
 
     def _write(self, ledger: Driver, model: _Model, changes: list[Any], step: int) -> None:
         planned: list[Any] = []
+        change: tuple[Any, ...]
         for change in changes:
             if change[0] == "add":
                 _, owner, text, created, unique = change
                 digest = text.encode() if unique else None
-                planned.append(add(model.scopes[owner], text, created_at=T0 + created, dedup=digest))
+                planned.append(add(model.scopes[int(owner)], text, created_at=T0 + created, dedup=digest))
             elif model.records:
                 _, place, values, stale = change
-                record = list(model.records.values())[place % len(model.records)]
+                record: Record = list(model.records.values())[int(place) % len(model.records)]
                 row = vector(3) if "text" in values else None
                 expected = record.version + 1 if stale and place == 0 else None
-                planned.append(edit(record, _event(values), set_=values, vector=row, expected_version=expected))
+                planned.append(
+                    edit(record, _event(values), set_=values, vector=row, expected_version=expected)
+                )
         trial, expected_statuses = self._predict(model, planned)
         applied = ledger.call("apply", batch(*planned, at=T0 + step))
         assert applied.refused == (trial is None)
@@ -120,9 +135,10 @@ class LedgerModelLaws(LedgerLaws):
         for change in planned:
             if isinstance(change, EditRecord):
                 record = trial.records[change.id]
-                if change.expected_version is not None or (record.deleted and change.set.get("deleted") is not False):
+                stale = change.expected_version not in (None, record.version)
+                if stale or (record.deleted and change.set.get("deleted") is not False):
                     return None, []
-                trial.records[change.id] = replace(record, **change.set)
+                trial.records[change.id] = replace(record, **change.set, version=record.version + 1)
                 _redigest(trial, change, record)
                 outcomes.append("applied")
             elif trial.duplicate(change.scope, change.dedup):
@@ -154,18 +170,25 @@ class LedgerModelLaws(LedgerLaws):
             model.digests.pop(memory_id, None)
             model.events[memory_id] = [("FORGET", None, None)]
 
-    def _compare(self, ledger: Driver, model: _Model, caches: dict[int, tuple[Mark | None, dict[int, Record]]]) -> None:
+    def _compare(
+        self, ledger: Driver, model: _Model, caches: dict[int, tuple[Mark | None, dict[int, Record]]]
+    ) -> None:
         assert list(ledger.call("records", list(model.records))) == list(model.records.values())
         for scope in model.scopes:
             for at, closed in ((T0, False), (T0 + 4, False), (T0 + 4, True)):
                 expected = model.current(scope, at, closed=closed)
-                assert list(ledger.call("listing", read(scope), at=at, limit=99, include_closed=closed)) == expected
+                assert (
+                    list(ledger.call("listing", read(scope), at=at, limit=99, include_closed=closed))
+                    == expected
+                )
                 assert ledger.call("count", read(scope), at=at, include_closed=closed) == len(expected)
             number = ledger.call("owner_number", scope.owner)
             if number is not None:
                 mark, cache = caches.get(number, (None, {}))
                 caches[number] = _follow(ledger.call("changes", number, mark), cache)
-                live = {r.rid: r for r in model.records.values() if r.user_id == scope.user_id and not r.deleted}
+                live = {
+                    r.rid: r for r in model.records.values() if r.user_id == scope.user_id and not r.deleted
+                }
                 assert caches[number][1] == live
                 assert ledger.call("size", number) == len(live)
                 self._compare_words(ledger, number, live)
@@ -200,7 +223,9 @@ def _redigest(model: _Model, change: EditRecord, before: Record) -> None:
         return
     others = (i for i in model.records if i != change.id and model.digests.get(i) == digest)
     if any(
-        model.records[i].user_id == after.user_id and not model.records[i].deleted and model.records[i].valid_until is None
+        model.records[i].user_id == after.user_id
+        and not model.records[i].deleted
+        and model.records[i].valid_until is None
         for i in others
     ):
         model.digests.pop(change.id)

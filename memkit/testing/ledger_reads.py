@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memkit.errors import InvalidInputError
-from memkit.ledger.base import Mark
+from memkit.ledger.base import Ledger, Mark
 from memkit.scope import ReadScope, Scope
 from memkit.testing.laws import Driver
 from memkit.testing.ledger_data import (
@@ -23,6 +23,7 @@ from memkit.testing.ledger_data import (
     SCOPES,
     T0,
     LedgerLaws,
+    Vector,
     add,
     added,
     batch,
@@ -103,7 +104,9 @@ class LedgerReads(LedgerLaws):
             (ReadScope(everyone=True, runs=frozenset(("r1",))), {1, 2, 4, 5}),
         ],
     )
-    def test_a_scope_sees_its_own_and_no_more(self, ledger: Driver, scope: ReadScope, expected: set[int]) -> None:
+    def test_a_scope_sees_its_own_and_no_more(
+        self, ledger: Driver, scope: ReadScope, expected: set[int]
+    ) -> None:
         """Listing, count, messages and owners of a scope are those whose stored ids it allows.
 
         Troubleshooting: a scope without a user covers rows stored without one only.
@@ -183,7 +186,10 @@ class LedgerReads(LedgerLaws):
         Troubleshooting: remember the EXPIRE event with the record, and forget it when `expires_at` is set.
         """
         later, first, _ = added(
-            ledger, add(text="b", expires_at=T0 + 2), add(text="a", expires_at=T0 + 1), add(text="c", expires_at=LATE)
+            ledger,
+            add(text="b", expires_at=T0 + 2),
+            add(text="a", expires_at=T0 + 1),
+            add(text="c", expires_at=LATE),
         )
         assert texts(ledger.call("expired", T0 + 2, 10)) == ["a", "b"]
         assert texts(ledger.call("expired", T0 + 1, 10)) == ["a"]
@@ -227,12 +233,15 @@ class LedgerReads(LedgerLaws):
         Troubleshooting: keep a deleted record's vector for its undo, out of the way of scans.
         """
         rows = [vector(n) for n in range(5)]
-        records = added(ledger, *[add(text=str(n), vector=rows[n]) for n in range(5)], add(text="x", vector=None))
+        records = added(
+            ledger, *[add(text=str(n), vector=rows[n]) for n in range(5)], add(text="x", vector=None)
+        )
         other = added(ledger, add(BOB, "y", vector=rows[0]))[0]
         write(ledger, edit(records[1], set_={"deleted": True}))
 
-        def whole(owners: list[int] | None) -> tuple[list[int], np.ndarray]:
-            parts = list(ledger.backend.vectors(owners, 2))  # type: ignore[attr-defined]
+        def whole(owners: list[int] | None) -> tuple[list[int], Vector]:
+            assert isinstance(ledger.backend, Ledger)
+            parts = list(ledger.backend.vectors(owners, 2))
             assert all(len(rids) <= 2 for rids, _ in parts)
             return [rid for rids, _ in parts for rid in rids], np.concatenate([matrix for _, matrix in parts])
 
@@ -249,7 +258,9 @@ class LedgerReads(LedgerLaws):
         Troubleshooting: compare (created_at, rid) pairs; a record without a run has neighbours without one.
         """
         run = [add(ALICE_BOT, str(n), created_at=T0 + (5 - n)) for n in range(6)]
-        records = added(ledger, *run, add(ALICE, "no run"), add(BOB, "bob"), add(ALICE_BOT, "tie", created_at=T0 + 2))
+        records = added(
+            ledger, *run, add(ALICE, "no run"), add(BOB, "bob"), add(ALICE_BOT, "tie", created_at=T0 + 2)
+        )
         by = {record.text: record.rid for record in records}
 
         def near(distance: int, *names: str) -> list[str]:
@@ -270,7 +281,10 @@ class LedgerReads(LedgerLaws):
         Troubleshooting: take the newest by (created_at, rid) descending, then turn them round.
         """
         run1, run2 = Scope(user_id="alice", run_id="1"), Scope(user_id="alice", run_id="2")
-        turns = [message(run1 if n % 2 else run2, str(n), created_at=T0 + (n // 2) * 10, id=f"id{n}") for n in range(6)]
+        turns = [
+            message(run1 if n % 2 else run2, str(n), created_at=T0 + (n // 2) * 10, id=f"id{n}")
+            for n in range(6)
+        ]
         turns.append(message(run1, "old", created_at=T0 - 5))
         write(ledger, messages=turns)
 
@@ -303,7 +317,9 @@ class LedgerReads(LedgerLaws):
         ]
         states = [record]
         for at, (event, values) in enumerate(edits, 2):
-            applied = write(ledger, edit(states[-1], event, set_=values, reason=event, actor="bob"), at=T0 + at)
+            applied = write(
+                ledger, edit(states[-1], event, set_=values, reason=event, actor="bob"), at=T0 + at
+            )
             assert applied.changes[0].record is not None
             states.append(applied.changes[0].record)
         events = ledger.call("history", record.id)
@@ -322,13 +338,30 @@ class LedgerReads(LedgerLaws):
         Troubleshooting: other operations may lie between the events of a job and of its end.
         """
         old = added(ledger, add(text="old"))[0]
-        both = batch(add(text="new"), edit(old, "SUPERSEDE", set_={"valid_until": T0 + 9}), owner=ALICE.owner, undoes="x")
+        both = batch(
+            add(text="new"),
+            edit(old, "SUPERSEDE", set_={"valid_until": T0 + 9}),
+            owner=ALICE.owner,
+            undoes="x",
+        )
         ledger.call("apply", both)
         write(ledger, edit(old, expected_version=None, set_={"text": "later"}))
         operation, events = ledger.call("operation", both.operation_id)
-        assert (operation.kind, operation.state, operation.owner, operation.undoes) == ("add", "done", old.owner, "x")
-        assert [(e.event, e.operation_id) for e in events] == [("ADD", both.operation_id), ("SUPERSEDE", both.operation_id)]
-        assert events[1].before == old and events[1].after.valid_until == T0 + 9 and events[1].after.text == "old"
+        assert (operation.kind, operation.state, operation.owner, operation.undoes) == (
+            "add",
+            "done",
+            old.owner,
+            "x",
+        )
+        assert [(e.event, e.operation_id) for e in events] == [
+            ("ADD", both.operation_id),
+            ("SUPERSEDE", both.operation_id),
+        ]
+        assert (
+            events[1].before == old
+            and events[1].after.valid_until == T0 + 9
+            and events[1].after.text == "old"
+        )
         assert ledger.call("operation", new_id()) is None
 
     def test_later_operations_leave_out_what_was_undone(self, ledger: Driver) -> None:
@@ -362,7 +395,9 @@ class LedgerReads(LedgerLaws):
         Troubleshooting: counts are of live records and of kept messages; a prefix is no pattern.
         """
         for n, name in enumerate(["b%", "a1", "a2", "ba"]):
-            write(ledger, add(Scope(user_id=name), "x"), messages=[message(Scope(user_id=name))] * n, at=T0 + n)
+            write(
+                ledger, add(Scope(user_id=name), "x"), messages=[message(Scope(user_id=name))] * n, at=T0 + n
+            )
         added(ledger, add(BOT), add(RUN_R1), add(BOT_R1))
         rows = ledger.call("owners")
         assert [(r.owner.id, r.memories, r.messages, r.last_change) for r in rows] == [

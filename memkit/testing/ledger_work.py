@@ -22,6 +22,7 @@ from memkit.testing.ledger_data import (
     add,
     added,
     batch,
+    constantly,
     edit,
     message,
     new_id,
@@ -31,7 +32,9 @@ from memkit.testing.ledger_data import (
 )
 
 
-def job(ledger: Driver, *, running: bool, worker: str | None = "w1", digest: bytes = b"d", **fields: Any) -> str:
+def job(
+    ledger: Driver, *, running: bool, worker: str | None = "w1", digest: bytes = b"d", **fields: Any
+) -> str:
     """Make a job and return its id."""
     given: dict[str, Any] = {"messages": [message(text="to extract")], "owner": ALICE.owner, **fields}
     new = NewJob(kind="extract", payload={"n": 1}, running=running, scope=given.pop("scope", None))
@@ -50,7 +53,11 @@ class LedgerWork(LedgerLaws):
 
         Troubleshooting: claim inside the write transaction.
         """
-        running, first, second = job(ledger, running=True), job(ledger, running=False), job(ledger, running=False)
+        running, first, second = (
+            job(ledger, running=True),
+            job(ledger, running=False),
+            job(ledger, running=False),
+        )
         assert [j.id for j in ledger.call("jobs")] == [running, first, second]
         claimed = ledger.call("claim", "w2", limit=1)
         assert [(j.id, j.state, j.attempts) for j in claimed] == [(first, "running", 1)]
@@ -90,7 +97,8 @@ class LedgerWork(LedgerLaws):
 
         Troubleshooting: forget the workers of a ledger when it closes.
         """
-        if not ledger.backend.persistent:  # type: ignore[attr-defined]
+        assert isinstance(ledger.backend, Ledger)
+        if not ledger.backend.persistent:
             return
         one = job(ledger, running=True)
         ledger.call("close")
@@ -147,7 +155,7 @@ class LedgerWork(LedgerLaws):
             owner=ALICE.owner,
             key="k",
             digest=b"1",
-            render=lambda _: '{"text": "hello"}',
+            render=constantly('{"text": "hello"}'),
             indexes=["one"],
         )
         first, second, third = [o.record for o in applied.changes if o.record]
@@ -192,7 +200,10 @@ class LedgerWork(LedgerLaws):
         assert ledger.call("owner_number", ALICE.owner) is None and list(ledger.call("jobs")) == []
         assert [r.owner.id for r in ledger.call("owners")] == ["bob"]
         number = ledger.call("owner_number", BOB.owner)
-        assert ledger.call("changes", left[-1].owner, ledger.call("changes", None, None).mark).reset in (True, False)
+        assert ledger.call("changes", left[-1].owner, ledger.call("changes", None, None).mark).reset in (
+            True,
+            False,
+        )
         ledger.call("forget", new_id(), T0, scope=read(BOT_R1))
         assert list(ledger.call("owners_in", read(BOT_R1))) == [] and ledger.call("size", number) == 1
 
@@ -206,7 +217,14 @@ class LedgerWork(LedgerLaws):
         job(ledger, running=False)
         ledger.call("reset")
         info = ledger.call("info")
-        assert (info.memories, info.messages, info.owners, info.events, info.jobs, info.outbox) == (0, 0, 0, 0, 0, {})
+        assert (info.memories, info.messages, info.owners, info.events, info.jobs, info.outbox) == (
+            0,
+            0,
+            0,
+            0,
+            0,
+            {},
+        )
         assert ledger.call("embedder") is None and list(ledger.call("history", record.id)) == []
         assert ledger.call("changes", record.owner, mark).reset and ledger.call("changes", None, mark).reset
         ledger.call("set_embedder", "other", DIM)
@@ -220,7 +238,8 @@ class LedgerWork(LedgerLaws):
 
         Troubleshooting: keep nothing of the truth in the object.
         """
-        ledger: Ledger = bare.backend  # type: ignore[assignment]
+        ledger = bare.backend
+        assert isinstance(ledger, Ledger)
         assert bare.call("open")
         bare.call("set_embedder", EMBEDDER, DIM)
         record = added(bare, add())[0]

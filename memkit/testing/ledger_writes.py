@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memkit.errors import ConflictError, EmbedderMismatchError, IdempotencyError, InvalidInputError
-from memkit.ledger.base import Mark, NewJob
+from memkit.ledger.base import Applied, Batch, Mark, NewJob
 from memkit.scope import ReadScope
 from memkit.testing.laws import Driver
 from memkit.testing.ledger_data import (
@@ -21,6 +21,7 @@ from memkit.testing.ledger_data import (
     add,
     added,
     batch,
+    constantly,
     edit,
     message,
     new_id,
@@ -58,7 +59,12 @@ class LedgerWrites(LedgerLaws):
             actor_id="Ann", role="user", origin="tool", entities=[("Ann", "person")], pinned=True, kind="event",
         )  # fmt: skip
         record = added(ledger, change, at=T0 + 9)[0]
-        assert (record.id, record.text, record.version, record.updated_at) == (change.id, change.text, 1, T0 + 9)
+        assert (record.id, record.text, record.version, record.updated_at) == (
+            change.id,
+            change.text,
+            1,
+            T0 + 9,
+        )
         assert (record.valid_from, record.valid_until, record.deleted) == (T0, None, False)
         assert (record.user_id, record.agent_id, record.run_id) == ("alice", "bot", "r1")
         assert record.entities == (("Ann", "person"),)
@@ -78,7 +84,9 @@ class LedgerWrites(LedgerLaws):
         for name in HOSTILE_IDS:
             scope = ReadScope(user_id=name, runs=frozenset((name,)))
             assert texts(ledger.call("listing", scope, at=LATE, limit=50)) == [f"of {name}"]
-        assert len({ledger.call("owner_number", ALICE.__class__(user_id=n).owner) for n in HOSTILE_IDS}) == len(HOSTILE_IDS)
+        assert len(
+            {ledger.call("owner_number", ALICE.__class__(user_id=n).owner) for n in HOSTILE_IDS}
+        ) == len(HOSTILE_IDS)
 
     def test_a_refused_batch_writes_nothing(self, ledger: Driver) -> None:
         """An edit decided on another version refuses its whole batch, with the record as it is now.
@@ -101,7 +109,11 @@ class LedgerWrites(LedgerLaws):
         stale = applied.changes[1].record
         assert stale is not None and (stale.text, stale.version) == ("two", 2)
         after = ledger.call("info")
-        assert (after.memories, after.messages, after.events) == (before.memories, before.messages, before.events)
+        assert (after.memories, after.messages, after.events) == (
+            before.memories,
+            before.messages,
+            before.events,
+        )
 
     def test_an_edit_outside_its_scope_or_of_nothing_is_refused(self, ledger: Driver) -> None:
         """`forbidden` for another's record, `missing` for an unknown or deleted one; nothing is written.
@@ -112,7 +124,9 @@ class LedgerWrites(LedgerLaws):
         alien = edit(record, set_={"deleted": True}, scope=ReadScope(user_id="alice"))
         assert statuses(write(ledger, alien)) == ["forbidden"]
         write(ledger, edit(record, "DELETE", set_={"deleted": True}, scope=ReadScope(user_id="bob")))
-        assert statuses(write(ledger, edit(record, expected_version=None, set_={"pinned": True}))) == ["missing"]
+        assert statuses(write(ledger, edit(record, expected_version=None, set_={"pinned": True}))) == [
+            "missing"
+        ]
         assert len(ledger.call("history", record.id)) == 2
 
     def test_a_duplicate_writes_nothing_and_names_the_first(self, ledger: Driver) -> None:
@@ -121,7 +135,10 @@ class LedgerWrites(LedgerLaws):
         Troubleshooting: check inside the transaction, also within one batch; other owners have digests of their own.
         """
         first, second, other = write(
-            ledger, add(text="tea", dedup=b"x" * 16), add(text="tea", dedup=b"x" * 16), add(BOB, "tea", dedup=b"x" * 16)
+            ledger,
+            add(text="tea", dedup=b"x" * 16),
+            add(text="tea", dedup=b"x" * 16),
+            add(BOB, "tea", dedup=b"x" * 16),
         ).changes
         assert (first.status, second.status, other.status) == ("applied", "duplicate", "applied")
         assert second.record == first.record
@@ -146,7 +163,9 @@ class LedgerWrites(LedgerLaws):
             assert statuses(write(ledger, add(text="tea", dedup=digest))) == ["duplicate"]
         write(ledger, edit(record, expected_version=None, set_={"deleted": True}))
         added(ledger, add(text="tea", dedup=digest))
-        assert statuses(write(ledger, edit(record, expected_version=None, set_={"deleted": False}))) == ["applied"]
+        assert statuses(write(ledger, edit(record, expected_version=None, set_={"deleted": False}))) == [
+            "applied"
+        ]
 
     def test_after_skips_what_rests_on_a_duplicate(self, ledger: Driver) -> None:
         """A change whose `after` was a duplicate, or skipped itself, is skipped; `after` must come before.
@@ -186,21 +205,22 @@ class LedgerWrites(LedgerLaws):
         Troubleshooting: keep the key with the operation, unique per owner, in the same transaction.
         """
 
-        def keyed(digest: bytes, **fields: object) -> object:
-            return batch(
-                add(), owner=ALICE.owner, key="k1", digest=digest, render=lambda done: f'{{"n": {len(done.changes)}}}', **fields
-            )
+        def render(done: Applied) -> str:
+            return f'{{"n": {len(done.changes)}}}'
+
+        def keyed(digest: bytes) -> Batch:
+            return batch(add(), owner=ALICE.owner, key="k1", digest=digest, render=render)
 
         first = keyed(b"1")
         assert ledger.call("apply", first).replay is None
         replay = ledger.call("apply", keyed(b"1")).replay
-        assert (replay.id, replay.result, replay.state) == (first.operation_id, '{"n": 1}', "done")  # type: ignore[attr-defined]
+        assert (replay.id, replay.result, replay.state) == (first.operation_id, '{"n": 1}', "done")
         with pytest.raises(IdempotencyError):
             ledger.call("apply", keyed(b"2"))
         other = batch(add(BOB), owner=BOB.owner, key="k1", digest=b"2")
         assert ledger.call("apply", other).replay is None
         assert ledger.call("size", None) == 2
-        assert ledger.call("operation_by_key", ALICE.owner, "k1").id == first.operation_id  # type: ignore[attr-defined]
+        assert ledger.call("operation_by_key", ALICE.owner, "k1").id == first.operation_id
         assert ledger.call("operation_by_key", ALICE.owner, "k2") is None
 
     def test_racing_writers_of_one_key_write_once(self, ledger: Driver) -> None:
@@ -293,7 +313,11 @@ class LedgerWrites(LedgerLaws):
         assert ledger.call("info").messages == 4
         made = applied.messages[3]
         assert write(ledger, messages=[message(ALICE_BOT, "x", id=made.id)]).messages[0] == made
-        assert [m.text for m in ledger.call("messages_by_id", [made.id, "m1", "none"])] == ["same", "first", "third"]
+        assert [m.text for m in ledger.call("messages_by_id", [made.id, "m1", "none"])] == [
+            "same",
+            "first",
+            "third",
+        ]
 
     def test_a_verbatim_memory_points_at_its_message(self, ledger: Driver) -> None:
         """A record made from a message of its batch has its text and names it as source, also after a rewording.
@@ -315,10 +339,17 @@ class LedgerWrites(LedgerLaws):
         Troubleshooting: content may be text or a list of blocks; keep both forms.
         """
         blocks = [{"type": "text", "text": "look"}, {"type": "image_url", "image_url": {"url": "data:,x"}}]
-        kept = write(ledger, messages=[message(content=blocks, text="look", name="Ann", dated=True, offset_minutes=-90)])
+        kept = write(
+            ledger,
+            messages=[message(content=blocks, text="look", name="Ann", dated=True, offset_minutes=-90)],
+        )
         stored = kept.messages[0]
         assert list(ledger.call("messages_by_rid", [stored.rid])) == [stored]
-        assert stored.content == blocks and (stored.name, stored.offset_minutes, stored.dated) == ("Ann", -90, True)
+        assert stored.content == blocks and (stored.name, stored.offset_minutes, stored.dated) == (
+            "Ann",
+            -90,
+            True,
+        )
         write(ledger, statuses=[(stored.rid, "deleted")])
         assert list(ledger.call("messages", read(ALICE), limit=None)) == []
         assert len(ledger.call("messages", read(ALICE), limit=None, statuses=("deleted",))) == 1
@@ -328,11 +359,21 @@ class LedgerWrites(LedgerLaws):
 
         Troubleshooting: check the operation's state inside the transaction, and drop the job's payload with it.
         """
-        start = batch(messages=[message()], owner=ALICE.owner, job=NewJob(kind="extract", payload={"a": 1}, running=True), worker="w")
+        start = batch(
+            messages=[message()],
+            owner=ALICE.owner,
+            job=NewJob(kind="extract", payload={"a": 1}, running=True),
+            worker="w",
+        )
         job = ledger.call("apply", start).job
-        assert (job.id, job.kind, job.state, job.payload["a"]) == (start.operation_id, "extract", "running", 1)
+        assert (job.id, job.kind, job.state, job.payload["a"]) == (
+            start.operation_id,
+            "extract",
+            "running",
+            1,
+        )
         assert (len(job.payload["messages"]), job.payload["new"]) == (1, [True])
-        finish = batch(add(text="fact"), owner=ALICE.owner, finishes=job.id, render=lambda _: "{}")
+        finish = batch(add(text="fact"), owner=ALICE.owner, finishes=job.id, render=constantly("{}"))
         assert statuses(ledger.call("apply", finish)) == ["applied"]
         operation, events = ledger.call("operation", job.id)
         assert (operation.state, operation.result, [e.event for e in events]) == ("done", "{}", ["ADD"])

@@ -226,9 +226,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(400, "The body is not JSON")
             return
         path = self.path.partition("?")[0]
-        self.owner._record(
-            Request(path=path, body=body, headers={key.lower(): value for key, value in self.headers.items()})
-        )  # pyright: ignore[reportPrivateUsage]
+        headers = {key.lower(): value for key, value in self.headers.items()}
+        self.owner._record(Request(path=path, body=body, headers=headers))  # pyright: ignore[reportPrivateUsage]
         if self._failed(path):
             return
         if self.owner.api_key and self.headers.get("Authorization") != f"Bearer {self.owner.api_key}":
@@ -406,9 +405,9 @@ def bag_of_words(text: str, dim: int = 256) -> list[float]:
     for word in _TOKEN.findall(text.casefold()):
         parts = [word] if word.isascii() else [word, *(word[at : at + 2] for at in range(len(word) - 1))]
         for part in parts:
-            digest = hashlib.blake2b(part.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-            place = int.from_bytes(digest[:4], "big") % dim
-            row[place] += 1.0 if digest[4] % 2 else -1.0
+            digest = hashlib.blake2b(part.encode("utf-8", "surrogatepass"), digest_size=4).digest()
+            place = int.from_bytes(digest, "big") % dim
+            row[place] += 1.0
     length = math.sqrt(sum(value * value for value in row))
     if not length:
         row[0] = length = 1.0
@@ -448,7 +447,7 @@ def _message(answer: object) -> tuple[dict[str, Any], str]:
             "tool_calls": calls,
             "refusal": None,
         }, "tool_calls"
-    dump = getattr(answer, "model_dump", None)
+    dump = getattr(cast("object", answer), "model_dump", None)
     if callable(dump):
         answer = dump(mode="json")
     text = answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False)

@@ -10,20 +10,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 from .. import __version__
 from ..errors import InvalidInputError
 from ..runtime import run_inline
 from ..transcripts import EXPORT_FORMAT
-from ..types import MemoryItem, Message, OwnerInfo
 
 if TYPE_CHECKING:
     from ..engine.core import Engine
+    from ..engine.restore import ArchivedMemory, ArchivedMessage
     from ..memory import Memory
+    from ..types import MemoryItem, Message, OwnerInfo
 
 FORMAT_VERSION: Final = 1
 CHUNK: Final = 500
@@ -31,7 +32,8 @@ CHUNK: Final = 500
 _PAGE: Final = 1000
 
 Line = dict[str, Any]
-M = TypeVar("M", Message, MemoryItem)
+Archived: TypeAlias = "ArchivedMessage | ArchivedMemory"
+R = TypeVar("R", "ArchivedMessage", "ArchivedMemory")
 ScopeIds = Mapping[str, str]
 
 
@@ -58,13 +60,22 @@ def export_lines(memory: Memory, scope: ScopeIds | None) -> Iterator[Line]:
     }
     scopes: Iterable[dict[str, Any]] = _owners(memory) if scope is None else [dict(scope)]
     for one in scopes:
-        for message in memory.messages(**one):
-            yield {"type": "message", **message.model_dump(mode="json", exclude={"seq"})}
-        yield from _memories(memory, one)
+        yield from _lines(memory, memory.messages(**one), [])
+        yield from _lines(memory, [], _memories(memory, one))
 
 
-def _memories(memory: Memory, scope: dict[str, Any]) -> Iterator[Line]:
-    """Yield memories oldest first, as they were stored; pages come newest first."""
+def _lines(memory: Memory, messages: Sequence[Message], memories: Sequence[MemoryItem]) -> Iterator[Line]:
+    from ..engine.restore import archived
+
+    for start in range(0, max(len(messages), len(memories)), CHUNK):
+        piece = slice(start, start + CHUNK)
+        turns, items = run_inline(archived(_engine(memory), messages[piece], memories[piece]))
+        yield from ({"type": "message", **turn.model_dump(mode="json", exclude={"seq"})} for turn in turns)
+        yield from ({"type": "memory", **item.model_dump(mode="json", exclude={"score"})} for item in items)
+
+
+def _memories(memory: Memory, scope: dict[str, Any]) -> list[MemoryItem]:
+    """Return memories oldest first, as they were stored; pages come newest first."""
     items: list[MemoryItem] = []
     cursor: str | None = None
     while True:
@@ -72,9 +83,7 @@ def _memories(memory: Memory, scope: dict[str, Any]) -> Iterator[Line]:
         items += page.results
         cursor = page.next_cursor
         if cursor is None:
-            break
-    for item in reversed(items):
-        yield {"type": "memory", **item.model_dump(mode="json", exclude={"score"})}
+            return items[::-1]
 
 
 def _owners(memory: Memory) -> Iterator[dict[str, Any]]:
@@ -118,22 +127,24 @@ class ArchiveReport:
         return asdict(self)
 
 
-def read_archive(entries: Iterable[object], name: str) -> list[Message | MemoryItem]:
+def read_archive(entries: Iterable[object], name: str) -> list[Archived]:
     """Return the messages and memories of an export, in its order.
 
     Raises:
         InvalidInputError: A line has the wrong shape, or a newer memkit wrote the file; it names the line.
     """
-    found: list[Message | MemoryItem] = []
+    from ..engine.restore import ArchivedMemory, ArchivedMessage
+
+    found: list[Archived] = []
     for number, entry in enumerate(entries, 1):
         line = cast("Line", entry) if isinstance(entry, dict) else {}
         kind = line.get("type")
         if kind == "header":
             _check_header(line, name)
         elif kind == "message":
-            found.append(_parsed(Message, {"seq": 0, **line}, name, number))
+            found.append(_parsed(ArchivedMessage, line, name, number))
         elif kind == "memory":
-            found.append(_parsed(MemoryItem, line, name, number))
+            found.append(_parsed(ArchivedMemory, line, name, number))
         else:
             raise InvalidInputError(
                 f"Line {number} of {name!r} is no header, message or memory: {entry!s:.80}"
@@ -143,7 +154,7 @@ def read_archive(entries: Iterable[object], name: str) -> list[Message | MemoryI
 
 def import_archive(
     memory: Memory,
-    records: Iterable[Message | MemoryItem],
+    records: Iterable[Archived],
     *,
     scope: ScopeIds | None = None,
     dry_run: bool = False,
@@ -192,18 +203,18 @@ def _engine(memory: Memory) -> Engine:
     return memory._engine  # pyright: ignore[reportPrivateUsage]  # ids cannot be set through the public API
 
 
-def _rescoped(record: Message | MemoryItem, scope: ScopeIds | None) -> Message | MemoryItem:
+def _rescoped(record: Archived, scope: ScopeIds | None) -> Archived:
     return record if scope is None else record.model_copy(update=dict(scope))
 
 
 def _chunks(
-    records: Iterable[Message | MemoryItem],
-) -> Iterator[tuple[list[Message], list[MemoryItem]]]:
+    records: Iterable[Archived],
+) -> Iterator[tuple[list[ArchivedMessage], list[ArchivedMemory]]]:
     """Yield pieces of at most `CHUNK` records of one owner."""
-    from ..engine.restore import scope_of
+    from ..engine.restore import ArchivedMessage, scope_of
 
-    messages: list[Message] = []
-    memories: list[MemoryItem] = []
+    messages: list[ArchivedMessage] = []
+    memories: list[ArchivedMemory] = []
     owner: object = None
     for record in records:
         now = scope_of(record).owner
@@ -211,7 +222,7 @@ def _chunks(
             yield messages, memories
             messages, memories = [], []
         owner = now
-        if isinstance(record, Message):
+        if isinstance(record, ArchivedMessage):
             messages.append(record)
         else:
             memories.append(record)
@@ -219,7 +230,7 @@ def _chunks(
         yield messages, memories
 
 
-def _title(messages: list[Message], memories: list[MemoryItem]) -> str:
+def _title(messages: list[ArchivedMessage], memories: list[ArchivedMemory]) -> str:
     from ..engine.restore import scope_of
 
     owner = scope_of((messages or memories)[0]).owner
@@ -235,7 +246,7 @@ def _check_header(line: Line, name: str) -> None:
         )
 
 
-def _parsed(model: type[M], line: Line, name: str, number: int) -> M:
+def _parsed(model: type[R], line: Line, name: str, number: int) -> R:
     from pydantic import ValidationError
 
     from ..extraction.messages import check_metadata

@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import time
 import uuid
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, TypeVar, cast
+
+from pydantic import Field
 
 from memkit.errors import (
     AuthenticationError,
@@ -43,6 +46,7 @@ R = TypeVar("R")
 _openings = itertools.count(1)
 _opening: Final = RLock()
 """Building clients is not thread-safe in the vendor's library."""
+_PAUSES_S: Final = (0.01, 0.03, 0.1, 0.3)
 _MARK: Final = "memkit.mark"
 """A file that every writer changes."""
 
@@ -60,6 +64,8 @@ class ChromaSettings(StoreSettings):
     """Settings of the Chroma store: with `host` a server, with `api_key` alone the cloud, else embedded."""
 
     provider_name = "chroma"
+    collection_name: str = Field(default="memkit", pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{1,510}[a-zA-Z0-9]$")
+    """Name of the collection: 3 to 512 letters, digits, `.`, `_` and `-`."""
     path: Path | None = env("MEMKIT_CHROMA_PATH")
     """Folder of an embedded database; None is `chroma` in the memory's folder. Env: `MEMKIT_CHROMA_PATH`."""
     host: str | None = env("MEMKIT_CHROMA_HOST")
@@ -89,6 +95,10 @@ class ChromaSettings(StoreSettings):
 
 class _StaleIndexError(BackendError):
     """The graph in memory and the records on disk do not agree."""
+
+
+class _NotYetError(BackendUnavailableError):
+    """A server reads a graph that a first write is just making."""
 
 
 class CollectionGoneError(BackendError):
@@ -158,9 +168,7 @@ class ChromaSessions:
             client = chromadb.HttpClient(
                 given.host, given.port, given.ssl, headers, settings=quiet, tenant=tenant, database=database
             )
-            http = getattr(getattr(client, "_server", None), "_session", None)
-            if http is not None:
-                # The vendor's own client waits for ever.
+            for http in _http(client):
                 http.timeout = given.timeout_s
             return client
         if self._path is None:
@@ -219,6 +227,14 @@ class ChromaSessions:
 
     def operate(self, work: Callable[[Session], R], *, write: bool = False) -> R:
         """Run one piece of work on a client that sees everything written so far."""
+        for pause_s in _PAUSES_S:
+            try:
+                return self._operate(work, write)
+            except _NotYetError:
+                time.sleep(pause_s)
+        return self._operate(work, write)
+
+    def _operate(self, work: Callable[[Session], R], write: bool) -> R:
         try:
             with self._locked(write), self._using(write) as session:
                 return work(session)
@@ -340,7 +356,10 @@ class ChromaSessions:
 
     def _end(self, session: Session) -> None:
         if self._given is None:
+            sockets = _http(session.client)
             self.call(cast("Callable[[], None]", cast(Any, session.client).close))
+            for http in sockets:
+                http.close()
 
     def _forget_collection(self) -> None:
         with self._guard:
@@ -366,6 +385,13 @@ class ChromaSessions:
         return session.collection
 
 
+def _http(client: ClientAPI) -> list[Any]:
+    """Return the HTTP clients inside, which the vendor lets wait for ever and never closes."""
+    parts: list[Any] = [client, getattr(client, "_admin_client", None)]
+    found = [getattr(getattr(part, "_server", None), "_session", None) for part in parts]
+    return [http for http in found if http is not None]
+
+
 def _states(folder: str) -> set[tuple[str, int, int]]:
     try:
         with os.scandir(folder) as files:
@@ -386,6 +412,8 @@ def _translated(error: Exception, where: str) -> MemkitError:
     message = f"{where} failed: {text or type(error).__name__}."
     if "Error finding id" in text:
         return _StaleIndexError(message, backend="chroma")
+    if "Nothing found on disk" in text:
+        return _NotYetError(message, backend="chroma")
     if "NotFoundError" in kinds and "ollection" in text:
         return CollectionGoneError(message, backend="chroma")
     for names, kind in _KINDS:

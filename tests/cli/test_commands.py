@@ -59,6 +59,13 @@ def test_a_transcript_is_remembered_turn_by_turn(memkit: Memkit, tmp_path: Path,
     assert len(memkit("list", "--user", "ada", "--run", "r2", "--json").json["results"]) == 2
 
 
+def test_what_adds_nothing_says_why_and_offers_no_undo(memkit: Memkit) -> None:
+    assert "memkit undo" in memkit("add", "I have a cat.", "--user", "ada").out
+    again = memkit("add", "I have a cat.", "--user", "ada").out
+    assert again.startswith("NONE  I have a cat.")
+    assert "memkit undo" not in again
+
+
 # search, list, history, scopes
 
 
@@ -89,14 +96,13 @@ def test_one_user_sees_nothing_of_another(memkit: Memkit) -> None:
 
 def test_list_goes_page_by_page_or_through_all(memkit: Memkit) -> None:
     ids = remember(memkit, *(f"Number {n}." for n in range(5)))
-    seen: list[str] = []
-    cursor: tuple[str, ...] = ()
-    for _ in range(3):
-        page = memkit("list", "--user", "ada", "--limit", "2", *cursor, "--json").json
+    page = memkit("list", "--user", "ada", "--limit", "2", "--json").json
+    seen = [item["id"] for item in page["results"]]
+    while page["next_cursor"] is not None:
+        page = memkit("list", "--user", "ada", "--limit", "2", "--cursor", page["next_cursor"], "--json").json
+        assert len(page["results"]) <= 2
         seen += [item["id"] for item in page["results"]]
-        cursor = ("--cursor", page["next_cursor"])
     assert seen == ids[::-1]
-    assert page["next_cursor"] is None
     assert "--cursor" in memkit("list", "--user", "ada", "--limit", "2").err
     everything = memkit("list", "--user", "ada", "--limit", "2", "--all", "--json").json
     assert [item["id"] for item in everything["results"]] == ids[::-1]
@@ -144,7 +150,7 @@ def test_an_operation_is_undone_and_the_undo_too(memkit: Memkit) -> None:
     operation = memkit("add", "I like tea.", "--user", "ada", "--json").json["operation_id"]
     undone = memkit("undo", operation, "--json").json
     assert memkit("list", "--user", "ada", "--json").json["results"] == []
-    assert undone["operation_id"] in memkit("undo", undone["operation_id"]).out or True
+    assert "1 memory changed" in memkit("undo", undone["operation_id"]).out
     assert len(memkit("list", "--user", "ada", "--json").json["results"]) == 1
 
 
@@ -163,7 +169,7 @@ def test_a_memory_or_a_scope_is_erased(memkit: Memkit) -> None:
     first, _ = remember(memkit, "First.", "Second.")
     remember(memkit, "Bob's.", user="bob")
     assert memkit("forget", first, "--yes", "--json").json["memories"] == 1
-    assert memkit("history", first, "--json", code=None).code in (0, 3)
+    assert "First." not in memkit("history", first, "--json", code=None).out
     assert "1 memory" in memkit("forget", "--user", "ada", "--yes").out
     assert [o["id"] for o in memkit("scopes", "--json").json["results"] if o["memories"]] == ["bob"]
     memkit("forget", "--all", "--yes")

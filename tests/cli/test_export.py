@@ -71,9 +71,8 @@ def test_an_export_comes_back_as_it_was(memkit: Memkit, tmp_path: Path) -> None:
     assert told(memkit("export", "--all", "--path", "b").lines) == told(before)
     for query, user in (("Where does she live?", "ada"), ("Bob", "bob")):
         found = [memkit("search", query, "--user", user, "--path", path, "--json").json for path in "ab"]
-        assert [(i["id"], i["score"]) for i in found[0]["results"]] == [
-            (i["id"], i["score"]) for i in found[1]["results"]
-        ]
+        first, second = ([(item["id"], item["score"]) for item in one["results"]] for one in found)
+        assert first == second
 
 
 def test_an_export_comes_in_once(memkit: Memkit, tmp_path: Path) -> None:

@@ -157,14 +157,14 @@ def test_ids_made_from_content_are_the_same_each_time_and_differ_for_each_turn()
 def test_an_interrupted_import_leaves_whole_pieces_and_goes_on(
     memkit: Memkit, tmp_path: Path, sent: signal.Signals
 ) -> None:
-    total = 12 * PIECE
+    total = 6 * PIECE
     talk = [{"role": "user", "content": f"Fact number {n} is about thing {n % 97}."} for n in range(total)]
     file = str(lines(tmp_path / "long.jsonl", talk))
     command = [sys.executable, "-m", "memkit", "import", file, "--user", "ada"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         with Memory() as memory:
-            while memory.count(user_id="ada") == 0 and time.monotonic() < deadline:
+            while memory.count(user_id="ada") == 0 and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.01)
         process.send_signal(sent)
         out, err = process.communicate(timeout=60)
@@ -174,7 +174,7 @@ def test_an_interrupted_import_leaves_whole_pieces_and_goes_on(
         assert "Traceback" not in err
     with Memory() as memory:
         stored = memory.count(user_id="ada")
-        assert 0 < stored < total
+        assert 0 < stored < total, out + err
         assert stored % PIECE == 0
     report = memkit("import", file, "--user", "ada", "--json").json
     assert report["already"] == stored

@@ -54,6 +54,7 @@ class TestChromaEmbedded(VectorStoreSuite):
         return "memkit.vector_stores.chroma:ChromaStore", {"path": str(tmp_path / "chroma")}
 
 
+@pytest.mark.engine
 class TestChromaInMemory(VectorStoreSuite):
     recall = 0.98
 

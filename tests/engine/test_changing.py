@@ -16,7 +16,11 @@ def one(memory: Face, text: str = "I live in Oslo.", **more: object) -> str:
 
 
 def test_update_and_delete_of_a_missing_memory_raise(memory: Face) -> None:
-    for call in (lambda: memory.update("nothing", "x"), lambda: memory.delete("nothing"), lambda: memory.forget(memory_id="nothing")):
+    for call in (
+        lambda: memory.update("nothing", "x"),
+        lambda: memory.delete("nothing"),
+        lambda: memory.forget(memory_id="nothing"),
+    ):
         with pytest.raises(MemoryNotFoundError, match="nothing") as error:
             call()
         assert error.value.memory_id == "nothing"
@@ -107,7 +111,9 @@ def test_an_update_without_a_new_text_embeds_nothing(world: World) -> None:
      ({"expires_at": "soon"}, "expires_at"), ({"valid_until": True}, "valid_until"),
      ({"text": "x" * 5_000_000}, "bytes"), ({"text": "\ud800"}, "surrogate")],
 )  # fmt: skip
-def test_bad_updates_say_what_is_wrong_and_change_nothing(memory: Face, given: dict[str, object], names: str) -> None:
+def test_bad_updates_say_what_is_wrong_and_change_nothing(
+    memory: Face, given: dict[str, object], names: str
+) -> None:
     id = one(memory)
     with pytest.raises(InvalidInputError, match=names):
         memory.update(id, **given)
@@ -186,7 +192,11 @@ def test_history_is_complete_oldest_first_and_survives_deletion(memory: Face) ->
     deleted = memory.delete(id)
     events = memory.history(id)
     assert [e.event for e in events] == ["ADD", "UPDATE", "DELETE"]
-    assert [e.operation_id for e in events] == [result.operation_id, updated.operation_id, deleted.operation_id]
+    assert [e.operation_id for e in events] == [
+        result.operation_id,
+        updated.operation_id,
+        deleted.operation_id,
+    ]
     assert [(e.old_memory, e.new_memory) for e in events] == [
         (None, "I live in Oslo."), ("I live in Oslo.", "I live in Bergen."), ("I live in Bergen.", None),
     ]  # fmt: skip
@@ -207,8 +217,14 @@ def test_history_says_who_and_why(world: World) -> None:
         answer(fact("The user lives in Bergen.", quote="I moved to Bergen", action="supersede", replaces="m1")),
     ])  # fmt: skip
     memory = world.open(llm=llm)
-    old = memory.add([{"role": "user", "content": "I live in Oslo.", "name": "ana"}], user_id="u").results[0].id
-    new = memory.add([{"role": "user", "content": "I moved to Bergen.", "name": "ana"}], user_id="u").results[0].id
+    old = (
+        memory.add([{"role": "user", "content": "I live in Oslo.", "name": "ana"}], user_id="u").results[0].id
+    )
+    new = (
+        memory.add([{"role": "user", "content": "I moved to Bergen.", "name": "ana"}], user_id="u")
+        .results[0]
+        .id
+    )
     added, closed = memory.history(old)
     assert (added.event, closed.event) == ("ADD", "SUPERSEDE")
     assert added.actor == closed.actor == "ana"

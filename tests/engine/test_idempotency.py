@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from memkit.errors import BackendTimeoutError, ExtractionError, IdempotencyError, InvalidInputError, MemkitError
+from memkit.errors import (
+    BackendTimeoutError,
+    ExtractionError,
+    IdempotencyError,
+    InvalidInputError,
+    MemkitError,
+)
 from memkit.llms.fake import FakeLLM
 from tests.engine.faces import CountingEmbedder, Face, World, answer, down, fact
 
@@ -39,7 +45,9 @@ def test_a_key_is_for_good_also_after_reopening_updating_and_deleting(world: Wor
     [{"messages": "b"}, {"metadata": {"x": 1}}, {"kind": "event"}, {"origin": "tool"}, {"run_id": "r"}, {"agent_id": "a"},
      {"expires_at": "2999-01-01"}, {"valid_from": "2020-01-01"}, {"infer": True}],
 )  # fmt: skip
-def test_the_same_key_with_other_content_raises_and_writes_nothing(memory: Face, other: dict[str, Any]) -> None:
+def test_the_same_key_with_other_content_raises_and_writes_nothing(
+    memory: Face, other: dict[str, Any]
+) -> None:
     given = {"messages": "a", "user_id": "u", "idempotency_key": "k", "infer": False}
     first = memory.add(**given)
     with pytest.raises(IdempotencyError, match="'k'") as error:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from memkit.errors import InvalidInputError
-from tests.engine.faces import Face, World, answer, fact, ids_of
 from memkit.llms.fake import FakeLLM
+from tests.engine.faces import Face, World, answer, fact, ids_of
 
 
 def turns(*texts: str, **more: object) -> list[dict[str, object]]:
@@ -84,7 +84,11 @@ def test_an_item_says_all_it_knows(memory: Face) -> None:
 
 def test_origin_follows_the_role_unless_given(memory: Face) -> None:
     memory.add(
-        [{"role": "user", "content": "A"}, {"role": "assistant", "content": "B"}, {"role": "tool", "content": "C"}],
+        [
+            {"role": "user", "content": "A"},
+            {"role": "assistant", "content": "B"},
+            {"role": "tool", "content": "C"},
+        ],
         user_id="u",
     )
     assert {i.memory: i.origin for i in memory.get_all(user_id="u").results} == {
@@ -154,7 +158,10 @@ def test_a_limit_is_a_whole_number_of_at_least_one(memory: Face, limit: object) 
 
 
 def test_pages_with_a_filter_are_full(memory: Face) -> None:
-    memory.add_many([{"role": "user", "content": f"n {n}", "metadata": {"even": n % 2 == 0}} for n in range(40)], user_id="u")
+    memory.add_many(
+        [{"role": "user", "content": f"n {n}", "metadata": {"even": n % 2 == 0}} for n in range(40)],
+        user_id="u",
+    )
     page = memory.get_all(user_id="u", filters={"even": True}, limit=15)
     assert len(page.results) == 15
     rest = memory.get_all(user_id="u", filters={"even": True}, limit=15, cursor=page.next_cursor)
@@ -178,7 +185,10 @@ def test_count_and_get_all_list_what_is_current_and_include_closed_adds_the_rest
     assert memory.texts(user_id="u") == ["The user lives in Bergen."]
     assert memory.found("where does the user live", user_id="u") == ["The user lives in Bergen."]
     closed = memory.get_all(user_id="u", include_closed=True)
-    assert sorted(i.memory for i in closed.results) == ["The user lives in Bergen.", "The user lives in Oslo."]
+    assert sorted(i.memory for i in closed.results) == [
+        "The user lives in Bergen.",
+        "The user lives in Oslo.",
+    ]
     assert memory.get(old).valid_until is not None, "get returns any with its valid_until"
     assert memory.get(expired) is None and memory.get(deleted) is None
 
@@ -198,12 +208,23 @@ def test_messages_are_the_newest_and_oldest_first(memory: Face) -> None:
 def test_messages_before_an_instant(memory: Face) -> None:
     for day in (1, 2, 3):
         memory.add(turns(f"day {day}", created_at=f"2024-01-0{day}"), user_id="u")
-    for before in ("2024-01-03", datetime(2024, 1, 3), "2024-01-03T00:00:00Z", datetime(2024, 1, 3, tzinfo=UTC).timestamp()):
+    for before in (
+        "2024-01-03",
+        datetime(2024, 1, 3),
+        "2024-01-03T00:00:00Z",
+        datetime(2024, 1, 3, tzinfo=UTC).timestamp(),
+    ):
         assert [m.content for m in memory.messages(user_id="u", before=before)] == ["day 1", "day 2"]
 
 
 def test_an_id_that_looks_like_a_date_is_an_id(memory: Face) -> None:
-    memory.add([{"role": "user", "content": "first", "id": "20230101"}, {"role": "user", "content": "second", "id": "20240101"}], user_id="u")
+    memory.add(
+        [
+            {"role": "user", "content": "first", "id": "20230101"},
+            {"role": "user", "content": "second", "id": "20240101"},
+        ],
+        user_id="u",
+    )
     assert [m.content for m in memory.messages(user_id="u", before="20240101")] == ["first"]
 
 
@@ -224,8 +245,13 @@ def test_messages_of_a_user_span_all_runs_in_order_of_time(memory: Face) -> None
 
 
 def test_blocks_and_names_are_kept_whole(memory: Face) -> None:
-    blocks = [{"type": "text", "text": "Look:"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}}]
-    memory.add([{"role": "user", "content": blocks, "name": "ana", "metadata": {"k": [1]}, "id": "m1"}], user_id="u")
+    blocks = [
+        {"type": "text", "text": "Look:"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA"}},
+    ]
+    memory.add(
+        [{"role": "user", "content": blocks, "name": "ana", "metadata": {"k": [1]}, "id": "m1"}], user_id="u"
+    )
     (message,) = memory.messages(user_id="u")
     assert (message.content, message.name, message.metadata, message.id) == (blocks, "ana", {"k": [1]}, "m1")
     assert message.text == "Look:"
@@ -240,7 +266,10 @@ def test_scopes_are_owners_with_counts_ordered_by_id(memory: Face) -> None:
     memory.add("d", agent_id="bot", infer=False)
     memory.add("e", run_id="r", infer=False)
     page = memory.scopes()
-    assert [(o.kind, o.id, o.memories, o.messages) for o in page.results] == [("user", "a", 1, 0), ("user", "b", 2, 2)]
+    assert [(o.kind, o.id, o.memories, o.messages) for o in page.results] == [
+        ("user", "a", 1, 0),
+        ("user", "b", 2, 2),
+    ]
     assert all(o.last_change is not None for o in page.results)
     assert [o.id for o in memory.scopes(kind="agent").results] == ["bot"]
     assert [o.id for o in memory.scopes(kind="run").results] == ["r"]

@@ -41,7 +41,10 @@ def test_a_bare_text_is_a_message_only_with_infer(memory: Face) -> None:
 
 def test_a_bare_text_is_a_fact_and_a_turn_a_message(memory: Face) -> None:
     memory.add(["bare", turn("said")], user_id="u", infer=False)
-    assert {i.memory: i.kind for i in memory.get_all(user_id="u").results} == {"bare": "fact", "said": "message"}
+    assert {i.memory: i.kind for i in memory.get_all(user_id="u").results} == {
+        "bare": "fact",
+        "said": "message",
+    }
     memory.add("Always answer in French.", user_id="u", infer=False, kind="instruction")
     assert memory.search("French", user_id="u", kinds="instruction").results[0].kind == "instruction"
 
@@ -171,7 +174,13 @@ def test_bare_texts_with_infer_are_turns(memory: Face) -> None:
 
 
 def test_another_users_turn_is_never_the_same(memory: Face) -> None:
-    for scope in ({"user_id": "u"}, {"user_id": "v"}, {"agent_id": "u"}, {"run_id": "u"}, {"user_id": "u", "agent_id": "a"}):
+    for scope in (
+        {"user_id": "u"},
+        {"user_id": "v"},
+        {"agent_id": "u"},
+        {"run_id": "u"},
+        {"user_id": "u", "agent_id": "a"},
+    ):
         assert events(memory.add([turn("x", id="1")], **scope)) == ["ADD"]
 
 
@@ -192,12 +201,24 @@ def test_identical_adds_in_flight_together_keep_both_messages_and_one_memory(mem
 
 
 def test_order_within_a_run_is_time_then_insertion(memory: Face) -> None:
-    memory.add([turn("b", created_at="2024-01-02"), turn("c", created_at="2024-01-02"), turn("a", created_at="2024-01-01")], user_id="u", run_id="r")
+    memory.add(
+        [
+            turn("b", created_at="2024-01-02"),
+            turn("c", created_at="2024-01-02"),
+            turn("a", created_at="2024-01-01"),
+        ],
+        user_id="u",
+        run_id="r",
+    )
     assert kept(memory, user_id="u", run_id="r") == ["a", "b", "c"]
 
 
 def test_an_items_own_run_and_time_hold_inside_the_calls_scope(memory: Face) -> None:
-    memory.add([turn("a", run_id="r1"), turn("b", run_id="r2", created_at="2024-01-01"), turn("c")], user_id="u", agent_id="bot")
+    memory.add(
+        [turn("a", run_id="r1"), turn("b", run_id="r2", created_at="2024-01-01"), turn("c")],
+        user_id="u",
+        agent_id="bot",
+    )
     items = {i.memory: i for i in memory.get_all(user_id="u").results}
     assert {text: i.run_id for text, i in items.items()} == {"a": "r1", "b": "r2", "c": None}
     assert {i.agent_id for i in items.values()} == {"bot"}
@@ -213,7 +234,13 @@ def test_an_items_own_run_and_time_hold_inside_the_calls_scope(memory: Face) -> 
 def test_what_cannot_be_embedded_is_kept_and_the_same_call_finishes_it(world: World) -> None:
     embedder = CountingEmbedder(down("embedder"))
     memory = world.open(embedder=embedder)
-    items = ["bare", turn("said", name="ana"), "bare too", turn("dated", created_at="2024-01-01", id="m1"), turn("sys", "system")]
+    items = [
+        "bare",
+        turn("said", name="ana"),
+        "bare too",
+        turn("dated", created_at="2024-01-01", id="m1"),
+        turn("sys", "system"),
+    ]
     for _ in range(2):
         with pytest.raises(Exception, match="down") as error:
             memory.add(items, user_id="u", infer=False, metadata={"k": 1}, kind="event")
@@ -254,8 +281,12 @@ def test_another_process_finishes_what_could_not_be_embedded(world: World) -> No
     assert sorted(again.texts(user_id="u")) == ["text", "x"]
 
 
-@pytest.mark.parametrize("error", [ConnectionError("reset by peer"), TimeoutError("slow"), RuntimeError("bug")])
-def test_a_callers_own_embedder_that_raises_something_else_loses_nothing_either(world: World, error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error", [ConnectionError("reset by peer"), TimeoutError("slow"), RuntimeError("bug")]
+)
+def test_a_callers_own_embedder_that_raises_something_else_loses_nothing_either(
+    world: World, error: Exception
+) -> None:
     from memkit.errors import BackendError, BackendUnavailableError
 
     embedder = CountingEmbedder(error)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from memkit.registry import PROVIDERS
 from tests.meta.tree import ROOT, files, module, name, projects
 
 MAX_LINES = 500
@@ -22,7 +23,7 @@ MACHINE_PATHS = re.compile(r"(?<![\w.~:-])/" + r"(work|root|home/\w|Users/\w|tmp
 MOCKS = re.compile(r"unittest\." + r"mock|Magic" + r"Mock|\bmocker\b")
 FOREIGN_NAME = re.compile(r"(pip3? install|uv add|uv pip install)( -\S+)* [\"']?memkit" + r"(?![-\w])")
 
-GROUND = {"types", "errors", "filters", "scope", "clock"}
+GROUND = {"types", "errors", "filters", "scope", "clock", "pieces"}
 # What a room of the core may never import: everything above it. `a/b` stands for memkit.a.b.
 ABOVE_PROVIDERS = {"memory", "aio", "engine", "extraction", "ranking", "cli", "bound"}
 FORBIDDEN = {
@@ -132,18 +133,26 @@ def test_the_shared_leaves_stand_on_the_ground_floor() -> None:
     assert found == []
 
 
-def test_a_vendor_is_imported_by_its_own_file_alone() -> None:
+def test_a_vendor_is_imported_by_its_own_files_alone() -> None:
+    """Those are the files that the registry names with the vendor's extra, and what they are made of."""
     vendors = {
         re.split(r"[\[<>=!;~ ]", requirement)[0].replace("-", "_").lower(): extra
         for extra, requirements in projects()[ROOT]["project"]["optional-dependencies"].items()
         for requirement in requirements
         if extra != "all"
     }
+    homes = {
+        (entry.target.partition(":")[0], entry.extra)
+        for table in PROVIDERS.values()
+        for entry in table.values()
+    }
     found = [
         f"{name(path)}:{line}: {target}"
         for path in CORE
         for line, target in imports(path)
-        if target.split(".")[0] in vendors and vendors[target.split(".")[0]] not in path.stem
+        if (extra := vendors.get(target.split(".")[0]))
+        and extra not in path.stem
+        and (module(path), extra) not in homes
     ]
     assert found == []
 

@@ -52,7 +52,7 @@ def test_facts_without_speaker_session_or_date_rank_by_vector_and_words() -> Non
     index = index_of(facts + filler(200, speaker=None, session=None, kind="fact", dated=False))
     assert [order(index, question)[0] for _, question in FACTS] == [f.rid for f in facts]
     signals = ask(index, FACTS[0][1]).explain(1)["contributions"]
-    assert set(signals) == {"dense", "bm25", "window"}  # type: ignore[arg-type]  # the nested dict of floats
+    assert set(signals) == {"dense", "bm25"}  # type: ignore[arg-type]  # the nested dict of floats
 
 
 def test_a_ranking_holds_every_row_once_with_falling_scores() -> None:

@@ -79,3 +79,14 @@ def test_isotonic_is_the_nearest_falling_sequence() -> None:
     assert isotonic(np.array([0.9, 0.2, 0.4, 0.1])).tolist() == pytest.approx([0.9, 0.3, 0.3, 0.1])
     assert isotonic(np.array([0.1, 0.2, 0.9])).tolist() == pytest.approx([0.4, 0.4, 0.4])
     assert isotonic(np.empty(0)).tolist() == []
+
+
+def test_a_person_whom_nobody_names_is_taken_for_the_one_who_speaks() -> None:
+    mine = entry(1, "I failed my driving test twice before I passed it.", speaker=None)
+    question = "How often did Ann fail her driving test?"
+    unnamed = ask(index_of([mine]), question).scores()[0]
+    among_speakers = dict(ask(index_of([mine, *filler(100)]), question).hits())[1]
+    somebody_else = ask(index_of([entry(1, mine.text, speaker="Bob")]), question).scores()[0]
+    assert unnamed > 0.5
+    assert abs(unnamed - among_speakers) < 0.15
+    assert somebody_else < unnamed - 0.2

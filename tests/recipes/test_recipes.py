@@ -26,7 +26,9 @@ def run(recipe: Path, folder: Path, *arguments: str, code: int = 0, **environmen
     done = subprocess.run(
         [sys.executable, "-W", "error", str(recipe), *arguments],
         cwd=folder,
-        env=kept | {"MEMKIT_PATH": str(folder / "home"), "PYTHONIOENCODING": "utf-8", "COLUMNS": "80"} | environment,
+        env=kept
+        | {"MEMKIT_PATH": str(folder / "home"), "PYTHONIOENCODING": "utf-8", "COLUMNS": "80"}
+        | environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -136,13 +138,11 @@ def test_the_demo_takes_a_transcript_and_questions_of_ones_own(tmp_path: Path) -
         {"role": "user", "content": "I keep eleven hives of bees on the roof."},
         {"role": "assistant", "content": "What do they eat in winter?"},
     ]
-    (tmp_path / "chat.json").write_text(json.dumps(chat), "utf-8")
-    printed = run(QUICKSTART, tmp_path, "chat.json", "--ask", "Where are the bees?", "--path", "kept")
+    (tmp_path / "chat.jsonl").write_text("\n".join(json.dumps(message) for message in chat), "utf-8")
+    printed = run(QUICKSTART, tmp_path, "chat.jsonl", "--ask", "Where are the bees?", "--path", "kept")
+    assert "2 turns of 1 session became 2 memories" in printed
     assert "eleven hives" in " ".join(answers(printed)["Where are the bees?"])
     assert (tmp_path / "kept").is_dir()
-    jsonl = "\n".join(json.dumps(message) for message in chat)
-    (tmp_path / "chat.jsonl").write_text(jsonl, "utf-8")
-    assert "2 turns of 1 session became 2 memories" in run(QUICKSTART, tmp_path, "chat.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -189,8 +189,13 @@ def test_with_a_key_the_demo_extracts_supersedes_and_answers(tmp_path: Path) -> 
     assert home[0].strip() == "You live in Ghent."
     assert "Nina lives in Ghent." in " ".join(home)
     assert "Utrecht" not in " ".join(home)
-    history = "\n".join(sections(printed)["3. The history of a memory"])
-    assert "SUPERSEDE" in history
+    history = [line.strip() for line in sections(printed)["3. The history of a memory"]]
+    assert history == [
+        "ADD",
+        "Nina lives in Utrecht.",
+        "SUPERSEDE, true until 2025-05-27",
+        "Nina lives in Ghent.",
+    ]
     assert "5 questions, 0 memories found." in printed
     assert "sk-test" not in printed
 

@@ -20,6 +20,10 @@ _MISSING: Final = (
 )
 
 
+# An agent server writes one of these beside the `run_id` of its own, which names one request and no conversation.
+_OF_A_SERVER: Final = frozenset({"assistant_id", "graph_id", "langgraph_auth_user", "langgraph_auth_user_id"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallScope:
     """The ids that one call reads with; memkit checks and compares them."""
@@ -59,7 +63,9 @@ def resolve_scope(
         config: The config of the call; without one the config of the surrounding runnable.
     """
     context = _graph_context()
-    configurable = cast("Mapping[str, Any]", ensure_config(config).get("configurable") or {})
+    configurable = dict(cast("Mapping[str, Any]", ensure_config(config).get("configurable") or {}))
+    if not _OF_A_SERVER.isdisjoint(configurable):
+        configurable.pop("run_id", None)
     found: dict[str, ReadIds] = {}
     for name in SCOPE_FIELDS:
         fixed = _fixed(name, pinned, bound)

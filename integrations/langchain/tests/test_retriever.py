@@ -266,8 +266,8 @@ def test_it_can_be_written_down_without_the_memory(retriever: MemkitRetriever, t
 
 
 def test_a_schema_of_it_can_be_made(retriever: MemkitRetriever) -> None:
-    assert retriever.get_input_schema().model_json_schema()["type"] == "string"
-    assert "user_id" in {spec.id for spec in retriever.configurable_fields().config_specs} or True
+    schema: Any = retriever.get_input_schema()
+    assert schema.model_json_schema()["type"] == "string"
     assert retriever.get_graph().nodes
 
 

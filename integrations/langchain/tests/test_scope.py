@@ -173,6 +173,12 @@ def test_the_id_of_a_trace_is_not_a_run_of_ours(retriever: MemkitRetriever) -> N
     assert retriever.invoke(QUESTION, {**of("ada"), "run_id": uuid4()})
 
 
+@pytest.mark.parametrize("mark", ["assistant_id", "graph_id", "langgraph_auth_user"])
+def test_the_run_of_an_agent_server_does_not_narrow(retriever: MemkitRetriever, mark: str) -> None:
+    assert retriever.invoke(QUESTION, of("ada", run_id=str(uuid4()), **{mark: "x"}))
+    assert retriever.invoke(QUESTION, of("ada", run_id=str(uuid4()))) == []
+
+
 # Every way a chain calls a retriever.
 
 
@@ -283,9 +289,7 @@ class Context:
 
 
 def test_the_context_of_a_graph_comes_before_the_config(memory: Memory) -> None:
-    pytest.importorskip("langgraph.graph")
-    from langgraph.graph import StateGraph  # pyright: ignore[reportMissingImports]
-
+    StateGraph: Any = pytest.importorskip("langgraph.graph").StateGraph
     free, pinned = MemkitRetriever(memory=memory), MemkitRetriever(memory=memory, user_id="bob")
 
     def node(state: dict[str, Any]) -> dict[str, Any]:

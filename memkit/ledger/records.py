@@ -1,0 +1,372 @@
+"""What a ledger keeps and answers with: records, messages, batches, events, jobs.
+
+Instants are microseconds in UTC. A record's `rid` is `owner number * 2**32 + n`, so one owner's rows lie together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ..scope import Owner, ReadScope, Scope
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Vector = npt.NDArray[np.float32]
+    Matrix = npt.NDArray[np.float32]
+
+OWNER_SHIFT: Final = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRef:
+    """A message that a record rests on."""
+
+    message_id: str
+    quote: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One memory as the ledger holds it, at one version."""
+
+    rid: int
+    id: str
+    text: str
+    kind: str
+    user_id: str | None
+    agent_id: str | None
+    run_id: str | None
+    metadata: Mapping[str, Any]
+    version: int
+    created_at: int
+    updated_at: int
+    valid_from: int
+    valid_until: int | None
+    expires_at: int | None
+    dated: bool
+    """Whether `created_at` was given rather than taken from the clock."""
+    actor_id: str | None
+    role: str | None
+    origin: str
+    sources: Sequence[SourceRef]
+    entities: Sequence[tuple[str, str]]
+    """(name, kind) pairs."""
+    pinned: bool
+    deleted: bool
+
+    @property
+    def owner(self) -> int:
+        """The owner's number."""
+        return self.rid >> OWNER_SHIFT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredMessage:
+    """One turn as the ledger holds it."""
+
+    rid: int
+    id: str
+    role: str
+    content: str | Sequence[Mapping[str, Any]]
+    text: str
+    """The words alone."""
+    name: str | None
+    created_at: int
+    offset_minutes: int
+    dated: bool
+    status: str
+    user_id: str | None
+    agent_id: str | None
+    run_id: str | None
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewMessage:
+    """A turn to keep. `id` None: the ledger makes one. A given id that the run has already is the same message."""
+
+    scope: Scope
+    role: str
+    content: str | Sequence[Mapping[str, Any]]
+    text: str
+    id: str | None = None
+    name: str | None = None
+    created_at: int
+    offset_minutes: int = 0
+    dated: bool = False
+    status: str = "active"
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddRecord:
+    """A new record, written with an ADD event.
+
+    `message` is the index of a message of the same batch that the record is the verbatim text of: the text is
+    then stored once and the message is its source (unless `sources` says more). `dedup` is a digest of what makes a
+    record the same as another live, current one; a second add of it is a duplicate and writes nothing. `after` is
+    the index of an earlier change of the batch that must have been applied (not a duplicate) for this one to be.
+    """
+
+    id: str
+    scope: Scope
+    text: str
+    kind: str
+    vector: Vector | None
+    message: int | None = None
+    dedup: bytes | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    created_at: int
+    valid_from: int | None = None
+    valid_until: int | None = None
+    expires_at: int | None = None
+    dated: bool = False
+    actor_id: str | None = None
+    role: str | None = None
+    origin: str = "user"
+    sources: Sequence[SourceRef] = ()
+    entities: Sequence[tuple[str, str]] = ()
+    pinned: bool = False
+    reason: str | None = None
+    actor: str | None = None
+    after: int | None = None
+
+
+EDITABLE: Final = (
+    "text",
+    "kind",
+    "metadata",
+    "valid_from",
+    "valid_until",
+    "expires_at",
+    "pinned",
+    "deleted",
+    "entities",
+    "sources",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditRecord:
+    """A change of one record, written with its event and the values it had before.
+
+    `set` holds new values of `EDITABLE` fields. `expected_version` must be the record's version, `scope` must allow
+    it, else the whole batch is refused. `vector` replaces the embedding (needed when `text` changes). `dedup` is the
+    new digest; leaving the current state (deleted, or `valid_until` set) clears it by itself.
+    """
+
+    id: str
+    expected_version: int | None
+    event: str
+    set: Mapping[str, Any]
+    vector: Vector | None = None
+    dedup: bytes | None = None
+    reason: str | None = None
+    actor: str | None = None
+    scope: ReadScope | None = None
+    after: int | None = None
+    """Index of an earlier change of the batch that must have been applied (not a duplicate) for this one to be."""
+
+
+Change = AddRecord | EditRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """Work that must be finished, now or by whoever opens the ledger next; its id is the operation's id."""
+
+    kind: str
+    payload: Mapping[str, Any]
+    """JSON. The ledger adds `messages` (the rids of the batch's messages, in order) and `new` (for each, whether it
+    was new)."""
+    running: bool
+    """True: this process works on it now (it is claimed by `worker`). False: anyone may claim it."""
+    scope: Scope | None = None
+    """Whose words the payload may hold, for `forget`; None: any of the owner's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """One transaction.
+
+    `message_records` in `AddRecord.message` refer to `messages`. `finishes` is the operation id of a job that this
+    transaction completes (its operation is then this one's). `key` and `digest` make the operation idempotent:
+    the key is unique per owner for good. `render` turns the outcome into the JSON that is stored as the result.
+    """
+
+    operation_id: str
+    kind: str
+    owner: Owner | None
+    at: int
+    messages: Sequence[NewMessage] = ()
+    changes: Sequence[Change] = ()
+    statuses: Sequence[tuple[int, str]] = ()
+    """(message rid, new status) pairs."""
+    job: NewJob | None = None
+    finishes: str | None = None
+    key: str | None = None
+    digest: bytes | None = None
+    """Of the operation's content: recognises a failed call that is made again."""
+    undoes: str | None = None
+    indexes: Sequence[str] = ()
+    """External indexes that get an outbox row for every record changed."""
+    render: Callable[[Applied], str | None] | None = None
+    worker: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeOutcome:
+    """What became of one change.
+
+    `applied`, `duplicate` (of `record`), `skipped` (its `after` was not applied); or, when the batch was refused,
+    `stale` (another version: `record` as it is now), `missing`, `forbidden` (outside the edit's scope), `refused`.
+    """
+
+    status: str
+    record: Record | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """The outcome of a batch; nothing at all was written when `refused` or `replay` is set."""
+
+    messages: Sequence[StoredMessage] = ()
+    """For each message given, the one kept."""
+    new_messages: Sequence[bool] = ()
+    changes: Sequence[ChangeOutcome] = ()
+    refused: bool = False
+    replay: Operation | None = None
+    """The earlier operation of the same idempotency key and content, or the one that `finishes` names when it is
+    done already."""
+    job: Job | None = None
+    """The job that the batch made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One call that changed something."""
+
+    id: str
+    kind: str
+    owner: int | None
+    at: int
+    state: str
+    """`done`, `running`, `waiting` (a job for anyone) or `failed`."""
+    key: str | None
+    digest: bytes | None
+    result: str | None
+    undoes: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One change of one record. `before` and `after` are the states around it."""
+
+    seq: int
+    operation_id: str
+    memory_id: str
+    event: str
+    before: Record | None
+    after: Record | None
+    reason: str | None
+    actor: str | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """Unfinished work; `id` is its operation's id."""
+
+    id: str
+    kind: str
+    owner: int | None
+    payload: Mapping[str, Any]
+    state: str
+    attempts: int
+    error: str | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """How far a cache has read an owner (or the whole ledger)."""
+
+    event: int = 0
+    """The last event number seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delta:
+    """What changed since a mark: live records with their vectors, and rids that are deleted or gone."""
+
+    mark: Mark
+    records: Sequence[Record]
+    vectors: Matrix | None
+    """One row per record of `records`; None when there are none. A record without a vector has a zero row."""
+    removed: Sequence[int]
+    reset: bool = False
+    """True: forget the cache and start from `records` alone (erasure, reset, or an unknown mark)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """Records by rid, in the order asked, without those that are gone; and the owners' last event numbers."""
+
+    records: Sequence[Record]
+    marks: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerRow:
+    """An owner with counts."""
+
+    number: int
+    owner: Owner
+    memories: int
+    """Live, current or closed."""
+    messages: int
+    last_change: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxEntry:
+    """A record that an index has to follow."""
+
+    seq: int
+    memory_id: str
+    rid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgetCounts:
+    """What an erasure removed."""
+
+    memory_ids: Sequence[str]
+    messages: int
+    events: int
+    jobs: int
+    results: int
+    complete: bool = True
+    """False: a reader kept the file in use; the last bytes go at the next open, close or erasure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerInfo:
+    """What a ledger says of itself."""
+
+    name: str
+    location: str
+    schema_version: int
+    memories: int
+    messages: int
+    owners: int
+    events: int
+    jobs: int
+    outbox: Mapping[str, int]
+    bytes: int | None
+    embedder: str | None
+    dim: int | None

@@ -1,0 +1,184 @@
+"""The calls of operators, and the end of a memory: what is active, what lags behind, and putting it right."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from .facade import Facade
+from .runtime import run_inline
+from .types import ChangeResult, Health, RepairReport, ScopePage, Stats
+
+
+class Operating(Facade):
+    """The part of [`Memory`][memkit.Memory] for whoever runs it; refused on a bound handle."""
+
+    def scopes(
+        self,
+        *,
+        kind: str = "user",
+        prefix: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        allow_global: bool = True,
+    ) -> ScopePage:
+        """Return a page of owners with counts and their last change, ordered by id.
+
+        Args:
+            kind: `user`, `agent` or `run`.
+            prefix: Only ids that begin with it.
+            limit: At most so many on the page.
+            cursor: The `next_cursor` of the page before.
+            allow_global: Must be True: this reads across users.
+        """
+        from .engine.read import scopes
+
+        request = self._requests.scopes_request(self._bound, kind, prefix, limit, cursor, allow_global)
+        return run_inline(scopes(self._engine, request))
+
+    def stats(self) -> Stats:
+        """Return counts and sizes."""
+        from .engine.operate import stats
+
+        self._bound.refuse("stats")
+        return run_inline(stats(self._engine))
+
+    def health(self) -> Health:
+        """Return for every part what was chosen, why, and what is wrong with it."""
+        from .engine.operate import health
+
+        self._bound.refuse("health")
+        return run_inline(health(self._engine))
+
+    def repair(self) -> RepairReport:
+        """Finish unfinished extractions, bring indexes up to date, and record what has expired."""
+        from .engine.operate import repair
+
+        self._bound.refuse("repair")
+        self._settle()
+        return run_inline(repair(self._engine))
+
+    def rebuild(
+        self,
+        *,
+        vector_store: Any = None,
+        embedder: Any = None,
+        graph_store: Any = None,
+        progress: bool = False,
+    ) -> ChangeResult:
+        """Project the ledger again, onto another index or with another embedder; no model is called.
+
+        Args:
+            vector_store: The index to fill and use from now on; None fills the current one.
+            embedder: The embedder to use from now on; every memory is embedded again.
+            graph_store: The graph to fill and use from now on.
+            progress: Show bars on standard error.
+
+        Raises:
+            BackendError: The index or the embedder cannot be reached.
+        """
+        from .engine.rebuild import rebuild
+
+        self._bound.refuse("rebuild")
+        self._no_graph(graph_store)
+        return run_inline(
+            rebuild(self._engine, vector_store=vector_store, embedder=embedder, progress=progress)
+        )
+
+    def reset(self) -> None:
+        """Erase everything in the store, for all users."""
+        from .engine.operate import reset
+
+        self._bound.refuse("reset")
+        run_inline(reset(self._engine))
+
+    def close(self) -> None:
+        """Finish background work and free everything; may be called twice."""
+        self._close()
+
+    def __enter__(self) -> Self:
+        """Return the memory itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+
+class AsyncOperating(Facade):
+    """Async version of `Operating`."""
+
+    async def scopes(
+        self,
+        *,
+        kind: str = "user",
+        prefix: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        allow_global: bool = True,
+    ) -> ScopePage:
+        """Async version of `Memory.scopes`."""
+        from .engine.read import scopes
+
+        request = self._requests.scopes_request(self._bound, kind, prefix, limit, cursor, allow_global)
+        return await scopes(self._engine, request)
+
+    async def stats(self) -> Stats:
+        """Async version of `Memory.stats`."""
+        from .engine.operate import stats
+
+        self._bound.refuse("stats")
+        return await stats(self._engine)
+
+    async def health(self) -> Health:
+        """Async version of `Memory.health`."""
+        from .engine.operate import health
+
+        self._bound.refuse("health")
+        return await health(self._engine)
+
+    async def repair(self) -> RepairReport:
+        """Async version of `Memory.repair`."""
+        from .engine.operate import repair
+
+        self._bound.refuse("repair")
+        await self._engine.rt.call(self._settle, None)
+        return await repair(self._engine)
+
+    async def rebuild(
+        self,
+        *,
+        vector_store: Any = None,
+        embedder: Any = None,
+        graph_store: Any = None,
+        progress: bool = False,
+    ) -> ChangeResult:
+        """Async version of `Memory.rebuild`."""
+        from .engine.rebuild import rebuild
+
+        self._bound.refuse("rebuild")
+        self._no_graph(graph_store)
+        return await rebuild(self._engine, vector_store=vector_store, embedder=embedder, progress=progress)
+
+    async def reset(self) -> None:
+        """Async version of `Memory.reset`."""
+        from .engine.operate import reset
+
+        self._bound.refuse("reset")
+        await reset(self._engine)
+
+    async def close(self) -> None:
+        """Async version of `Memory.close`."""
+        await self._aclose()
+
+    async def __aenter__(self) -> Self:
+        """Return the memory itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        await self.close()
