@@ -29,9 +29,13 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks engine", description=__doc__)
     parser.add_argument("--sizes", default="1000,10000,100000", help="memories in the store, comma-separated")
     parser.add_argument("--systems", default="memkit,mem0,sqlite+numpy")
-    parser.add_argument("--runs", type=int, default=3, help="runs of the short scenarios; the median is reported")
+    parser.add_argument(
+        "--runs", type=int, default=3, help="runs of the short scenarios; the median is reported"
+    )
     parser.add_argument("--out", type=Path, default=_HERE / "results")
-    parser.add_argument("--disk", type=Path, default=None, help="a folder on the disk to measure (default: a new one)")
+    parser.add_argument(
+        "--disk", type=Path, default=None, help="a folder on the disk to measure (default: a new one)"
+    )
     args = parser.parse_args(argv)
     systems = args.systems.split(",")
     pythons = {name: _python(name, args.out) for name in systems}
@@ -53,7 +57,10 @@ def _measure(name: str, python: str, sizes: list[int], runs: int, disk: Path) ->
 
     def note(scenario: str, size: int, figures: dict[str, float]) -> None:
         rows.append({"system": name, "scenario": scenario, "size": size, **figures})
-        print(f"  {name:14} {scenario:8} {size:>7}  " + "  ".join(f"{k} {v:.3g}" for k, v in figures.items()), flush=True)
+        print(
+            f"  {name:14} {scenario:8} {size:>7}  " + "  ".join(f"{k} {v:.3g}" for k, v in figures.items()),
+            flush=True,
+        )
 
     note("import", 0, _medians([_run(python, name, "import", disk, 0) for _ in range(runs + 2)]))
     for size in sizes:
@@ -86,7 +93,18 @@ def _fsyncs(python: str, name: str, folder: Path, size: int) -> float | None:
     if shutil.which("strace") is None:
         return None
     with tempfile.NamedTemporaryFile("r", suffix=".strace") as log:
-        command = ["strace", "-f", "-e", "trace=fsync,fdatasync", "-o", log.name, python, str(_WORKER), name, "add"]
+        command = [
+            "strace",
+            "-f",
+            "-e",
+            "trace=fsync,fdatasync",
+            "-o",
+            log.name,
+            python,
+            str(_WORKER),
+            name,
+            "add",
+        ]
         done = subprocess.run([*command, str(folder), str(size)], capture_output=True, text=True, check=False)
         if done.returncode:
             return None
@@ -134,7 +152,9 @@ def _table(results: list[dict[str, Any]], systems: list[str]) -> str:
     for scenario, figure, label in _FIGURES:
         for size in dict.fromkeys(row["size"] for row in results if row["scenario"] == scenario):
             value = {
-                row["system"]: row[figure] for row in results if row["scenario"] == scenario and row["size"] == size
+                row["system"]: row[figure]
+                for row in results
+                if row["scenario"] == scenario and row["size"] == size
             }
             own = value.get("memkit")
             cells = [f"{value[name]:,.3g}" if name in value else "–" for name in systems]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from .arguments import checks_arguments
 from .clock import Instant
 from .config import MemoryConfig, env_config, load_config
 from .facade import UNSET, Unset
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
 
+@checks_arguments
 class AsyncMemory(AsyncOperating):
     """Async version of [`Memory`][memkit.Memory]: same names, same arguments, awaited.
 

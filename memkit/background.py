@@ -96,7 +96,9 @@ class Background:
             while self._wanted or self._busy:
                 left = deadline.left()
                 if left == 0:
-                    raise BackendTimeoutError("Background work is not done yet. Flush again with a larger `timeout`.")
+                    raise BackendTimeoutError(
+                        "Background work is not done yet. Flush again with a larger `timeout`."
+                    )
                 self._condition.wait(left if left is not None else 1.0)
 
     def _run(self) -> None:

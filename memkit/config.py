@@ -28,7 +28,9 @@ class ProviderConfig(BaseModel):
     """A dict of the provider's settings, its settings object, or None; never shown, as it may hold a key."""
 
     def __init__(self, **data: Any) -> None:
-        _known_keys(type(self).__name__, data, {"provider", "config", *_EXTRA_KEYS.get(type(self).__name__, ())})
+        _known_keys(
+            type(self).__name__, data, {"provider", "config", *_EXTRA_KEYS.get(type(self).__name__, ())}
+        )
         try:
             super().__init__(**data)
         except ValidationError as error:
@@ -161,7 +163,16 @@ def env_config() -> MemoryConfig:
     data: dict[str, Any] = {}
     if source := os.environ.get("MEMKIT_CONFIG"):
         data = _read(Path(source))
-    for field in ("path", "vector_store", "llm", "embedder", "graph_store", "reranker", "ledger", "instructions"):
+    for field in (
+        "path",
+        "vector_store",
+        "llm",
+        "embedder",
+        "graph_store",
+        "reranker",
+        "ledger",
+        "instructions",
+    ):
         value = os.environ.get(f"MEMKIT_{field.upper()}")
         if not value:
             continue
@@ -191,9 +202,13 @@ def place(path: Any) -> tuple[Path | None, Path | None]:
     if isinstance(path, str) and path == ":memory:":
         return None, None
     if not isinstance(path, str | os.PathLike):
-        raise ConfigurationError(f"`path` is a folder, a file or ':memory:', not {type(path).__name__}: {path!r}")
+        raise ConfigurationError(
+            f"`path` is a folder, a file or ':memory:', not {type(path).__name__}: {path!r}"
+        )
     if not str(cast("str", path)).strip():
-        raise ConfigurationError("`path` is blank. Give a folder, a file such as 'memory.db', or leave it out.")
+        raise ConfigurationError(
+            "`path` is blank. Give a folder, a file such as 'memory.db', or leave it out."
+        )
     place = Path(cast("str", path)).expanduser()
     if place.suffix and not place.is_dir():
         return place, place.parent
@@ -204,7 +219,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         text = path.expanduser().read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigurationError(f"The configuration file {str(path)!r} cannot be read: {error.strerror}.") from error
+        raise ConfigurationError(
+            f"The configuration file {str(path)!r} cannot be read: {error.strerror}."
+        ) from error
     if path.suffix == ".toml":
         import tomllib
 
@@ -234,11 +251,15 @@ def _modern(data: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if key == "version":
             if value not in ("v1.1", "v1.0", None):
-                raise ConfigurationError(f"`version` {value!r} is unknown; leave it out, results have one form.")
+                raise ConfigurationError(
+                    f"`version` {value!r} is unknown; leave it out, results have one form."
+                )
             continue
         target = _ALIASES.get(key, key)
         if target in out and value is not None and out[target] is not None:
-            raise ConfigurationError(f"`{key}` and `{target}` say the same thing; keep `{target}`.", field=key)
+            raise ConfigurationError(
+                f"`{key}` and `{target}` say the same thing; keep `{target}`.", field=key
+            )
         if value is not None or target not in out:
             out[target] = value
     _known_keys("the configuration", out, set(MemoryConfig.model_fields))

@@ -10,7 +10,8 @@ MemkitError
 ├── InvalidInputError (ValueError)          bad text, message, limit, threshold, time
 │   ├── ScopeError                          no scope, a blank id, or a scope that was forged
 │   ├── FilterError                         an operator or field a filter may not use
-│   └── IdempotencyError                    one key, two contents
+│   ├── IdempotencyError                    one key, two contents
+│   └── UnknownArgumentError (TypeError)    an argument that the call does not have
 ├── UnsupportedOperationError (NotImplementedError)  a backend lacks a capability
 ├── MemoryNotFoundError (LookupError)       no such memory in this scope
 ├── OperationNotFoundError (LookupError)    no such operation in this scope
@@ -124,6 +125,10 @@ class FilterError(InvalidInputError):
 
 class IdempotencyError(InvalidInputError):
     """An idempotency key was used before with other content."""
+
+
+class UnknownArgumentError(InvalidInputError, TypeError):
+    """A call was given an argument that it does not have."""
 
 
 class UnsupportedOperationError(MemkitError, NotImplementedError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from .arguments import checks_arguments
 from .clock import Instant
 from .config import MemoryConfig, env_config, load_config
 from .facade import UNSET, Unset
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
 
+@checks_arguments
 class Memory(Operating):
     """A long-term memory that survives the process.
 
@@ -298,8 +300,6 @@ class Memory(Operating):
         )
         budget = self._requests.positive("max_tokens", max_tokens)
         return run_inline(context(self._engine, self._before_search(request), budget))
-
-    # Reading.
 
     def get(self, memory_id: str) -> MemoryItem | None:
         """Return a memory by id, closed ones too; None when there is none."""

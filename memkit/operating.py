@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Self
 
+from .arguments import checks_arguments
 from .facade import Facade
 from .runtime import run_inline
 from .types import ChangeResult, Health, RepairReport, ScopePage, Stats
 
 
+@checks_arguments
 class Operating(Facade):
     """The part of [`Memory`][memkit.Memory] for whoever runs it; refused on a bound handle."""
 
@@ -107,6 +109,7 @@ class Operating(Facade):
         self.close()
 
 
+@checks_arguments
 class AsyncOperating(Facade):
     """Async version of `Operating`."""
 

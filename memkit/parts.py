@@ -61,7 +61,9 @@ class Parts:
             if given is not None:
                 _check(kind, given)
         if config.embedder is None:
-            raise ConfigurationError("`embedder=None` is not possible; `embedder='hash'` needs no key and no model.")
+            raise ConfigurationError(
+                "`embedder=None` is not possible; `embedder='hash'` needs no key and no model."
+            )
         if config.graph_store is not None:
             raise ProviderNotAvailableError("graph_store", config.graph_store.provider, names("graph_store"))
         _check_ledger(config.ledger)
@@ -128,13 +130,16 @@ class Parts:
                     self._embedder_checked = True
             return self._embedder
 
-    def remember_embedder(self) -> None:
-        """Store the embedder's identity and dimension with the ledger, at the first write."""
+    def unstored_embedder(self) -> tuple[str, int] | None:
+        """Return identity and dimension of the embedder while the ledger may not know it yet."""
+        if self._embedder_checked:
+            return None
         embedder = self.embedder()
-        with self._lock:
-            if not self._embedder_checked:
-                self.ledger.set_embedder(embedder.identity, embedder.dim)
-                self._embedder_checked = True
+        return None if self._embedder_checked else (embedder.identity, embedder.dim)
+
+    def embedder_is_stored(self) -> None:
+        """Note that the ledger knows the embedder."""
+        self._embedder_checked = True
 
     def forget_embedder(self) -> None:
         """Choose the embedder anew, after a reset."""
@@ -310,7 +315,9 @@ def _settings(cls: type[Any], kind: ProviderKind, name: str, config: Any) -> tup
         client = values.pop("client", None)
         return kind_of(**values), client
     if kind_of is None:
-        raise ConfigurationError(f"The {kind.replace('_', ' ')} {name!r} has no settings. Leave its `config` out.")
+        raise ConfigurationError(
+            f"The {kind.replace('_', ' ')} {name!r} has no settings. Leave its `config` out."
+        )
     raise ConfigurationError(
         f"The config of {kind} {name!r} must be a dict or its Settings, not {type(config).__name__}."
     )
@@ -345,7 +352,9 @@ def _check_ledger(given: Any) -> None:
         if given.startswith(("postgres://", "postgresql://")):
             raise ProviderNotAvailableError("ledger", "postgresql", ["sqlite"])
         if "://" in given:
-            raise ConfigurationError(f"Unknown ledger {given.partition('://')[0]!r}. Give a file, or leave it out.")
+            raise ConfigurationError(
+                f"Unknown ledger {given.partition('://')[0]!r}. Give a file, or leave it out."
+            )
         return
     raise ConfigurationError(f"`ledger` is a file, a URL or a Ledger, not {type(given).__name__}.")
 

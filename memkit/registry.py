@@ -139,7 +139,9 @@ def provider_class(kind: ProviderKind, name: str) -> type[Any]:
     except ModuleNotFoundError as error:
         if entry.extra is None or (error.name or "").startswith("memkit"):
             raise
-        raise MissingDependencyError(f"The {kind.replace('_', ' ')} {name!r}", entry.extra, error.name) from error
+        raise MissingDependencyError(
+            f"The {kind.replace('_', ' ')} {name!r}", entry.extra, error.name
+        ) from error
 
 
 def availability(kind: ProviderKind, name: str) -> str:

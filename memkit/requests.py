@@ -42,7 +42,9 @@ class Bound:
             self._inside("run_id", one_id(run_id, "run_id")),
         )
 
-    def read(self, user_id: ReadIds, agent_id: ReadIds, run_id: ReadIds, *, allow_global: bool = False) -> ReadScope:
+    def read(
+        self, user_id: ReadIds, agent_id: ReadIds, run_id: ReadIds, *, allow_global: bool = False
+    ) -> ReadScope:
         """Return the scope to read in."""
         if self.scope is None:
             return read_scope(user_id, agent_id, run_id, allow_global=allow_global)
@@ -55,7 +57,9 @@ class Bound:
     def refuse(self, method: str) -> None:
         """Raise `ScopeError` when an operator's call is made on a bound handle."""
         if self.scope is not None:
-            raise ScopeError(f"`{method}` is for operators and refused on a bound handle; use the memory it came from.")
+            raise ScopeError(
+                f"`{method}` is for operators and refused on a bound handle; use the memory it came from."
+            )
 
     def _same(self, field: str, given: Any) -> str | None:
         fixed = None if self.scope is None else getattr(self.scope, field)
@@ -67,7 +71,11 @@ class Bound:
         fixed = None if self.scope is None else getattr(self.scope, field)
         if fixed is None:
             return given
-        wanted = list(cast("Iterable[object]", given)) if isinstance(given, list | tuple | set | frozenset) else [given]
+        wanted = (
+            list(cast("Iterable[object]", given))
+            if isinstance(given, list | tuple | set | frozenset)
+            else [given]
+        )
         for value in wanted:
             if given is not None and (value is None or one_id(value, field) != fixed):
                 raise _outside(field, wanted, fixed)
@@ -75,7 +83,9 @@ class Bound:
 
 
 def _outside(field: str, given: object, fixed: object) -> ScopeError:
-    return ScopeError(f"This handle is bound to {field}={fixed!r}; {field}={given!r} is outside of it.", field=field)
+    return ScopeError(
+        f"This handle is bound to {field}={fixed!r}; {field}={given!r} is outside of it.", field=field
+    )
 
 
 def add_request(
@@ -131,7 +141,11 @@ def add_request(
 
 def as_items(items: object) -> object:
     """Return what `add_many` was given as a list, where it is one; a text or a message alone stays as it is."""
-    if isinstance(items, str | Mapping | list | tuple) or hasattr(items, "content") or hasattr(items, "blocks"):
+    if (
+        isinstance(items, str | Mapping | list | tuple)
+        or hasattr(items, "content")
+        or hasattr(items, "blocks")
+    ):
         return cast("object", items)
     return list(cast("Iterable[object]", items)) if isinstance(items, Iterable) else items
 
@@ -179,7 +193,9 @@ def required_text(field: str, value: object) -> str:
         InvalidInputError: It is no text, or blank.
     """
     if not isinstance(value, str):
-        raise InvalidInputError(f"`{field}` must be a text, not {type(value).__name__}: {value!r:.80}.", field=field)
+        raise InvalidInputError(
+            f"`{field}` must be a text, not {type(value).__name__}: {value!r:.80}.", field=field
+        )
     if not value.strip():
         raise InvalidInputError(f"`{field}` is blank. Give a text.", field=field)
     return _storable(field, value)
@@ -202,7 +218,8 @@ def _storable(field: str, text: str) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise InvalidInputError(
-            f"`{field}` holds a lone surrogate, which no text may: {text!r:.80}. Give well-formed Unicode.", field=field
+            f"`{field}` holds a lone surrogate, which no text may: {text!r:.80}. Give well-formed Unicode.",
+            field=field,
         ) from error
     return text
 
@@ -210,7 +227,9 @@ def _storable(field: str, text: str) -> str:
 def positive(field: str, value: object) -> int:
     """Return a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidInputError(f"`{field}` must be a whole number of at least 1, not {value!r}.", field=field)
+        raise InvalidInputError(
+            f"`{field}` must be a whole number of at least 1, not {value!r}.", field=field
+        )
     return value
 
 
@@ -220,7 +239,8 @@ def one_of(field: str, value: object, known: Iterable[str]) -> Any:
     if value is None or value in names:
         return value
     raise InvalidInputError(
-        f"Unknown `{field}` {value!r}.{did_you_mean(str(value), names)} Known: {', '.join(names)}.", field=field
+        f"Unknown `{field}` {value!r}.{did_you_mean(str(value), names)} Known: {', '.join(names)}.",
+        field=field,
     )
 
 
@@ -229,7 +249,9 @@ def _kinds(value: Iterable[str] | str | None) -> frozenset[str] | None:
         return None
     wanted = [value] if isinstance(value, str) else list(value)
     if not wanted:
-        raise InvalidInputError("`kinds` is an empty list. Name at least one kind, or leave it out.", field="kinds")
+        raise InvalidInputError(
+            "`kinds` is an empty list. Name at least one kind, or leave it out.", field="kinds"
+        )
     return frozenset(one_of("kinds", kind, KINDS) for kind in wanted)
 
 
@@ -252,7 +274,9 @@ def _key(value: object) -> str | None:
         return None
     text = required_text("idempotency_key", value)
     if len(text) > MAX_KEY_LENGTH:
-        raise InvalidInputError(f"`idempotency_key` has {len(text)} characters; at most {MAX_KEY_LENGTH} are kept.")
+        raise InvalidInputError(
+            f"`idempotency_key` has {len(text)} characters; at most {MAX_KEY_LENGTH} are kept."
+        )
     return text
 
 
@@ -261,9 +285,13 @@ def _procedural(memory_type: str | None, scope: Scope, *, infer: bool) -> bool:
         return False
     one_of("memory_type", memory_type, ["procedural_memory"])
     if scope.agent_id is None:
-        raise ScopeError("A procedure belongs to an agent: pass `agent_id=` with memory_type='procedural_memory'.")
+        raise ScopeError(
+            "A procedure belongs to an agent: pass `agent_id=` with memory_type='procedural_memory'."
+        )
     if not infer:
-        raise InvalidInputError("A procedure is summarised by a model: leave `infer` on with 'procedural_memory'.")
+        raise InvalidInputError(
+            "A procedure is summarised by a model: leave `infer` on with 'procedural_memory'."
+        )
     return True
 
 
@@ -363,7 +391,9 @@ def update_request(
     if pinned is not UNSET:
         values["pinned"] = _boolean("pinned", pinned)
     if not values and metadata is UNSET:
-        raise InvalidInputError("Nothing to update: pass `text`, `metadata`, `valid_until`, `expires_at` or `pinned`.")
+        raise InvalidInputError(
+            "Nothing to update: pass `text`, `metadata`, `valid_until`, `expires_at` or `pinned`."
+        )
     return UpdateRequest(
         memory_id=memory_id_of(memory_id),
         set=values,

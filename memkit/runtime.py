@@ -175,4 +175,6 @@ class Deadline:
     def check(self, what: str) -> None:
         """Raise `BackendTimeoutError` when the time is over."""
         if self._end is not None and time.monotonic() >= self._end:
-            raise BackendTimeoutError(f"{what} did not finish in time. Call it again with a larger `timeout`.")
+            raise BackendTimeoutError(
+                f"{what} did not finish in time. Call it again with a larger `timeout`."
+            )

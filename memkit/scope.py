@@ -79,7 +79,7 @@ class ReadScope:
 
 _CONTAINERS: Final = (list, tuple, set, frozenset, dict, bool, bytes)
 _MISSING = (
-    "No scope was given. Pass `user_id=`, `agent_id=` or `run_id=`, for example `user_id=\"alice\"`; "
+    'No scope was given. Pass `user_id=`, `agent_id=` or `run_id=`, for example `user_id="alice"`; '
     "to work across all users pass `allow_global=True` where the method has it."
 )
 
@@ -91,14 +91,18 @@ def write_scope(user_id: IdLike | None, agent_id: IdLike | None, run_id: IdLike 
         ScopeError: No id was given, an id is blank, or an id is a list.
     """
     scope = Scope(
-        user_id=one_id(user_id, "user_id"), agent_id=one_id(agent_id, "agent_id"), run_id=one_id(run_id, "run_id")
+        user_id=one_id(user_id, "user_id"),
+        agent_id=one_id(agent_id, "agent_id"),
+        run_id=one_id(run_id, "run_id"),
     )
     if scope.user_id is None and scope.agent_id is None and scope.run_id is None:
         raise ScopeError(_MISSING)
     return scope
 
 
-def read_scope(user_id: ReadIds, agent_id: ReadIds, run_id: ReadIds, *, allow_global: bool = False) -> ReadScope:
+def read_scope(
+    user_id: ReadIds, agent_id: ReadIds, run_id: ReadIds, *, allow_global: bool = False
+) -> ReadScope:
     """Return the scope to read in.
 
     Raises:
@@ -126,7 +130,9 @@ def one_id(value: object, field: str) -> str | None:
     if isinstance(value, _CONTAINERS):
         raise ScopeError(
             f"`{field}` must be one id, not {type(cast('object', value)).__name__}: {value!r}."
-            + (" Lists work for `agent_id` and `run_id` in reads." if isinstance(value, list | tuple) else ""),
+            + (
+                " Lists work for `agent_id` and `run_id` in reads." if isinstance(value, list | tuple) else ""
+            ),
             field=field,
         )
     text = str(value)
@@ -135,7 +141,9 @@ def one_id(value: object, field: str) -> str | None:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise ScopeError(f"`{field}` holds a lone surrogate, which cannot be stored: {text!r}.", field=field) from error
+        raise ScopeError(
+            f"`{field}` holds a lone surrogate, which cannot be stored: {text!r}.", field=field
+        ) from error
     return text
 
 
@@ -144,6 +152,8 @@ def _id_set(value: ReadIds, field: str) -> frozenset[str | None] | None:
         return None
     if isinstance(value, list | tuple | set | frozenset):
         if not value:
-            raise ScopeError(f"`{field}` is an empty list. Name at least one id, or leave it out.", field=field)
+            raise ScopeError(
+                f"`{field}` is an empty list. Name at least one id, or leave it out.", field=field
+            )
         return frozenset(one_id(item, field) for item in cast("Iterable[object]", value))
     return frozenset((one_id(value, field),))

@@ -42,6 +42,23 @@ class Memkit:
         self.memory.close()
 
 
+class _Mem0Embedder:
+    """The stub in mem0's shape."""
+
+    config = SimpleNamespace(embedding_dims=DIM)
+
+    def __init__(self, stub: Embedder) -> None:
+        self._stub = stub
+
+    def embed(self, content: str, memory_action: str | None = None) -> list[float]:
+        """Return one vector."""
+        return self._stub.one(content).tolist()
+
+    def embed_batch(self, texts: list[str], memory_action: str | None = None) -> list[list[float]]:
+        """Return one vector per text."""
+        return [self.embed(content) for content in texts]
+
+
 class Mem0:
     """mem0 2.x on embedded Chroma; embedder and model are replaced by stubs in the process."""
 
@@ -54,18 +71,16 @@ class Mem0:
         self.embedder = Embedder()
         self.memory: Any = mem0.Memory.from_config(
             {
-                "vector_store": {"provider": "chroma", "config": {"collection_name": "bench", "path": str(folder / "c")}},
+                "vector_store": {
+                    "provider": "chroma",
+                    "config": {"collection_name": "bench", "path": str(folder / "c")},
+                },
                 "embedder": {"provider": "openai", "config": {"api_key": "stub", "embedding_dims": DIM}},
                 "llm": {"provider": "openai", "config": {"api_key": "stub"}},
                 "history_db_path": str(folder / "history.db"),
             }
         )
-        stub = self.embedder
-        self.memory.embedding_model = SimpleNamespace(
-            config=SimpleNamespace(embedding_dims=DIM),
-            embed=lambda content, memory_action=None: stub.one(content).tolist(),
-            embed_batch=lambda texts, memory_action=None: [stub.one(t).tolist() for t in texts],
-        )
+        self.memory.embedding_model = _Mem0Embedder(self.embedder)
 
     def add(self, number: int) -> None:
         """Store one memory."""
@@ -82,7 +97,7 @@ class Mem0:
             part = numbers[start : start + 2000]
             self.memory.vector_store.insert(
                 vectors=[self.embedder.one(text(n)).tolist() for n in part],
-                payloads=[{"data": text(n), "user_id": owner(n), "hash": f"{n:032x}", "created_at": "2026-01-01T00:00:00+00:00"} for n in part],
+                payloads=[_payload(n) for n in part],
                 ids=[str(uuid.uuid4()) for _ in part],
             )
 
@@ -96,6 +111,16 @@ class Mem0:
         self.memory.close()
 
 
+def _payload(number: int) -> dict[str, str]:
+    """Return what mem0 stores beside a vector."""
+    return {
+        "data": text(number),
+        "user_id": owner(number),
+        "hash": f"{number:032x}",
+        "created_at": "2026-01-01T00:00:00+00:00",
+    }
+
+
 class SqliteNumpy:
     """The yardstick: one SQLite file, one commit a write, vectors mirrored in numpy; no keywords, no history."""
 
@@ -107,7 +132,9 @@ class SqliteNumpy:
         self.db = sqlite3.connect(folder / "bare.db", isolation_level=None)
         self.db.execute("PRAGMA journal_mode=WAL")
         self.db.execute("PRAGMA synchronous=FULL")
-        self.db.execute("CREATE TABLE IF NOT EXISTS m(id INTEGER PRIMARY KEY, user TEXT, payload TEXT, v BLOB)")
+        self.db.execute(
+            "CREATE TABLE IF NOT EXISTS m(id INTEGER PRIMARY KEY, user TEXT, payload TEXT, v BLOB)"
+        )
         rows = self.db.execute("SELECT id, user, v FROM m ORDER BY id").fetchall()
         self.count = len(rows)
         self.matrix = np.zeros((max(1024, len(rows)), DIM), np.float32)
@@ -122,9 +149,14 @@ class SqliteNumpy:
 
     def add_many(self, numbers: list[int]) -> None:
         """Store memories in one commit."""
-        rows = [(owner(n), json.dumps({"data": text(n), "user_id": owner(n)}), self.embedder.one(text(n))) for n in numbers]
+        rows = [
+            (owner(n), json.dumps({"data": text(n), "user_id": owner(n)}), self.embedder.one(text(n)))
+            for n in numbers
+        ]
         self.db.execute("BEGIN IMMEDIATE")
-        self.db.executemany("INSERT INTO m(user, payload, v) VALUES (?,?,?)", [(u, p, v.tobytes()) for u, p, v in rows])
+        self.db.executemany(
+            "INSERT INTO m(user, payload, v) VALUES (?,?,?)", [(u, p, v.tobytes()) for u, p, v in rows]
+        )
         self.db.execute("COMMIT")
         while self.count + len(rows) > len(self.matrix):
             self.matrix = np.concatenate([self.matrix, np.zeros_like(self.matrix)])

@@ -112,7 +112,11 @@ def _timed(jobs: list[Callable[[], Any]]) -> dict[str, float]:
         job()
         walls.append(1e3 * (time.perf_counter() - started))
     busy = 1e3 * (time.process_time() - cpu) / len(jobs)
-    return {"p50_ms": statistics.median(walls), "p99_ms": sorted(walls)[int(0.99 * len(walls)) - 1], "cpu_ms": busy}
+    return {
+        "p50_ms": statistics.median(walls),
+        "p99_ms": sorted(walls)[int(0.99 * len(walls)) - 1],
+        "cpu_ms": busy,
+    }
 
 
 _SCENARIOS: dict[str, Callable[[str, Path, int], dict[str, float]]] = {

@@ -129,7 +129,6 @@ async def write_plan(
     meter, now = Meter(), now_us()
     plan = _Plan(request, now, kept or {})
     vectors = await embed_documents(engine, plan.texts(), meter, progress=request.progress)
-    engine.parts.remember_embedder()
     stored = request.key is not None or finishes is not None
     applied = await engine.apply(
         Batch(
@@ -143,7 +142,9 @@ async def write_plan(
             key=request.key,
             digest=request.digest() if request.key is not None else None,
             indexes=engine.parts.index_names(),
-            render=(lambda done: plan.result(done, operation_id, meter).model_dump_json()) if stored else None,
+            render=(lambda done: plan.result(done, operation_id, meter).model_dump_json())
+            if stored
+            else None,
             worker=engine.parts.worker_id,
         )
     )
@@ -344,7 +345,9 @@ def _is_kept(request: AddRequest, item: InputMessage) -> bool:
     return item.role is not None or request.infer
 
 
-async def _keep_turns(engine: Engine, request: AddRequest, operation_id: str, now: int, job: NewJob) -> Applied:
+async def _keep_turns(
+    engine: Engine, request: AddRequest, operation_id: str, now: int, job: NewJob
+) -> Applied:
     messages = [
         new_message(item, scope, now)
         for item, scope in zip(request.items, request.scopes, strict=True)
@@ -392,7 +395,9 @@ async def stored_result(engine: Engine, operation: Operation) -> AddResult:
         await engine.rt.sleep(0.05)
         found = await engine.call(engine.ledger.operation, operation.id)
         if found is None:
-            raise ConflictError(f"The operation {operation.id} was forgotten meanwhile.", operations=[operation.id])
+            raise ConflictError(
+                f"The operation {operation.id} was forgotten meanwhile.", operations=[operation.id]
+            )
         operation = found[0]
     if operation.result is None:
         return AddResult(operation_id=operation.id)

@@ -46,7 +46,6 @@ async def update(engine: Engine, request: UpdateRequest, guard: ReadScope | None
             return ChangeResult(message="Nothing to change.", operation_id=operation_id)
         vector, dedup = None, None
         if "text" in changed:
-            engine.parts.remember_embedder()
             text = embedded_text(changed["text"], record.kind, record.actor_id)
             vector = (await embed_documents(engine, [text], Meter()))[0]
             dedup = fact_digest(changed["text"], memory_scope(record)) if record.kind != "message" else None
@@ -96,7 +95,9 @@ async def delete(engine: Engine, memory_id: str, guard: ReadScope | None) -> Cha
         record = await find(engine, memory_id, guard)
         if record is None:
             raise MemoryNotFoundError(memory_id)
-        applied = await _apply_edits(engine, operation_id, "delete", owner_of(record), now, [_deletion(record, guard)])
+        applied = await _apply_edits(
+            engine, operation_id, "delete", owner_of(record), now, [_deletion(record, guard)]
+        )
         if not applied.refused:
             return await _done(engine, "Memory deleted successfully!", operation_id, [record.id])
     raise ConflictError(f"The memory {memory_id!r} kept changing while it was deleted. Try again.")
@@ -115,7 +116,9 @@ async def delete_all(engine: Engine, scope: ReadScope) -> ChangeResult:
         owner = owner_of(records[0]) if not scope.everyone else None
         applied = await _apply_edits(engine, operation_id, "delete_all", owner, now, edits)
         if not applied.refused:
-            return await _done(engine, "Memories deleted successfully!", operation_id, [r.id for r in records])
+            return await _done(
+                engine, "Memories deleted successfully!", operation_id, [r.id for r in records]
+            )
     raise ConflictError("Memories of this scope kept changing while they were deleted. Try again.")
 
 
@@ -138,7 +141,9 @@ async def expire(engine: Engine) -> int:
     total = 0
     while rows := await engine.call(engine.ledger.expired, now_us(), _PAGE):
         edits = [
-            EditRecord(id=r.id, expected_version=r.version, event="EXPIRE", set={"deleted": True}, reason="expired")
+            EditRecord(
+                id=r.id, expected_version=r.version, event="EXPIRE", set={"deleted": True}, reason="expired"
+            )
             for r in rows
         ]
         applied = await _apply_edits(engine, new_id(), "expire", None, now_us(), edits)

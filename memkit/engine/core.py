@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
@@ -54,8 +54,17 @@ class Engine:
             raise BackendError(f"{name!r} failed ({type(error).__name__}: {error}).", backend=name) from error
 
     async def apply(self, batch: Batch) -> Applied:
-        """Write one transaction."""
-        return await self.call(self.ledger.apply, batch)
+        """Write one transaction; the first one that brings vectors also says which embedder made them."""
+        new = (
+            self.parts.unstored_embedder()
+            if any(change.vector is not None for change in batch.changes)
+            else None
+        )
+        if new is None:
+            return await self.call(self.ledger.apply, batch)
+        applied = await self.call(self.ledger.apply, replace(batch, embedder=new))
+        self.parts.embedder_is_stored()
+        return applied
 
 
 @dataclass(slots=True)

@@ -61,7 +61,9 @@ def checked_rows(rows: object, count: int, identity: str, dim: int) -> npt.NDArr
             backend=identity,
         )
     if not np.isfinite(matrix).all():
-        raise BackendResponseError(f"The embedder {identity!r} returned values that are not finite.", backend=identity)
+        raise BackendResponseError(
+            f"The embedder {identity!r} returned values that are not finite.", backend=identity
+        )
     norms = np.linalg.norm(matrix, axis=1, keepdims=True)
     unit: npt.NDArray[np.float32] = (matrix / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
     return unit

@@ -9,7 +9,9 @@ from ..extraction.messages import InputMessage
 from .core import Engine, Meter
 
 
-async def described(engine: Engine, llm: Any, items: Sequence[InputMessage], meter: Meter) -> list[InputMessage]:
+async def described(
+    engine: Engine, llm: Any, items: Sequence[InputMessage], meter: Meter
+) -> list[InputMessage]:
     """Return the turns with their images put into words; one model call for each turn that has any."""
     if not any(item.has_images for item in items):
         return list(items)

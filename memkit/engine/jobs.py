@@ -87,7 +87,9 @@ def require_llm(engine: Engine) -> Any:
     """
     llm = engine.parts.llm()
     if llm is None:
-        raise ConfigurationError("An extraction is unfinished and there is no model now. Pass `llm=` to finish it.")
+        raise ConfigurationError(
+            "An extraction is unfinished and there is no model now. Pass `llm=` to finish it."
+        )
     return llm
 
 

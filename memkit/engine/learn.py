@@ -101,7 +101,6 @@ async def _related(
     texts = [strip_recalled(item.text) for item in inputs if item.role in ("user", "assistant")]
     texts = [text for text in texts if text.strip()][-_QUERIES:]
     if not texts or await engine.call(engine.ledger.embedder) is None:
-        engine.parts.remember_embedder()
         return []
     vectors = await embed_documents(engine, texts, meter)
     best: dict[int, tuple[float, Record]] = {}
@@ -186,7 +185,9 @@ class _Plan:
             if _same(old.text, candidate.text):
                 return _Step(candidate, "NONE", previous=old, reason="It is known already.")
             return self._supersede(n, candidate, old, now)
-        twin = next((r for r in self.offered if _same(r.text, candidate.text) and is_current(r, now, now)), None)
+        twin = next(
+            (r for r in self.offered if _same(r.text, candidate.text) and is_current(r, now, now)), None
+        )
         if twin is not None and twin.id not in taken:
             return _Step(candidate, "NONE", previous=twin, reason="It is known already.")
         return _Step(candidate, "ADD", [self._new(n, candidate, now)], reason=reason)
@@ -203,7 +204,11 @@ class _Plan:
 
     def _retract(self, candidate: Candidate, old: Record, now: int) -> _Step:
         said = min(self.turns[candidate.message].created_at, now)
-        until = candidate.valid_until if candidate.valid_until is not None and candidate.valid_until <= now else said
+        until = (
+            candidate.valid_until
+            if candidate.valid_until is not None and candidate.valid_until <= now
+            else said
+        )
         return _Step(
             candidate, "SUPERSEDE", [self._close(candidate, old, max(until, old.valid_from), "retracted")],
             previous=old, reason="It is no longer true.",
@@ -269,7 +274,9 @@ class _Plan:
             id=None if record is None else record.id,
             memory=step.candidate.text,
             event=event,  # pyright: ignore[reportArgumentType]
-            previous_memory=step.previous.text if step.previous is not None and event == "SUPERSEDE" else None,
+            previous_memory=step.previous.text
+            if step.previous is not None and event == "SUPERSEDE"
+            else None,
             reason=reason,
             actor_id=turn.name,
             role=turn.role,
@@ -279,8 +286,6 @@ class _Plan:
 async def _finish(engine: Engine, job: Job, plan: _Plan, meter: Meter) -> AddResult:
     """Embed, write everything in one transaction, and let indexes follow."""
     plan.vectors = await embed_documents(engine, plan.texts(), meter) if plan.texts() else None
-    if plan.texts():
-        engine.parts.remember_embedder()
     for _ in range(_TRIES):
         now = now_us()
         steps = plan.steps(now)
@@ -304,14 +309,20 @@ async def _finish(engine: Engine, job: Job, plan: _Plan, meter: Meter) -> AddRes
             return result.model_copy(update={"pending": await drain(engine)})
         fresh = {r.id: r for r in await engine.call(engine.ledger.records, [r.id for r in plan.offered])}
         plan.offered = [_as_now(old, fresh.get(old.id)) for old in plan.offered]
-    raise ConflictError("The memories this conversation touches kept changing. The turns are kept; try again.")
+    raise ConflictError(
+        "The memories this conversation touches kept changing. The turns are kept; try again."
+    )
 
 
-def _renderer(plan: _Plan, steps: Sequence[_Step], operation_id: str, meter: Meter) -> Callable[[Applied], str]:
+def _renderer(
+    plan: _Plan, steps: Sequence[_Step], operation_id: str, meter: Meter
+) -> Callable[[Applied], str]:
     return lambda applied: _result(plan, steps, applied, operation_id, meter).model_dump_json()
 
 
-def _result(plan: _Plan, steps: Sequence[_Step], applied: Applied, operation_id: str, meter: Meter) -> AddResult:
+def _result(
+    plan: _Plan, steps: Sequence[_Step], applied: Applied, operation_id: str, meter: Meter
+) -> AddResult:
     return AddResult(results=plan.outcomes(steps, applied), operation_id=operation_id, usage=meter.usage())
 
 

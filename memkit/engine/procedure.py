@@ -29,7 +29,6 @@ async def learn_procedure(engine: Engine, job: Job) -> AddResult:
     meter.input_tokens += usage.input_tokens
     meter.output_tokens += usage.output_tokens
     vectors = await embed_documents(engine, [text], meter)
-    engine.parts.remember_embedder()
     scope, now = Scope(**data["scope"]), now_us()
     said = max((turn.created_at for turn in turns), default=now)
     record = AddRecord(

@@ -77,7 +77,12 @@ async def get_all(engine: Engine, request: ListRequest) -> Page:
     step = limit + 1 if accepts is None else max(limit + 1, _PAGE)
     while len(results) <= limit:
         rows = await engine.call(
-            engine.ledger.listing, scope, at=at, include_closed=request.include_closed, limit=step, after=after
+            engine.ledger.listing,
+            scope,
+            at=at,
+            include_closed=request.include_closed,
+            limit=step,
+            after=after,
         )
         results += [
             r
@@ -196,4 +201,6 @@ def _decode(cursor: str) -> dict[str, Any]:
 
 
 def _bad_cursor(cursor: object) -> InvalidInputError:
-    return InvalidInputError(f"`cursor` is not one of ours: {cursor!r:.80}. Pass the `next_cursor` of a page.")
+    return InvalidInputError(
+        f"`cursor` is not one of ours: {cursor!r:.80}. Pass the `next_cursor` of a page."
+    )

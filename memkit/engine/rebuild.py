@@ -46,7 +46,9 @@ async def rebuild(engine: Engine, *, vector_store: object, embedder: object, pro
         await open_store(engine, store)
         await engine.call(engine.ledger.enqueue_all, store.name)
         if await drain(engine):
-            raise parts.store_error or BackendError(f"The index {store.name!r} is filled by another process now.")
+            raise parts.store_error or BackendError(
+                f"The index {store.name!r} is filled by another process now."
+            )
     return ChangeResult(message="Rebuilt from the ledger.", operation_id=new_id(), count=count)
 
 
@@ -75,4 +77,6 @@ async def _embed_again(engine: Engine, embedder: Embedder, *, progress: bool) ->
             engine.parts.use_embedder(embedder)
             engine.parts.caches.clear()
             return
-    raise ConflictError("Memories kept being written during the rebuild. Run it again when writers are quiet.")
+    raise ConflictError(
+        "Memories kept being written during the rebuild. Run it again when writers are quiet."
+    )

@@ -93,7 +93,6 @@ async def restore(
         await _find_source(engine, item, kept, places)
     texts = [embedded_text(item.memory, item.kind, item.actor_id) for item in fresh]
     vectors = await embed_documents(engine, texts, Meter())
-    engine.parts.remember_embedder()
     owner = scope_of(memories[0] if memories else messages[0]).owner
     applied = await engine.apply(
         Batch(

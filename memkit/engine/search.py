@@ -162,7 +162,9 @@ def _search_owner(
         with engine.parts.caches.index(owner, embedder) as (index, mark):
             ranking = index.rank(query)
             answerable = ranking.answerable
-            hits, seen = _walk(engine, ranking.hits, wanted, passes, ranking.explain if request.explain else None)
+            hits, seen = _walk(
+                engine, ranking.hits, wanted, passes, ranking.explain if request.explain else None
+            )
         moved = owner is not None and seen.get(owner, mark.event) != mark.event
         if not moved or attempt == _TRIES - 1:
             return hits, answerable
@@ -211,7 +213,12 @@ def _checker(request: SearchRequest, query: RankQuery) -> Callable[[Record], boo
 
 
 def _by_candidates(
-    engine: Engine, query: RankQuery, owner: int | None, embedder: tuple[str, int], near: Sequence[str], indexed: bool
+    engine: Engine,
+    query: RankQuery,
+    owner: int | None,
+    embedder: tuple[str, int],
+    near: Sequence[str],
+    indexed: bool,
 ) -> list[tuple[int, float]]:
     """Rank a scope too large to hold: what words and vectors find, the turns beside it, and a fixed sample."""
     ledger = engine.ledger
@@ -257,15 +264,21 @@ async def _reranked(
             warnings.append("rerank=True has no effect: no reranker is configured (`Memory(reranker=...)`).")
         return hits
     try:
-        pairs = await engine.ask(reranker.name, reranker.rerank, text, [hit.record.text for hit in hits], len(hits))
+        pairs = await engine.ask(
+            reranker.name, reranker.rerank, text, [hit.record.text for hit in hits], len(hits)
+        )
     except BackendError as error:
         warnings.append(f"The reranker {reranker.name!r} failed ({error.message}); the own order is kept.")
         return hits
     good = {n: float(score) for n, score in pairs if 0 <= n < len(hits) and 0 <= score <= 1}
     if len(good) < len(pairs):
-        warnings.append(f"The reranker {reranker.name!r} returned indices or scores out of range; they are left out.")
+        warnings.append(
+            f"The reranker {reranker.name!r} returned indices or scores out of range; they are left out."
+        )
     ranked = sorted(good, key=lambda n: -good[n])
     out = [Found(hits[n].record, good[n], {**(hits[n].signals or {}), "rerank": good[n]}) for n in ranked]
     floor = out[-1].score if out else 1.0
-    out += [Found(hit.record, min(hit.score, floor), hit.signals) for n, hit in enumerate(hits) if n not in good]
+    out += [
+        Found(hit.record, min(hit.score, floor), hit.signals) for n, hit in enumerate(hits) if n not in good
+    ]
     return out

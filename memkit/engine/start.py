@@ -23,7 +23,9 @@ async def ready(engine: Engine, *, write: bool, repairing: bool = False) -> bool
     """
     parts = engine.parts
     if parts.closed:
-        raise ConfigurationError("This memory was closed. Make a new one, or use it inside `with Memory(...) as m:`.")
+        raise ConfigurationError(
+            "This memory was closed. Make a new one, or use it inside `with Memory(...) as m:`."
+        )
     if not await engine.call(engine.ledger.open, create=write):
         return False
     now = now_us()
@@ -88,5 +90,8 @@ async def store_for_search(engine: Engine) -> tuple[VectorStore | None, str | No
     except LedgerMismatchError:
         raise
     except BackendError as error:
-        return None, f"The index {store.name!r} is down ({error.message}); the ledger's own vectors were searched."
+        return (
+            None,
+            f"The index {store.name!r} is down ({error.message}); the ledger's own vectors were searched.",
+        )
     return store, None

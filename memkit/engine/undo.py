@@ -38,8 +38,14 @@ async def undo(engine: Engine, operation_id: str, guard: ReadScope | None) -> Ch
             raise OperationNotFoundError(operation_id)
         operation, events = found
         if operation.kind == "forget":
-            raise InvalidInputError(f"The operation {operation_id} erased memories; what is erased cannot come back.")
-        known = all(_inside(event, guard) for event in events) if events else await _owns(engine, operation, guard)
+            raise InvalidInputError(
+                f"The operation {operation_id} erased memories; what is erased cannot come back."
+            )
+        known = (
+            all(_inside(event, guard) for event in events)
+            if events
+            else await _owns(engine, operation, guard)
+        )
         if not known:
             raise OperationNotFoundError(operation_id)
         later = await engine.call(engine.ledger.later_operations, operation_id)
@@ -108,7 +114,9 @@ def _restore(record: Record, target: Record | None, operation_id: str, guard: Re
     values: dict[str, Any] = (
         ({} if record.deleted else {"deleted": True})
         if target is None
-        else {name: getattr(target, name) for name in EDITABLE if getattr(record, name) != getattr(target, name)}
+        else {
+            name: getattr(target, name) for name in EDITABLE if getattr(record, name) != getattr(target, name)
+        }
     )
     dedup = None
     if target is not None and not target.deleted and target.valid_until is None and target.kind != "message":

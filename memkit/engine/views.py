@@ -38,7 +38,9 @@ def memory_item(record: Record, score: float | None = None) -> MemoryItem:
 
 def message_item(message: StoredMessage) -> Message:
     """Return a stored turn as a public message."""
-    content = message.content if isinstance(message.content, str) else [dict(block) for block in message.content]
+    content = (
+        message.content if isinstance(message.content, str) else [dict(block) for block in message.content]
+    )
     return Message.model_construct(
         id=message.id,
         seq=message.rid & 0xFFFFFFFF,

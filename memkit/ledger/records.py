@@ -216,6 +216,8 @@ class Batch:
     """External indexes that get an outbox row for every record changed."""
     render: Callable[[Applied], str | None] | None = None
     worker: str | None = None
+    embedder: tuple[str, int] | None = None
+    """Identity and dimension of the embedder of its vectors, remembered with the ledger's first ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

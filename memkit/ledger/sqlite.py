@@ -85,21 +85,20 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteReading):
         Raises:
             EmbedderMismatchError: Another one is stored already.
         """
-        if self.embedder() == (identity, dim):
-            return
-        packing = self._packing_for(identity)
+        if self.embedder() != (identity, dim):
+            self._write(lambda conn: self._remember_embedder(conn, identity, dim, replace=replace))
 
-        def write(conn: sqlite3.Connection) -> None:
-            stored = one(conn, "SELECT value FROM meta WHERE key = 'embedder'")
-            if stored is not None:
-                known = (str(stored), read_state(conn).dim)
-                if known == (identity, dim):
-                    return
-                if not replace:
-                    raise _mismatch(known, (identity, dim))
-            _change_embedder(conn, identity, dim, packing, first=stored is None)
-
-        self._write(write)
+    def _remember_embedder(
+        self, conn: sqlite3.Connection, identity: str, dim: int, *, replace: bool = False
+    ) -> None:
+        stored = one(conn, "SELECT value FROM meta WHERE key = 'embedder'")
+        if stored is not None:
+            known = (str(stored), read_state(conn).dim)
+            if known == (identity, dim):
+                return
+            if not replace:
+                raise _mismatch(known, (identity, dim))
+        _change_embedder(conn, identity, dim, self._packing_for(identity), first=stored is None)
 
     def _packing_for(self, identity: str) -> Packing:
         if self._packing is not None:
@@ -137,6 +136,8 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteReading):
             raise_translated(error, self._db.location)
 
     def _batch(self, conn: sqlite3.Connection, batch: Batch) -> Applied:
+        if batch.embedder is not None:
+            self._remember_embedder(conn, *batch.embedder)
         return BatchWriter(conn, self._book, batch, self._step).run()
 
     def _note_worker(self, batch: Batch) -> None:

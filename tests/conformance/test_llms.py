@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from memkit.llms.base import LLM
 from memkit.llms.compatible import (
+    VLLMLLM,
+    XAILLM,
     CerebrasLLM,
     CompatibleLLM,
     DeepSeekLLM,
@@ -17,8 +19,6 @@ from memkit.llms.compatible import (
     OpenRouterLLM,
     SarvamLLM,
     TogetherLLM,
-    VLLMLLM,
-    XAILLM,
 )
 from memkit.llms.openai import OpenAILLM
 from memkit.testing.llm import LLMSuite
@@ -30,7 +30,9 @@ class _OpenAIFormat(LLMSuite):
     kind: type[OpenAILLM] = OpenAILLM
 
     def make_llm(self, base_url: str) -> LLM:
-        return self.kind(self.kind.Settings(model="some-model", api_key="test", base_url=base_url, timeout_s=5.0))
+        return self.kind(
+            self.kind.Settings(model="some-model", api_key="test", base_url=base_url, timeout_s=5.0)
+        )
 
     def answer(self, text: str, input_tokens: int, output_tokens: int) -> object:
         message = {"role": "assistant", "content": text}

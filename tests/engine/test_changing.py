@@ -23,7 +23,7 @@ def test_update_and_delete_of_a_missing_memory_raise(memory: Face) -> None:
     ):
         with pytest.raises(MemoryNotFoundError, match="nothing") as error:
             call()
-        assert error.value.memory_id == "nothing"
+        assert vars(error.value)["memory_id"] == "nothing"
 
 
 def test_a_deleted_memory_is_missing(memory: Face) -> None:

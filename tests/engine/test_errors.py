@@ -191,7 +191,7 @@ def test_messages_of_the_wrong_shape_are_told_by_index_and_key(
     "given",
     [{"kind": "fct"}, {"origin": "usr"}, {"metadata": 5}, {"metadata": {"x": object()}}, {"metadata": {1: 2}}, {"infer": "no"}, {"background": 1},
      {"prompt": 5}, {"prompt": ""}, {"memory_type": "procedural"}],
-    ids=str,
+
 )  # fmt: skip
 def test_options_of_the_wrong_shape_are_named(memory: Face, given: dict[str, Any]) -> None:
     with pytest.raises(errors.InvalidInputError, match=next(iter(given))):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from memkit.errors import ConflictError, InvalidInputError, OperationNotFoundError
@@ -107,10 +109,8 @@ def test_what_was_forgotten_cannot_come_back(memory: Face) -> None:
     receipt = memory.forget(memory_id=id)
     with pytest.raises(InvalidInputError, match="erased"):
         memory.undo(receipt.operation_id)
-    try:
+    with suppress(OperationNotFoundError, InvalidInputError, ConflictError):
         memory.undo(added)
-    except (OperationNotFoundError, InvalidInputError, ConflictError):
-        pass
     assert memory.get(id) is None and memory.count(user_id="u") == 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,35 @@ from memkit.llms.fake import FakeLLM
 from memkit.ranking.text import TOKENIZER_VERSION, tokens
 from memkit.vector_stores.base import StoreRecord
 from memkit.vector_stores.sqlite import SqliteStore
-from tests.engine.faces import answer, fact
+from tests.engine.faces import Face, answer, fact
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(
+    module_or_code: str, *args: str, check: bool = True, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    command = [
+        sys.executable,
+        *(("-m", module_or_code) if module_or_code.startswith("tests.") else ("-c", module_or_code)),
+        *args,
+    ]
+    environment = {**os.environ, **(env or {})}
+    return subprocess.run(
+        command, cwd=ROOT, check=check, capture_output=True, text=True, timeout=90, env=environment
+    )
+
+
+def sound(memory: Memory | Face) -> None:
+    """Each live record has its events, and the ledger's own check passes."""
+    for item in memory.get_all(allow_global=True, include_closed=True, limit=10_000).results:
+        events = memory.history(item.id)
+        last = events[-1].after
+        assert events[0].event == "ADD" and last is not None and last.memory == item.memory
+        assert len(events) == item.version
+        kept = {m.id for m in memory.messages(user_id=item.user_id)}
+        assert all(source.message_id in kept for source in item.sources)
+    assert memory.health().problems == {}
 
 
 class Killer:

@@ -316,13 +316,12 @@ def test_by_id_calls_recheck_the_scope_of_a_handle(memory: Face) -> None:
     narrow = memory.bind(user_id="v", agent_id="b")
     for handle in (other, narrow):
         assert handle.get(id) is None and handle.history(id) == []
-        for call in (
-            lambda: handle.update(id, "x"),
-            lambda: handle.delete(id),
-            lambda: handle.forget(memory_id=id),
-        ):
-            with pytest.raises(MemoryNotFoundError):
-                call()
+        with pytest.raises(MemoryNotFoundError):
+            handle.update(id, "x")
+        with pytest.raises(MemoryNotFoundError):
+            handle.delete(id)
+        with pytest.raises(MemoryNotFoundError):
+            handle.forget(memory_id=id)
         with pytest.raises(OperationNotFoundError):
             handle.undo(result.operation_id)
     mine = memory.bind(user_id="v")

@@ -1,0 +1,108 @@
+"""What a tool returns: lean text for the model, JSON for the program, whole memories for who wants more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from memkit import MemoryItem
+from memkit.extraction.marks import fence
+from memkit.ranking.budget import estimate_tokens
+
+SHORT_ID: Final = 8
+"""Characters of an id as a model sees it."""
+LONGER_ID: Final = 12
+"""Characters where two memories on show begin with the same eight."""
+CONFLICT_TOKENS: Final = 60
+"""What an answer that names possible contradictions may cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """The answer to one tool call."""
+
+    text: str
+    """For the model; what was recalled is fenced as data."""
+    data: dict[str, Any]
+    """The same as JSON values."""
+    is_error: bool = False
+    """Whether the call was refused or failed; then nothing was changed."""
+    memories: tuple[MemoryItem, ...] = field(default=(), repr=False, compare=False)
+    """The memories that the answer is about, whole, with their full ids."""
+
+
+class RefusedError(Exception):
+    """A call that the model has to make differently."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def refusal(code: str, message: str) -> ToolResult:
+    """Return the answer to a call that changed nothing."""
+    return ToolResult(message, {"error": code, "message": message}, is_error=True)
+
+
+def clip(value: object, length: int = 40) -> str:
+    """Return what a model wrote, short enough to repeat, on one line, and nothing like a fence."""
+    words = " ".join(str(value)[: 4 * length].split()).replace("<", "‹").replace(">", "›")
+    return words if len(words) <= length else words[: length - 1] + "…"
+
+
+def one_line(item: MemoryItem) -> str:
+    """Return a memory's text on one line: a line break in it would look like another memory."""
+    return " ".join(item.memory.split())
+
+
+def day(item: MemoryItem) -> str:
+    """Return since when a memory is true, as an ISO 8601 date."""
+    return f"{item.valid_from:%Y-%m-%d}"
+
+
+def short_ids(items: Sequence[MemoryItem]) -> list[str]:
+    """Return the ids as a model sees them, told apart from each other."""
+    heads = [item.id[:SHORT_ID] for item in items]
+    return [
+        item.id[: LONGER_ID if heads.count(head) > 1 else SHORT_ID]
+        for item, head in zip(items, heads, strict=True)
+    ]
+
+
+def listing(items: Sequence[MemoryItem]) -> str:
+    """Return memories as fenced `[id] text (YYYYMMDD)` lines.
+
+    The date has no hyphens, which would cost three tokens of each line's fifteen.
+    """
+    lines = [
+        f"[{short}] {one_line(item)} ({item.valid_from:%Y%m%d})"
+        for short, item in zip(short_ids(items), items, strict=True)
+    ]
+    return fence("\n".join(lines))
+
+
+def rows(items: Sequence[MemoryItem]) -> list[dict[str, Any]]:
+    """Return memories as JSON rows of id, text, date and, where there is one, score."""
+    return [
+        {"id": short, "memory": item.memory, "date": day(item)}
+        | ({} if item.score is None else {"score": round(item.score, 3)})
+        for short, item in zip(short_ids(items), items, strict=True)
+    ]
+
+
+def contradictions(said: str, items: Sequence[MemoryItem]) -> str:
+    """Return what was said and the memories that it may contradict, in at most `CONFLICT_TOKENS` in all.
+
+    Long memories are cut; the ids stay.
+    """
+    words = [one_line(item).split() for item in items]
+    for length in range(24, -1, -1):
+        lines = [
+            f"[{short}] {' '.join(text[:length])}{'…' if len(text) > length else ''}"
+            for short, text in zip(short_ids(items), words, strict=True)
+        ]
+        answer = f"{said} May contradict:\n{fence(chr(10).join(lines))}"
+        if estimate_tokens(answer) <= CONFLICT_TOKENS:
+            return answer
+    return said
