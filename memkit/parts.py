@@ -40,7 +40,6 @@ class Parts:
         self._ledger: Ledger | None = None
         self._caches: Any = None
         self._embedder: Embedder | None = None
-        self._embedder_checked = False
         self._llm: LLM | None = None
         self._llm_built = False
         self._store: VectorStore | None = None
@@ -122,34 +121,28 @@ class Parts:
         with self._lock:
             if self._embedder is None:
                 self._embedder = self._make_embedder()
-            if not self._embedder_checked:
-                stored = self.ledger.embedder()
-                if stored is not None:
-                    if stored[0] != self._embedder.identity:
-                        raise _mismatch(stored, self._embedder.identity)
-                    self._embedder_checked = True
+            stored = self.ledger.embedder()
+            if stored is not None and stored[0] != self._embedder.identity:
+                # Asked each time: another process may have rebuilt or reset the store.
+                if self.config.embedder is None or self.config.embedder.provider != "auto":
+                    raise _mismatch(stored, self._embedder.identity)
+                self._embedder = self._make_embedder()
             return self._embedder
 
-    def unstored_embedder(self) -> tuple[str, int] | None:
-        """Return identity and dimension of the embedder while the ledger may not know it yet."""
-        if self._embedder_checked:
-            return None
-        embedder = self.embedder()
-        return None if self._embedder_checked else (embedder.identity, embedder.dim)
-
-    def embedder_is_stored(self) -> None:
-        """Note that the ledger knows the embedder."""
-        self._embedder_checked = True
+    def embedder_name(self) -> tuple[str, int]:
+        """Return identity and dimension of the embedder in use, without looking whether the store agrees."""
+        embedder = self._embedder or self.embedder()
+        return embedder.identity, embedder.dim
 
     def forget_embedder(self) -> None:
         """Choose the embedder anew, after a reset."""
         with self._lock:
-            self._embedder, self._embedder_checked = None, False
+            self._embedder = None
 
     def use_embedder(self, embedder: Embedder) -> None:
         """Take another embedder, after a rebuild."""
         with self._lock:
-            self._embedder, self._embedder_checked = embedder, True
+            self._embedder = embedder
             self.choices["embedder"] = f"{embedder.identity} (rebuilt)"
 
     def make_embedder(self, given: ProviderConfig) -> Embedder:

@@ -132,6 +132,7 @@ async def write_plan(
     stored = request.key is not None or finishes is not None
     applied = await engine.apply(
         Batch(
+            embedder=meter.embedder,
             operation_id=operation_id,
             kind="add",
             owner=request.scope.owner,

@@ -44,13 +44,14 @@ async def update(engine: Engine, request: UpdateRequest, guard: ReadScope | None
         changed = _changed(record, request)
         if not changed:
             return ChangeResult(message="Nothing to change.", operation_id=operation_id)
-        vector, dedup = None, None
+        meter, vector, dedup = Meter(), None, None
         if "text" in changed:
             text = embedded_text(changed["text"], record.kind, record.actor_id)
-            vector = (await embed_documents(engine, [text], Meter()))[0]
+            vector = (await embed_documents(engine, [text], meter))[0]
             dedup = fact_digest(changed["text"], memory_scope(record)) if record.kind != "message" else None
         applied = await engine.apply(
             Batch(
+                embedder=meter.embedder,
                 operation_id=operation_id,
                 kind="update",
                 owner=owner_of(record),

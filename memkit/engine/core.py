@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
@@ -54,17 +54,12 @@ class Engine:
             raise BackendError(f"{name!r} failed ({type(error).__name__}: {error}).", backend=name) from error
 
     async def apply(self, batch: Batch) -> Applied:
-        """Write one transaction; the first one that brings vectors also says which embedder made them."""
-        new = (
-            self.parts.unstored_embedder()
-            if any(change.vector is not None for change in batch.changes)
-            else None
-        )
-        if new is None:
-            return await self.call(self.ledger.apply, batch)
-        applied = await self.call(self.ledger.apply, replace(batch, embedder=new))
-        self.parts.embedder_is_stored()
-        return applied
+        """Write one transaction.
+
+        One that brings vectors names the embedder that made them (`Meter.embedder`). The ledger remembers the first
+        inside the transaction and refuses another: somebody may have rebuilt or reset it since.
+        """
+        return await self.call(self.ledger.apply, batch)
 
 
 @dataclass(slots=True)
@@ -75,6 +70,8 @@ class Meter:
     embedding_calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    embedder: tuple[str, int] | None = None
+    """Identity and dimension of the embedder that made the vectors of this operation."""
 
     def usage(self) -> Usage:
         """Return the counts."""

@@ -20,6 +20,7 @@ async def embed_documents(
 ) -> npt.NDArray[np.float32]:
     """Return one unit row per text, in order; equal texts are embedded once."""
     embedder = engine.parts.embedder()
+    meter.embedder = (embedder.identity, embedder.dim)
     unique = list(dict.fromkeys(texts))
     if not unique:
         return np.zeros((0, 0), np.float32)

@@ -291,6 +291,7 @@ async def _finish(engine: Engine, job: Job, plan: _Plan, meter: Meter) -> AddRes
         steps = plan.steps(now)
         applied = await engine.apply(
             Batch(
+                embedder=None if plan.vectors is None else meter.embedder,
                 operation_id=job.id,
                 kind="add",
                 owner=plan.options.scope.owner,

@@ -50,6 +50,7 @@ async def learn_procedure(engine: Engine, job: Job) -> AddResult:
     )
     await engine.apply(
         Batch(
+            embedder=meter.embedder,
             operation_id=job.id,
             kind="add",
             owner=scope.owner,

@@ -70,6 +70,7 @@ CAUSES: dict[type[errors.MemkitError], Cause] = {
     errors.EmbedderMismatchError: _mismatch,
     errors.InvalidInputError: lambda w: w.open().add([{"role": "user"}], user_id="u"),
     errors.ScopeError: lambda w: w.open().add("x"),
+    errors.UnknownArgumentError: lambda w: w.open().add("x", usr_id="u"),
     errors.FilterError: lambda w: w.open().search("x", user_id="u", filters={"user_id": "v"}),
     errors.IdempotencyError: _idempotency,
     errors.MemoryNotFoundError: lambda w: w.open().delete("nothing"),

@@ -52,6 +52,7 @@ def test_one_add_is_one_chat_two_embeddings_and_two_transactions_and_one_search_
     memory = connect(world, server, ledger=ledger)
     first = memory.add("I live in Oslo.", user_id="u")
     assert asked(server).count("chat/completions") == 1 and asked(server).count("embeddings") <= 2
+    assert steps.count("committed") <= 2, "the first add too"
     server.requests.clear()
     steps.clear()
     result = memory.add(

@@ -7,7 +7,6 @@ has one value at a time (where somebody lives, whom they work for) count as the 
 from __future__ import annotations
 
 import math
-import os.path
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -70,9 +69,8 @@ def keys_of(text: str) -> set[str]:
 
 def related(texts: Iterable[str]) -> dict[str, Any] | None:
     """Return the filter of the memories that the texts may repeat or contradict, or None where no word says so."""
-    wanted: list[dict[str, Any]] = []
-    for word in sorted({word for text in texts for word in _words(text)}):
-        wanted.append({"memory": {"icontains": word}})
+    words = sorted({word for text in texts for word in _words(text)})
+    wanted = [{"memory": {"icontains": word}} for word in words]
     return {"OR": wanted} if wanted else None
 
 
@@ -84,11 +82,19 @@ def _words(text: str) -> list[str]:
     for word in surface(text)[:_MAX_WORDS]:
         root = stem(word)
         if root and root not in neutral and root not in attributes:
-            found[os.path.commonprefix([root, word]) or word] = None
+            found[_shared_start(root, word)] = None
     for name in sorted(named):
         shapes = _ATTRIBUTES[name].split() + (["mov"] if name == "residence" else [])
         found |= dict.fromkeys(shapes)
     return list(found)
+
+
+def _shared_start(root: str, word: str) -> str:
+    """Return what a stem and the word it came from begin with: "happi" and "happy" are both found by "happ"."""
+    same = 0
+    while same < min(len(root), len(word)) and root[same] == word[same]:
+        same += 1
+    return word[:same] or word
 
 
 def page_size() -> int:
