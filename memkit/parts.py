@@ -129,11 +129,6 @@ class Parts:
                 self._embedder = self._make_embedder()
             return self._embedder
 
-    def embedder_name(self) -> tuple[str, int]:
-        """Return identity and dimension of the embedder in use, without looking whether the store agrees."""
-        embedder = self._embedder or self.embedder()
-        return embedder.identity, embedder.dim
-
     def forget_embedder(self) -> None:
         """Choose the embedder anew, after a reset."""
         with self._lock:

@@ -42,7 +42,7 @@ case $set_name in
     for folder in "${integrations[@]}"; do targets+=(-e "$folder"); done
     groups=(--group dev) ;;
   demo)
-    targets=(-e ".${extras:+[$extras]}" -e integrations/langchain)
+    targets=(-e ".${extras:+[$extras]}" -e integrations/tools -e integrations/langchain)
     groups=() ;;
   *) die "unknown set '$set_name'; use dev or demo" ;;
 esac

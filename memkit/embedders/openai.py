@@ -156,8 +156,6 @@ class OpenAIEmbedder:
             self._rows(self._retries.run(partial(create, **self._request(batch))), len(batch))
             for batch in _batches(pieces)
         ]
-        if not texts:
-            return np.zeros((0, self.dim), np.float32)
         return self._joined(rows, pieces, owners, len(texts))
 
     async def aembed(self, texts: Sequence[str], *, purpose: Purpose = "document") -> npt.NDArray[np.float32]:
@@ -169,9 +167,6 @@ class OpenAIEmbedder:
             create = self._clients.aclient.embeddings.create
             response = await self._retries.arun(partial(create, **self._request(batch)))
             rows.append(self._rows(response, len(batch)))
-        if not texts:
-            probed = self._dim or (await self.aembed(["probe"])).shape[1]
-            return np.zeros((0, probed), np.float32)
         return self._joined(rows, pieces, owners, len(texts))
 
     def close(self) -> None:

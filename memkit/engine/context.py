@@ -39,27 +39,27 @@ async def context(engine: Engine, request: SearchRequest, max_tokens: int) -> Co
     shown = {record.id for record in kept}
     evidence = [item for item in found.results if item.id not in shown]
     share = _STANDING_SHARE if evidence else 1.0
-    stable, first = _section(_STABLE_HEAD, [_line(memory_item(r)) for r in kept], int(max_tokens * share))
-    rest, second = _section(_EVIDENCE_HEAD, [_line(item) for item in evidence], max_tokens - _tokens(stable))
+    stable, first = _section(_STABLE_HEAD, [memory_item(record) for record in kept], int(max_tokens * share))
+    rest, second = _section(_EVIDENCE_HEAD, evidence, max_tokens - _tokens(stable))
     return Context(
         stable=stable,
         evidence=rest,
-        memories=[*(memory_item(record) for record in kept[:first]), *evidence[:second]],
+        memories=[*first, *second],
         tokens=_tokens(stable) + _tokens(rest),
         warnings=found.warnings,
     )
 
 
-def _section(head: str, lines: Sequence[str], budget: int) -> tuple[str, int]:
-    """Return a fenced section that fits the budget, and how many lines it holds."""
-    taken: list[str] = []
-    for line in lines:
-        text = _fenced(head, [*taken, line])
-        if _tokens(text) > budget:
-            continue
-        taken.append(line)
-    kept = len(taken)
-    return (_fenced(head, taken) if taken else ""), kept
+def _section(head: str, items: Sequence[MemoryItem], budget: int) -> tuple[str, list[MemoryItem]]:
+    """Return a fenced section that fits the budget, and the memories it holds, in order."""
+    taken: list[MemoryItem] = []
+    lines: list[str] = []
+    for item in items:
+        line = _line(item)
+        if _tokens(_fenced(head, [*lines, line])) <= budget:
+            taken.append(item)
+            lines.append(line)
+    return (_fenced(head, lines) if lines else ""), taken
 
 
 def _fenced(head: str, lines: Sequence[str]) -> str:

@@ -92,10 +92,12 @@ async def restore(
     for item in fresh:
         await _find_source(engine, item, kept, places)
     texts = [embedded_text(item.memory, item.kind, item.actor_id) for item in fresh]
-    vectors = await embed_documents(engine, texts, Meter())
+    meter = Meter()
+    vectors = await embed_documents(engine, texts, meter)
     owner = scope_of(memories[0] if memories else messages[0]).owner
     applied = await engine.apply(
         Batch(
+            embedder=meter.embedder,
             operation_id=operation_id,
             kind="import",
             owner=owner,

@@ -80,14 +80,16 @@ async def _reverse(
             operations=[last],
             operation_id=operation_id,
         )
+    meter = Meter()
     changed = [n for n, edit in enumerate(edits) if "text" in edit.set]
     if changed:
         texts = [embedded_text(edits[n].set["text"], records[n].kind, records[n].actor_id) for n in changed]
-        vectors = await embed_documents(engine, texts, Meter())
+        vectors = await embed_documents(engine, texts, meter)
         for place, n in enumerate(changed):
             edits[n] = replace(edits[n], vector=vectors[place])
     applied = await engine.apply(
         Batch(
+            embedder=meter.embedder,
             operation_id=new_operation,
             kind="undo",
             owner=memory_scope(records[0]).owner,

@@ -96,11 +96,12 @@ class EmbedderSuite(Laws):
         assert rows.shape[0] == 300
 
     def test_no_texts_are_no_rows(self, embedder: Driver) -> None:
-        """An empty list gives an array of shape (0, dim).
+        """Once `dim` is known, an empty list gives an array of shape (0, dim).
 
         Troubleshooting: answer before asking the model.
         """
-        assert self.rows(embedder, []).shape == (0, getattr(embedder.backend, "dim"))  # noqa: B009
+        columns = getattr(embedder.backend, "dim")  # noqa: B009
+        assert self.rows(embedder, []).shape == (0, columns)
 
     def test_both_purposes_are_known(self, embedder: Driver) -> None:
         """`purpose` is "document" or "query", and rows of both can be compared.

@@ -22,6 +22,11 @@ COMMANDS = sorted(command.name or "" for command in app.registered_commands)
 HEAVY = {"numpy", "pydantic", "openai", "chromadb", "sqlite3", "rich", "zipfile"}
 
 
+def _without_size() -> dict[str, str]:
+    """Return the environment without what a parallel test runner says of its own terminal."""
+    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+
+
 def on_terminal(*args: str, width: int, cwd: Path, stdin: bytes = b"") -> tuple[str, int]:
     """Run a command on a terminal of a width, and return what it shows and its exit code."""
     import pty
@@ -35,7 +40,7 @@ def on_terminal(*args: str, width: int, cwd: Path, stdin: bytes = b"") -> tuple[
         stdout=slave,
         stderr=slave,
         cwd=cwd,
-        env={**os.environ, "TERM": "xterm-256color"},
+        env={**_without_size(), "TERM": "xterm-256color"},
     ) as process:
         os.close(slave)
         os.write(master, stdin)

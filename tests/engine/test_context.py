@@ -98,3 +98,10 @@ def test_hooks_see_and_may_change_what_passes(world: World) -> None:
     found = memory.search("home", user_id="u")
     assert [i.memory for i in found.results] == ["I live in Bergen."] and found.warnings == ["hooked"]
     assert hook.seen == ["before_add u", "after_add 1", "before_search u"]
+
+
+def test_a_line_too_long_for_the_budget_is_passed_over_and_not_reported(memory: Face) -> None:
+    memory.add("The cat called Ada " + "sleeps and eats and " * 100, user_id="u", infer=False)
+    memory.add_many([f"The cat called Ada is {n}." for n in range(3)], user_id="u")
+    context = memory.context("The cat called Ada sleeps and eats", user_id="u", max_tokens=150)
+    assert 1 <= len(context.memories) <= 3 and all(item.memory in str(context) for item in context.memories)

@@ -28,7 +28,9 @@ def test_each_search_sees_the_others_writes(pair: tuple[Face, Face]) -> None:
     assert first.found("Oslo", user_id="u") == [] and first.count(user_id="u") == 0
 
 
-def test_a_rebuild_with_another_embedder_is_noticed_before_anything_is_written(pair: tuple[Face, Face]) -> None:
+def test_a_rebuild_with_another_embedder_is_noticed_before_anything_is_written(
+    pair: tuple[Face, Face],
+) -> None:
     first, second = pair
     second.rebuild(embedder=AxisEmbedder())
     with pytest.raises(EmbedderMismatchError, match="rebuild"):
@@ -56,7 +58,9 @@ def test_after_a_reset_the_other_goes_on(pair: tuple[Face, Face]) -> None:
     assert second.found("Bergen", user_id="u") == first.found("Bergen", user_id="u") == ["I live in Bergen."]
 
 
-def test_after_a_reset_another_embedder_may_come_and_is_noticed(world: World, pair: tuple[Face, Face]) -> None:
+def test_after_a_reset_another_embedder_may_come_and_is_noticed(
+    world: World, pair: tuple[Face, Face]
+) -> None:
     first, second = pair
     second.reset()
     third = world.open(embedder=AxisEmbedder())

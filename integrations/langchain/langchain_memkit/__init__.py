@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .retriever import MemkitRetriever
+    from .tools import MemkitToolkit
 
 _HOME = {
     "MemkitRetriever": "retriever",
+    "MemkitToolkit": "tools",
 }
 
-__all__ = ["MemkitRetriever"]
+__all__ = ["MemkitRetriever", "MemkitToolkit"]
 
 
 def __getattr__(name: str) -> Any:

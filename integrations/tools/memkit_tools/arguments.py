@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final, cast
 
 from pydantic import AfterValidator, BaseModel, Field, PlainValidator, WithJsonSchema
 
+from memkit.extraction.marks import strip_recalled
+
 MAX_BYTES: Final = 20_000
 """UTF-8 bytes that the text of one call may have."""
 MAX_TEXTS: Final = 100
@@ -29,6 +31,14 @@ def _text(value: str) -> str:
     return value
 
 
+def _fact(value: str) -> str:
+    """Return a text to be stored, without what was recalled before: memkit would not store that again."""
+    fact = strip_recalled(_text(value))
+    if not fact.strip():
+        raise ValueError("holds only recalled memories, which are saved already")
+    return fact
+
+
 def _texts(value: Any) -> list[str]:
     """Return one text or several as a list; all of them are good, or the call is refused."""
     given = cast("list[Any]", value) if isinstance(value, list | tuple) else [value]
@@ -36,7 +46,7 @@ def _texts(value: Any) -> list[str]:
         raise ValueError("must be a string")
     if len(given) > MAX_TEXTS:
         raise ValueError(f"has over {MAX_TEXTS} entries; send fewer")
-    texts = [_text(cast("str", item)) for item in given]
+    texts = [_fact(cast("str", item)) for item in given]
     if sum(len(text.encode("utf-8")) for text in texts) > MAX_BYTES:
         raise ValueError(f"is over {MAX_BYTES // 1000} kB in all; send fewer entries")
     return texts
@@ -49,6 +59,7 @@ def _limit(value: int | None) -> int | None:
 
 
 Text = Annotated[str, AfterValidator(_text)]
+Fact = Annotated[str, AfterValidator(_fact)]
 Texts = Annotated[list[str], PlainValidator(_texts), WithJsonSchema({"type": "string"})]
 Limit = Annotated[int | None, AfterValidator(_limit)]
 
@@ -58,7 +69,7 @@ _ID: Final = "Id in brackets."
 class SearchMemories(BaseModel):
     """Arguments of `search_memories`."""
 
-    query: Text = Field(description="Short query about one topic.")
+    query: Text = Field(description="About one topic.")
     limit: Limit = Field(default=None, description=f"Default {DEFAULT_LIMIT}.")
 
 
@@ -72,7 +83,7 @@ class UpdateMemory(BaseModel):
     """Arguments of `update_memory`."""
 
     memory_id: Text = Field(description=_ID)
-    text: Text = Field(description="New text.")
+    text: Fact = Field(description="New text.")
 
 
 class DeleteMemory(BaseModel):

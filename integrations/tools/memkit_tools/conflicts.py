@@ -19,9 +19,11 @@ LIMIT: Final = 2
 _CANDIDATES: Final = 500
 _LIKENESS: Final = 0.4
 """Cosine of the two bags of words from which one may contradict the other."""
-_ATTRIBUTE_WEIGHT: Final = 2.25
+_ATTRIBUTE_WEIGHT: Final = 4.0
 """Squared weight of an attribute, where a word has 1."""
 _MAX_WORDS: Final = 40
+_HEAD: Final = 4
+"""Words in which a text says whom it is about."""
 
 _ATTRIBUTES: Final[Mapping[str, str]] = {
     "residence": "live lives lived living reside resides dwell relocate relocated relocating",
@@ -104,17 +106,22 @@ def page_size() -> int:
 
 def may_contradict(text: str, items: Sequence[MemoryItem]) -> list[MemoryItem]:
     """Return at most two memories that say something else about what the text is about, the likest first."""
-    mine = keys_of(text)
-    scored = [(likeness(mine, keys_of(item.memory)), item) for item in items if item.memory != text]
+    mine, whose = keys_of(text), _subject(text)
+    others = [item for item in items if item.memory != text and _subject(item.memory) == whose]
+    scored = [(_likeness(mine, keys_of(item.memory)), item) for item in others]
     scored = [pair for pair in scored if pair[0] >= _LIKENESS]
     scored.sort(key=lambda pair: -pair[0])
     return [item for _, item in scored[:LIMIT]]
 
 
-def likeness(one: set[str], other: set[str]) -> float:
-    """Return the cosine of two bags of words, 0 where they speak of different people."""
-    others = _table()[2]
-    if not one or not other or (one & others) != (other & others):
+def _subject(text: str) -> set[str]:
+    """Return which relative or other being a text is about; empty for the user."""
+    return stems_of(surface(text)[:_HEAD]) & _table()[2]
+
+
+def _likeness(one: set[str], other: set[str]) -> float:
+    """Return the cosine of two bags of words."""
+    if not one or not other:
         return 0.0
     return _weight(one & other) / math.sqrt(_weight(one) * _weight(other))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -61,41 +61,45 @@ async def add_memory(call: Call, arguments: of.AddMemory) -> ToolResult:
     texts = list(dict.fromkeys(arguments.text))
     known, near = await _known_and_near(call.memory, texts)
     new = [text for text in texts if text not in known]
-    result = await call.memory.add_many(new) if new else None
-    outcomes = {} if result is None else {o.memory: o.id for o in result.results}
-    ids = {text: _id_of(outcomes[text]) for text in new}
-    if len(texts) == 1:
-        return _added_one(texts[0], ids, known, may_contradict(texts[0], near))
-    saved = ", ".join(f"[{ids[text]}]" for text in new)
-    there = ", ".join(f"[{known[text].id[:SHORT_ID]}]" for text in texts if text in known)
-    parts = [f"Saved {saved}." if saved else "", f"Unchanged {there}: stored already." if there else ""]
-    data = [
-        {"status": "unchanged", "id": known[text].id[:SHORT_ID], "memory": text}
-        if text in known
-        else {"status": "added", "id": ids[text], "memory": text}
+    stored = await _stored(call.memory, new)
+    items = known | stored
+    results = [
+        {
+            "status": "unchanged" if text in known else "added",
+            "id": items[text].id[:SHORT_ID],
+            "memory": items[text].memory,
+        }
         for text in texts
     ]
-    return ToolResult(" ".join(part for part in parts if part), {"results": data})
+    said = _said(results)
+    against = may_contradict(texts[0], near) if len(new) == len(texts) == 1 else []
+    data: dict[str, Any] = results[0] if len(texts) == 1 else {"results": results}
+    if against:
+        data, said = data | {"may_contradict": rows(against)}, contradictions(said, against)
+    return ToolResult(said, data, memories=tuple(items[text] for text in texts))
 
 
-def _id_of(memory_id: str | None) -> str:
-    return (memory_id or "")[:SHORT_ID]
+def _said(results: Sequence[Mapping[str, str]]) -> str:
+    """Return which ids were saved and which were there, for the model."""
+    saved = ", ".join(f"[{row['id']}]" for row in results if row["status"] == "added")
+    there = ", ".join(f"[{row['id']}]" for row in results if row["status"] == "unchanged")
+    parts = (f"Saved {saved}." if saved else "", f"Unchanged {there}: stored already." if there else "")
+    return " ".join(part for part in parts if part)
 
 
-def _added_one(
-    text: str, ids: dict[str, str], known: dict[str, MemoryItem], against: Sequence[MemoryItem]
-) -> ToolResult:
-    if text in known:
-        item = known[text]
-        short = item.id[:SHORT_ID]
-        data = {"status": "unchanged", "id": short, "memory": item.memory}
-        return ToolResult(f"Unchanged [{short}]: stored already.", data, memories=(item,))
-    said = f"Saved [{ids[text]}]."
-    data: dict[str, Any] = {"status": "added", "id": ids[text], "memory": text}
-    if not against:
-        return ToolResult(said, data)
-    data["may_contradict"] = rows(against)
-    return ToolResult(contradictions(said, against), data, memories=tuple(against))
+async def _stored(memory: AwaitedMemory, texts: Sequence[str]) -> dict[str, MemoryItem]:
+    """Store texts and return the memory of each."""
+    if not texts:
+        return {}
+    stored: dict[str, MemoryItem] = {}
+    for text, outcome in zip(texts, (await memory.add_many(texts)).results, strict=True):
+        item = None if outcome.id is None else await memory.get(outcome.id)
+        if item is None:
+            raise RefusedError(
+                "rejected", f"`text` was not saved: {clip(outcome.reason or outcome.event, 120)}."
+            )
+        stored[text] = item
+    return stored
 
 
 async def _known_and_near(
@@ -122,9 +126,12 @@ async def update_memory(call: Call, arguments: of.UpdateMemory) -> ToolResult:
     short = item.id[:SHORT_ID]
     data = {"status": "updated", "id": short, "memory": arguments.text, "previous": item.memory}
     if item.memory == arguments.text:
-        return ToolResult(f"Unchanged [{short}]: it says so already.", data | {"status": "unchanged"})
+        return ToolResult(
+            f"Unchanged [{short}]: it says so already.", data | {"status": "unchanged"}, memories=(item,)
+        )
     await call.memory.update(item.id, arguments.text)
-    return ToolResult(f"Updated [{short}].", data, memories=(item,))
+    now = await call.memory.get(item.id)
+    return ToolResult(f"Updated [{short}].", data, memories=() if now is None else (now,))
 
 
 async def delete_memory(call: Call, arguments: of.DeleteMemory) -> ToolResult:
