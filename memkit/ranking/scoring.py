@@ -11,7 +11,7 @@ from memkit.ranking.constants import ANSWERABLE, CALIBRATIONS
 from memkit.ranking.postings import Postings, Vocabulary
 from memkit.ranking.query import ALSO_WORDS, NOT_NAMES, first_person, named_months, people, relative_days
 from memkit.ranking.result import Ranking
-from memkit.ranking.signals import fuse, locate, own_words, window_words
+from memkit.ranking.signals import Found, fuse, locate, own_words, window_words
 from memkit.ranking.text import query_terms, stem, surface
 from memkit.ranking.view import Array, Ints, Mask, View
 
@@ -74,6 +74,8 @@ def rank(view: View, names: Names, query: str, now: int, words: Words, cosines: 
     speaker = np.isin(view.speaker, named) if named else None
     if speaker is not None and not speaker.any():
         speaker, name_words = None, set[str]()
+    if speaker is not None:
+        speaker |= _about(view, found, words.terms, {stem(word) for word in name_words})
     date = _dates(view, query, now)
     first = first_person(query)
     evidence = cal.Evidence(
@@ -95,6 +97,13 @@ def rank(view: View, names: Names, query: str, now: int, words: Words, cosines: 
     return Ranking(
         view, fused, evidence, (CALIBRATIONS[view.weights.name], ANSWERABLE[view.weights.name]), raw
     )
+
+
+def _about(view: View, found: Found, terms: list[str], names: set[str]) -> Mask:
+    """Return the rows nobody said that name a person: a fact about her counts like a turn of hers."""
+    mask = np.zeros(len(view), np.bool_)
+    mask[found.at[np.isin(found.term, [n for n, term in enumerate(terms) if term in names])]] = True
+    return mask & (view.speaker < 0)
 
 
 def _dates(view: View, query: str, now: int) -> Mask | None:

@@ -39,7 +39,7 @@ _IRREGULAR = """
     swear: swore sworn; sweep: swept; swim: swam swum; swing: swung; take: took taken; teach: taught;
     tear: tore torn; tell: told; think: thought; throw: threw thrown; understand: understood; wake: woke woken;
     wear: wore worn; weave: wove woven; weep: wept; win: winning; write: wrote written;
-    child: children kid kids; foot: feet; goose: geese; knife: knives; leaf: leaves; life: lives; loaf: loaves; man: men;
+    child: children kid kids; foot: feet; goose: geese; knife: knives; loaf: loaves; man: men;
     mouse: mice; person: people; shelf: shelves; thief: thieves; tooth: teeth; wife: wives; wolf: wolves; woman: women;
     half: halves; mother: mom mum mommy mummy moms mama; father: dad daddy dads papa; grandmother: grandma granny;
     grandfather: grandpa; bicycle: bike bikes; photograph: photo photos pic pics; television: tv; refrigerator: fridge;
