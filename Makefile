@@ -26,7 +26,7 @@ test: ## all tests that need no server (ARGS="-k word" for some)
 
 test-engines: ## conformance over every backend, real engines and servers
 	@scripts/bootstrap.sh dev
-	$(PYTEST) --dist loadfile -m "engine and not network" $(ARGS)
+	$(PYTEST) --dist loadscope -m "engine and not network" $(ARGS)
 
 format: ## put the code in shape (CHECK=1: only say what is not)
 	@scripts/bootstrap.sh dev

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from .arguments import checks_arguments
+from .arguments import UNSET, Unset, checks_arguments
 from .clock import Instant
 from .config import MemoryConfig, env_config, load_config
-from .facade import UNSET, Unset
 from .operating import AsyncOperating
 from .runtime import AsyncRuntime
 from .scope import IdLike, ReadIds

@@ -1,4 +1,4 @@
-"""Unknown arguments of public calls: an error of ours that names the nearest valid one, or what replaced it."""
+"""Arguments of public calls: one that is left out, and one that a call does not have."""
 
 from __future__ import annotations
 
@@ -11,6 +11,17 @@ from .errors import UnknownArgumentError, did_you_mean
 
 P = ParamSpec("P")
 C = TypeVar("C", bound=type)
+
+
+class Unset:
+    """The type of `UNSET`: an argument that was left out, where None means "clear"."""
+
+    def __repr__(self) -> str:
+        """Return `UNSET`."""
+        return "UNSET"
+
+
+UNSET: Final = Unset()
 
 _MOVED: Final = {
     "async_mode": "`background=True` returns once the turns are kept",

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import ConfigurationError, did_you_mean
-from .registry import ProviderKind, check_name
+from .registry import ProviderKind, adapter_of, check_name
 
 PATH_VARIABLE: Final = "MEMKIT_PATH"
 LEDGER_FILE: Final = "memory.db"
@@ -133,6 +133,9 @@ def as_provider(given: Any, kind: type[ProviderConfig]) -> ProviderConfig | None
     settings_of = getattr(cast("object", given), "provider_name", None)
     if isinstance(settings_of, str):
         return kind(provider=settings_of, config=given)
+    adapter = adapter_of(kind.kind, cast("object", given))
+    if adapter is not None:
+        return kind(provider=adapter, config={"model": given})
     return kind(provider="instance", config=given)
 
 

@@ -7,7 +7,7 @@ import atexit
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from . import requests
 from .config import MemoryConfig, load_config
@@ -25,17 +25,6 @@ if TYPE_CHECKING:
     from .engine.search import SearchRequest
     from .memory import Memory
     from .parts import Parts
-
-
-class Unset:
-    """The type of `UNSET`: an argument that was left out, where None means "clear"."""
-
-    def __repr__(self) -> str:
-        """Return `UNSET`."""
-        return "UNSET"
-
-
-UNSET: Final = Unset()
 
 F = TypeVar("F", bound="Facade")
 

@@ -32,6 +32,7 @@ class Entry:
 PROVIDERS: Final[Mapping[ProviderKind, Mapping[str, Entry]]] = {
     "embedder": {
         "hash": Entry("memkit.embedders.hash:HashEmbedder"),
+        "langchain": Entry("memkit.embedders.langchain:LangChainEmbedder", "langchain"),
         "openai": Entry("memkit.embedders.openai:OpenAIEmbedder", "openai"),
     },
     "graph_store": {},
@@ -41,6 +42,7 @@ PROVIDERS: Final[Mapping[ProviderKind, Mapping[str, Entry]]] = {
         "fake": Entry("memkit.llms.fake:FakeLLM"),
         "fireworks": Entry("memkit.llms.compatible:FireworksLLM", "openai"),
         "groq": Entry("memkit.llms.compatible:GroqLLM", "openai"),
+        "langchain": Entry("memkit.llms.langchain:LangChainLLM", "langchain"),
         "lmstudio": Entry("memkit.llms.compatible:LMStudioLLM", "openai"),
         "minimax": Entry("memkit.llms.compatible:MiniMaxLLM", "openai"),
         "mistral": Entry("memkit.llms.compatible:MistralLLM", "openai"),
@@ -53,7 +55,9 @@ PROVIDERS: Final[Mapping[ProviderKind, Mapping[str, Entry]]] = {
         "vllm": Entry("memkit.llms.compatible:VLLMLLM", "openai"),
         "xai": Entry("memkit.llms.compatible:XAILLM", "openai"),
     },
-    "reranker": {},
+    "reranker": {
+        "langchain": Entry("memkit.rerankers.langchain:LangChainReranker", "langchain"),
+    },
     "vector_store": {
         "chroma": Entry("memkit.vector_stores.chroma:ChromaStore", "chroma"),
         "memory": Entry("memkit.vector_stores.memory:MemoryStore"),
@@ -64,7 +68,7 @@ PROVIDERS: Final[Mapping[ProviderKind, Mapping[str, Entry]]] = {
 
 PLANNED: Final[Mapping[ProviderKind, tuple[str, ...]]] = {
     "embedder": (
-        "aws_bedrock", "azure_openai", "fastembed", "gemini", "huggingface", "langchain", "lmstudio", "minilm",
+        "aws_bedrock", "azure_openai", "fastembed", "gemini", "huggingface", "lmstudio", "minilm",
         "ollama", "onnx", "together", "vertexai",
     ),
     "graph_store": (
@@ -72,10 +76,10 @@ PLANNED: Final[Mapping[ProviderKind, tuple[str, ...]]] = {
         "sqlite", "supabase",
     ),
     "llm": (
-        "anthropic", "aws_bedrock", "azure_openai", "azure_openai_structured", "gemini", "langchain", "litellm",
+        "anthropic", "aws_bedrock", "azure_openai", "azure_openai_structured", "gemini", "litellm",
         "openai_structured",
     ),
-    "reranker": ("cohere", "huggingface", "langchain", "llm_reranker", "sentence_transformer", "zero_entropy"),
+    "reranker": ("cohere", "huggingface", "llm_reranker", "sentence_transformer", "zero_entropy"),
     "vector_store": (
         "azure_ai_search", "azure_mysql", "baidu", "cassandra", "databricks", "elasticsearch", "faiss", "langchain",
         "milvus", "mongodb", "neptune", "opensearch", "oracledb", "pgvector", "pinecone", "qdrant", "redis",
@@ -144,6 +148,22 @@ def provider_class(kind: ProviderKind, name: str) -> type[Any]:
         ) from error
 
 
+ADAPTERS: Final[Mapping[ProviderKind, tuple[str, ...]]] = {
+    "embedder": ("langchain",),
+    "llm": ("langchain",),
+    "reranker": ("langchain",),
+}
+"""Providers that wrap objects of a framework; the class says with `adapts(given)` which."""
+
+
+def adapter_of(kind: ProviderKind, given: object) -> str | None:
+    """Return the provider whose `model` an object of a framework can be, or None for an object of nobody we know."""
+    for name in ADAPTERS.get(kind, ()):
+        if provider_class(kind, name).adapts(given):
+            return name
+    return None
+
+
 def availability(kind: ProviderKind, name: str) -> str:
     """Return `installed`, `missing: <extra>` or `planned`, for `memkit doctor`."""
     if name in PLANNED[kind]:
@@ -153,5 +173,5 @@ def availability(kind: ProviderKind, name: str) -> str:
         return "installed"
     from importlib.util import find_spec
 
-    package = {"chroma": "chromadb"}.get(entry.extra, entry.extra)
+    package = {"chroma": "chromadb", "langchain": "langchain_core"}.get(entry.extra, entry.extra)
     return "installed" if find_spec(package) else f"missing: pip install 'memkit-ai[{entry.extra}]'"

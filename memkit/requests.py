@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from .arguments import UNSET
 from .clock import Instant, to_us
 from .errors import InvalidInputError, ScopeError, did_you_mean
 from .scope import ReadIds, ReadScope, Scope, one_id, read_scope, write_scope
 from .types import KINDS, ORIGINS
 
 if TYPE_CHECKING:
-    from .engine.add import AddRequest
+    from .engine.add_request import AddRequest
     from .engine.change import UpdateRequest
     from .engine.read import ListRequest, ScopesRequest
     from .engine.search import SearchRequest
@@ -113,7 +114,7 @@ def add_request(
         InvalidInputError: Something has the wrong shape; it names where.
         ScopeError: The scope is missing, blank or outside the handle's.
     """
-    from .engine.add import AddRequest
+    from .engine.add_request import AddRequest
     from .extraction.messages import check_metadata, normalise
 
     scope = bound.write(user_id, agent_id, run_id)
@@ -376,7 +377,6 @@ def update_request(
     """Return a checked `update`."""
     from .engine.change import UpdateRequest
     from .extraction.messages import check_metadata, normalise
-    from .facade import UNSET
 
     if text is not None and data is not None:
         raise InvalidInputError("`text` and `data` are the same argument; pass `text`.", field="data")

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Final
 
-from ..errors import BackendError, BackendUnavailableError, ConfigurationError, MemkitError
-from ..extraction.messages import InputMessage
-from ..ledger.base import Job, StoredMessage
-from ..scope import Scope
+from ..errors import BackendError, BackendUnavailableError, ConflictError, MemkitError
+from ..ledger.base import Job, Operation
+from ..runtime import Deadline
 from ..types import AddResult
+from .add_request import result_of
 from .core import Engine
+from .learn import learn
+from .procedure import learn_procedure
+from .verbatim import finish_verbatim
+
+_WAIT_S: Final = 120.0
 
 
 async def run_job(engine: Engine, job: Job) -> AddResult:
     """Finish a claimed job; when it fails it goes back to the queue and the error names its operation."""
-    from .learn import learn
-    from .procedure import learn_procedure
-    from .verbatim import finish_verbatim
-
     try:
         if job.kind == "verbatim":
             return await finish_verbatim(engine, job)
@@ -79,49 +79,28 @@ async def run_pending(
     return finished, failed
 
 
-def require_llm(engine: Engine) -> Any:
-    """Return the model an unfinished extraction needs.
+async def stored_result(engine: Engine, operation: Operation) -> AddResult:
+    """Return the result of an operation made before: stored, waited for, or finished now.
 
     Raises:
-        ConfigurationError: There is none now.
+        ConflictError: Another process has worked on it for too long.
     """
-    llm = engine.parts.llm()
-    if llm is None:
-        raise ConfigurationError(
-            "An extraction is unfinished and there is no model now. Pass `llm=` to finish it."
-        )
-    return llm
-
-
-async def job_messages(engine: Engine, job: Job) -> tuple[list[StoredMessage], list[StoredMessage]]:
-    """Return the turns of a job that were new, and those the run had already."""
-    rids: list[int] = list(job.payload["messages"])
-    flags: list[bool] = list(job.payload["new"])
-    new_of = dict(zip(rids, flags, strict=True))
-    rows = await engine.call(engine.ledger.messages_by_rid, list(new_of))
-    return [row for row in rows if new_of[row.rid]], [row for row in rows if not new_of[row.rid]]
-
-
-def as_inputs(rows: Sequence[StoredMessage]) -> list[InputMessage]:
-    """Return kept turns in the shape that extraction reads."""
-    return [
-        InputMessage(
-            role=row.role,  # pyright: ignore[reportArgumentType]
-            content=row.content if isinstance(row.content, str) else [dict(block) for block in row.content],
-            text=row.text,
-            name=row.name,
-            created_at=row.created_at,
-            offset_minutes=row.offset_minutes,
-            metadata=dict(row.metadata),
-            run_id=row.run_id,
-            id=row.id,
-            has_images=not isinstance(row.content, str)
-            and any("image" in str(block.get("type", "")) for block in row.content),
-        )
-        for row in rows
-    ]
-
-
-def scope_of(row: StoredMessage) -> Scope:
-    """Return the scope a turn is stored under."""
-    return Scope(user_id=row.user_id, agent_id=row.agent_id, run_id=row.run_id)
+    deadline = Deadline(_WAIT_S)
+    while operation.state != "done":
+        resumed = await resume(engine, operation.id)
+        if resumed is not None:
+            return resumed
+        if deadline.left() == 0:
+            raise ConflictError(
+                f"The operation {operation.id} of this idempotency key is still running elsewhere. Try again later.",
+                operations=[operation.id],
+                operation_id=operation.id,
+            )
+        await engine.rt.sleep(0.05)
+        found = await engine.call(engine.ledger.operation, operation.id)
+        if found is None:
+            raise ConflictError(
+                f"The operation {operation.id} was forgotten meanwhile.", operations=[operation.id]
+            )
+        operation = found[0]
+    return result_of(operation)

@@ -18,13 +18,14 @@ from ..extraction.messages import InputMessage
 from ..ledger.base import AddRecord, Applied, Batch, Change, EditRecord, Job, Record, SourceRef, StoredMessage
 from ..scope import ReadScope, Scope, read_scope
 from ..types import KINDS, AddOutcome, AddResult
-from .add import fact_digest, stored_result
+from .add_request import result_of
 from .core import Engine, Meter, new_id
+from .digests import fact_digest
 from .embed import embed_documents
 from .images import described
-from .jobs import as_inputs, job_messages, require_llm, scope_of
 from .outbox import drain
 from .search import SearchRequest, search_ledger
+from .turns import as_inputs, job_messages, require_llm, scope_of
 from .views import is_current
 
 OFFERED: Final = 15
@@ -304,7 +305,7 @@ async def _finish(engine: Engine, job: Job, plan: _Plan, meter: Meter) -> AddRes
             )
         )
         if applied.replay is not None:
-            return await stored_result(engine, applied.replay)
+            return result_of(applied.replay)
         if not applied.refused:
             result = _result(plan, steps, applied, job.id, meter)
             return result.model_copy(update={"pending": await drain(engine)})

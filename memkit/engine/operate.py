@@ -8,9 +8,10 @@ from ..errors import BackendError, MemkitError
 from ..types import Health, RepairReport, Stats
 from .change import expire
 from .core import Engine
+from .index import empty_store
 from .jobs import run_pending
 from .outbox import drain
-from .start import empty_store, ready
+from .start import ready
 
 
 async def stats(engine: Engine) -> Stats:

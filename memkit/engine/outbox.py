@@ -11,6 +11,7 @@ from ..errors import BackendError, ConfigurationError, MissingDependencyError
 from ..ledger.base import OutboxEntry
 from ..vector_stores.base import StoreRecord, VectorStore
 from .core import Engine
+from .index import open_store
 from .views import payload
 
 _BATCH = 500
@@ -19,8 +20,6 @@ _LEASE_S = 60.0
 
 async def drain(engine: Engine) -> list[str]:
     """Write what waits to the index; return the names of indexes that still lag behind."""
-    from .start import open_store
-
     store = engine.parts.store()
     if store is None:
         return []

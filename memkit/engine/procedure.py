@@ -9,8 +9,8 @@ from ..types import AddOutcome, AddResult
 from .core import Engine, Meter, new_id
 from .embed import embed_documents
 from .images import described
-from .jobs import as_inputs, job_messages, require_llm
 from .outbox import drain
+from .turns import as_inputs, job_messages, require_llm
 
 
 async def learn_procedure(engine: Engine, job: Job) -> AddResult:

@@ -12,12 +12,13 @@ from ..errors import BackendError, ConflictError
 from ..progress import progress_bar
 from ..scope import ReadScope
 from ..types import ChangeResult
-from .add import embedded_text
 from .change import all_records
 from .core import Engine, new_id
 from .embed import checked_rows
+from .index import empty_store, open_store
 from .outbox import drain
-from .start import empty_store, open_store, ready
+from .start import ready
+from .turns import embedded_text
 
 _EVERYTHING: Final = ReadScope(everyone=True)
 _SLICE: Final = 512

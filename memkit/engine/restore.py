@@ -12,11 +12,12 @@ from ..extraction.messages import InputMessage
 from ..ledger.base import AddRecord, Batch, NewMessage, Record, SourceRef
 from ..scope import Owner, Scope
 from ..types import MemoryItem, Message
-from .add import embedded_text, fact_digest, turn_digest
 from .core import Engine, Meter, new_id
+from .digests import fact_digest, turn_digest
 from .embed import embed_documents
 from .outbox import drain
 from .start import ready
+from .turns import embedded_text
 
 IMPORTED_ID: Final = "imported_id"
 """The key of metadata that keeps the id of before, where it belongs to another owner's memory already."""

@@ -22,7 +22,8 @@ from ..scope import ReadScope
 from ..types import SearchResult
 from .core import Engine, Meter
 from .embed import embed_query
-from .start import ready, store_for_search
+from .index import store_for_search
+from .start import ready
 from .views import is_current, memory_item, payload
 
 _WALK = 64

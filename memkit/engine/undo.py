@@ -11,12 +11,13 @@ from ..errors import ConflictError, InvalidInputError, OperationNotFoundError
 from ..ledger.base import EDITABLE, Batch, EditRecord, Event, Operation, Record
 from ..scope import ReadScope
 from ..types import ChangeResult
-from .add import embedded_text, fact_digest
 from .core import Engine, Meter, new_id
+from .digests import fact_digest
 from .embed import embed_documents
 from .outbox import drain
 from .read import allowed
 from .start import ready
+from .turns import embedded_text
 from .views import memory_scope
 
 _TRIES: Final = 5

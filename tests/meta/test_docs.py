@@ -6,10 +6,12 @@ A Python block that needs a server or a key says so: ```` ```python test="skip: 
 from __future__ import annotations
 
 import re
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
-from pytest_examples import CodeExample, EvalExample, find_examples
 
 from scripts.readme_commands import blocks, commands, installs, scenarios
 from tests.meta.tree import ROOT, files, name
@@ -20,18 +22,44 @@ MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, flags=re.M))
 
 
-@pytest.mark.parametrize(
-    "example", list(find_examples(*PAGES)), ids=lambda example: f"{name(example.path)}:{example.start_line}"
-)
+FENCE = re.compile(r"^```python(?P<options>[^\n]*)\n(?P<code>.*?)^```", flags=re.M | re.S)
+SKIP = re.compile(r"""test=["']skip:? *(?P<reason>[^"']*)""")
+
+
+@dataclass(frozen=True)
+class Snippet:
+    page: Path
+    line: int
+    code: str
+    skip: str | None
+
+    def __str__(self) -> str:
+        return f"{name(self.page)}:{self.line}"
+
+
+def snippets(page: Path) -> list[Snippet]:
+    text = page.read_text("utf-8")
+    found: list[Snippet] = []
+    for fence in FENCE.finditer(text):
+        skip = SKIP.search(fence["options"])
+        line = text.count("\n", 0, fence.start("code"))
+        found.append(Snippet(page, line, fence["code"], skip and (skip["reason"] or "the page says so")))
+    return found
+
+
+@pytest.mark.parametrize("snippet", [snippet for page in PAGES for snippet in snippets(page)], ids=str)
 def test_a_snippet_runs_and_prints_what_it_says(
-    example: CodeExample, eval_example: EvalExample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    snippet: Snippet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    setting = example.prefix_settings().get("test", "")
-    if setting.startswith("skip"):
-        pytest.skip(setting.partition(":")[2].strip() or "the page says so")
+    if snippet.skip:
+        pytest.skip(snippet.skip)
     monkeypatch.chdir(tmp_path)
-    eval_example.set_config(line_length=110)
-    eval_example.run_print_check(example)
+    module = ModuleType("snippet")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    # Blank lines before the code, so that a traceback points into the page.
+    exec(compile("\n" * snippet.line + snippet.code, str(snippet.page), "exec"), vars(module))
+    said = re.findall(r"^ *#>(?: (.*))?$", snippet.code, flags=re.M)
+    assert capsys.readouterr().out.splitlines() == [line.rstrip() for line in said]
 
 
 def test_the_readme_shows_python_early() -> None:

@@ -84,9 +84,8 @@ def test_strict_schemas_keep_the_rules_of_strict_mode(box: Toolbox, shape: str) 
 def test_the_sdk_makes_the_same_strict_schema(box: Toolbox) -> None:
     for tool in box.openai():
         name = tool["function"]["name"]
-        theirs = pydantic_function_tool(SPECS[name].arguments)["function"].get("parameters")
+        theirs: Any = pydantic_function_tool(SPECS[name].arguments)["function"].get("parameters")
         ours = parameters(tool)
-        assert isinstance(theirs, dict)
         assert theirs["required"] == ours["required"]
         for field, given in theirs["properties"].items():
             assert {key: value for key, value in given.items() if key != "title"} == ours["properties"][field]

@@ -1,0 +1,93 @@
+"""Turns: from what a caller gives to what is kept, and back again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import ConfigurationError
+from ..extraction.messages import InputMessage
+from ..ledger.base import Job, NewMessage, StoredMessage
+from ..ranking.text import dense_form
+from ..scope import Scope
+from .core import Engine
+
+
+def embedded_text(text: str, kind: str, speaker: str | None) -> str:
+    """Return the text that is embedded for a memory: a turn as a sentence with its speaker, others as they are."""
+    return dense_form(text, speaker) if kind == "message" else text
+
+
+def new_message(item: InputMessage, scope: Scope, now: int) -> NewMessage:
+    """Return an input as a turn to keep."""
+    return NewMessage(
+        scope=scope,
+        role=item.role or "user",
+        content=item.content,
+        text=item.text,
+        id=item.id,
+        name=item.name,
+        created_at=now if item.created_at is None else item.created_at,
+        offset_minutes=item.offset_minutes,
+        dated=item.created_at is not None,
+        metadata=item.metadata,
+    )
+
+
+def why_ignored(item: InputMessage, text: str) -> str | None:
+    """Return why a turn makes no memory, or None if it may."""
+    if item.role == "system":
+        return "System prompts are never remembered as memories."
+    if not text.strip():
+        if item.text.strip():
+            return "It holds nothing but recalled memories."
+        return "It holds no text."
+    return None
+
+
+def require_llm(engine: Engine) -> Any:
+    """Return the model an unfinished extraction needs.
+
+    Raises:
+        ConfigurationError: There is none now.
+    """
+    llm = engine.parts.llm()
+    if llm is None:
+        raise ConfigurationError(
+            "An extraction is unfinished and there is no model now. Pass `llm=` to finish it."
+        )
+    return llm
+
+
+async def job_messages(engine: Engine, job: Job) -> tuple[list[StoredMessage], list[StoredMessage]]:
+    """Return the turns of a job that were new, and those the run had already."""
+    rids: list[int] = list(job.payload["messages"])
+    flags: list[bool] = list(job.payload["new"])
+    new_of = dict(zip(rids, flags, strict=True))
+    rows = await engine.call(engine.ledger.messages_by_rid, list(new_of))
+    return [row for row in rows if new_of[row.rid]], [row for row in rows if not new_of[row.rid]]
+
+
+def as_inputs(rows: Sequence[StoredMessage]) -> list[InputMessage]:
+    """Return kept turns in the shape that extraction reads."""
+    return [
+        InputMessage(
+            role=row.role,  # pyright: ignore[reportArgumentType]
+            content=row.content if isinstance(row.content, str) else [dict(block) for block in row.content],
+            text=row.text,
+            name=row.name,
+            created_at=row.created_at,
+            offset_minutes=row.offset_minutes,
+            metadata=dict(row.metadata),
+            run_id=row.run_id,
+            id=row.id,
+            has_images=not isinstance(row.content, str)
+            and any("image" in str(block.get("type", "")) for block in row.content),
+        )
+        for row in rows
+    ]
+
+
+def scope_of(row: StoredMessage) -> Scope:
+    """Return the scope a turn is stored under."""
+    return Scope(user_id=row.user_id, agent_id=row.agent_id, run_id=row.run_id)
