@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -86,8 +87,10 @@ def run(block: list[str], scratch: Path) -> bool:
         if name not in {"VIRTUAL_ENV", "PYTHONPATH", "MEMKIT_PATH"} and not name.endswith("_API_KEY")
     }
     environment["PATH"] = f"{tools}{os.pathsep}{environment['PATH']}"
+    environment["PIP_QUIET"] = "1"
     environment["MEMKIT_PATH"] = str(scratch / "data")
-    script = "\n".join(["set -eux", *block, ".venv/bin/python -c 'import memkit, langchain_memkit'"])
+    steps = [*block, ".venv/bin/python -c 'import memkit, langchain_memkit'"]
+    script = "set -eu\n" + "\n".join(f"printf '%s\\n' {shlex.quote('+ ' + step)}\n{step}" for step in steps)
     started = time.monotonic()
     done = subprocess.run(
         ["bash", "-c", script],

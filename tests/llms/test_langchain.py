@@ -160,7 +160,7 @@ async def test_no_token_reaches_the_stream_it_is_called_from(mode: str) -> None:
     seen: list[str] = []
 
     class Sync(BaseCallbackHandler):
-        def on_llm_new_token(self, token: str, **kwargs: Any) -> None:
+        def on_llm_new_token(self, token: Any, **kwargs: Any) -> None:
             seen.append(token)
 
         def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:

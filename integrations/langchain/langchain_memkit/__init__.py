@@ -9,15 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .reranker import MemkitReranker
     from .retriever import MemkitRetriever
     from .tools import MemkitToolkit
 
 _HOME = {
+    "MemkitReranker": "reranker",
     "MemkitRetriever": "retriever",
     "MemkitToolkit": "tools",
 }
 
-__all__ = ["MemkitRetriever", "MemkitToolkit"]
+__all__ = ["MemkitReranker", "MemkitRetriever", "MemkitToolkit"]
 
 
 def __getattr__(name: str) -> Any:

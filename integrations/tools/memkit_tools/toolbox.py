@@ -11,6 +11,7 @@ from memkit.scope import IdLike
 
 from . import render
 from .answers import ToolResult, clip, refusal
+from .dispatch import calls_of, messages_of
 from .spec import MAX_RESULTS, Mode, ToolSpec, arun, offered, run
 
 
@@ -88,6 +89,27 @@ class Toolbox:
         if tool is None:
             return self._unknown(name)
         return await arun(tool, self._async, arguments, prefix=self._prefix, max_results=self._max_results)
+
+    def handle(self, response: object) -> list[dict[str, Any]]:
+        """Answer every tool call of a model's message; append what is returned after that message.
+
+        Args:
+            response: A message or a whole completion of OpenAI (Chat Completions or Responses), Anthropic or Gemini;
+                a dict or an object of the SDK.
+
+        Returns:
+            The tool messages in the vendor's shape, in the order of the calls; empty where there are none.
+
+        Raises:
+            InvalidInputError: It is no such message.
+        """
+        shape, asked = calls_of(response)
+        return messages_of(shape, [(one, self.call(one.name, one.arguments)) for one in asked])
+
+    async def ahandle(self, response: object) -> list[dict[str, Any]]:
+        """Async version of `handle`."""
+        shape, asked = calls_of(response)
+        return messages_of(shape, [(one, await self.acall(one.name, one.arguments)) for one in asked])
 
     def _unknown(self, name: object) -> ToolResult:
         return refusal(
