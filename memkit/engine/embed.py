@@ -20,7 +20,6 @@ async def embed_documents(
 ) -> npt.NDArray[np.float32]:
     """Return one unit row per text, in order; equal texts are embedded once."""
     embedder = engine.parts.embedder()
-    meter.embedder = (embedder.identity, embedder.dim)
     unique = list(dict.fromkeys(texts))
     if not unique:
         return np.zeros((0, 0), np.float32)
@@ -33,6 +32,7 @@ async def embed_documents(
             parts.append(checked_rows(rows, len(piece), embedder.identity, embedder.dim))
             bar.advance(len(piece))
     matrix = np.concatenate(parts) if len(parts) > 1 else parts[0]
+    meter.embedder = (embedder.identity, embedder.dim)
     if len(unique) == len(texts):
         return matrix
     place = {text: n for n, text in enumerate(unique)}
