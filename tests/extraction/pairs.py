@@ -1,4 +1,3 @@
-
 """Messages and the facts a good model writes about them, in many languages, and the same facts made false.
 
 Each row: a message, its quote (None: the whole message), the fact, and the fact with its negation turned round (None:
