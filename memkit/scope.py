@@ -71,11 +71,6 @@ class ReadScope:
             and (self.runs is None or run_id in self.runs)
         )
 
-    @property
-    def is_all(self) -> bool:
-        """Whether nothing at all is narrowed."""
-        return self.everyone and self.agents is None and self.runs is None
-
 
 _CONTAINERS: Final = (list, tuple, set, frozenset, dict, bool, bytes)
 _MISSING = (

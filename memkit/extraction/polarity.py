@@ -33,7 +33,6 @@ _SOFTENED: Final = re.compile(
     r"\b(?:after|only|rather|less|instead|nur|lieber|seulement|plutot|solo|soltanto|apenas|alleen|tylko|только|bara)\b|只|だけ|만\b"
 )
 """What turns a prohibition into a preference."""
-_HANGUL: Final = re.compile("[\uac00-\ud7af]")
 _UNSPACED: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f\uac00-\ud7af]")
 
 

@@ -28,7 +28,6 @@ _VALUES = st.one_of(
 )
 _ADD = st.tuples(st.just("add"), st.integers(0, 2), st.sampled_from(_TEXTS), st.integers(0, 3), st.booleans())
 _EDIT = st.tuples(st.just("edit"), st.integers(0, 9), _VALUES, st.booleans())
-_FORGET = st.tuples(st.just("forget"), st.integers(0, 9))
 _BATCHES = st.lists(
     st.lists(st.one_of(_ADD, _EDIT, _EDIT), min_size=1, max_size=4) | st.just([("forget",)]), max_size=12
 )

@@ -38,9 +38,6 @@ from memkit.vector_stores.memory import MemoryStore
 __all__ = ["VectorStoreSuite"]
 
 
-_SUPPRESSED = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large)
-
-
 class VectorStoreSuite(SharedStoreLaws):
     """The laws of a vector store; each runs through the sync and through the async way of calling.
 
