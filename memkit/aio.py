@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 from .arguments import UNSET, Unset, checks_arguments
 from .clock import Instant
 from .config import MemoryConfig, env_config, load_config
+from .conversations import AsyncConversations
+from .items import AsyncItems
 from .operating import AsyncOperating
 from .runtime import AsyncRuntime
 from .scope import IdLike, ReadIds
@@ -21,7 +23,6 @@ from .types import (
     ForgetReceipt,
     HistoryEvent,
     MemoryItem,
-    Message,
     Page,
     SearchResult,
 )
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @checks_arguments
-class AsyncMemory(AsyncOperating):
+class AsyncMemory(AsyncConversations, AsyncItems, AsyncOperating):
     """Async version of [`Memory`][memkit.Memory]: same names, same arguments, awaited.
 
     Native async clients are used where a backend has them; others run in memkit's own bounded threads, so the loop
@@ -94,6 +95,7 @@ class AsyncMemory(AsyncOperating):
         expires_at: Instant | None = None,
         idempotency_key: str | None = None,
         background: bool = False,
+        after_seconds: float | None = None,
     ) -> AddResult:
         """Async version of `Memory.add`."""
         from .engine.add import add
@@ -115,6 +117,7 @@ class AsyncMemory(AsyncOperating):
             expires_at=expires_at,
             idempotency_key=idempotency_key,
             background=background,
+            after_seconds=after_seconds,
         )
         return self._after_add(await add(self._engine, request), request.scope)
 
@@ -253,23 +256,6 @@ class AsyncMemory(AsyncOperating):
             self._bound, user_id, agent_id, run_id, filters, 1, None, None, False, allow_global
         )
         return await count(self._engine, request)
-
-    async def messages(
-        self,
-        *,
-        user_id: ReadIds = None,
-        agent_id: ReadIds = None,
-        run_id: ReadIds = None,
-        limit: int | None = None,
-        before: str | Instant | None = None,
-    ) -> list[Message]:
-        """Async version of `Memory.messages`."""
-        from .engine.read import messages
-
-        scope, limit, point = self._requests.messages_request(
-            self._bound, user_id, agent_id, run_id, limit, before
-        )
-        return await messages(self._engine, scope, limit, point)
 
     # Changing.
 

@@ -7,6 +7,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Final
 
+from .clock import now_us
 from .errors import BackendTimeoutError, MemkitError
 from .runtime import Deadline, SyncRuntime, run_inline
 
@@ -31,6 +32,8 @@ class Background:
         self._pid = 0
         self._wanted = False
         self._recover = False
+        self._early = False
+        self._due: int | None = None
         self._busy = False
         self._failed: dict[str, str] = {}
 
@@ -42,11 +45,12 @@ class Background:
             self._engine_made = Engine(self._parts, SyncRuntime())
         return self._engine_made
 
-    def wake(self, *, recover: bool = False) -> None:
-        """Say that something waits; `recover` also takes up what failed or was abandoned before."""
+    def wake(self, *, recover: bool = False, early: bool = False) -> None:
+        """Say that something waits; `recover` also takes up what failed or was abandoned, `early` what is not due."""
         with self._condition:
             self._wanted = True
             self._recover = self._recover or recover
+            self._early = self._early or early
             if self._thread is None or not self._thread.is_alive() or self._pid != os.getpid():
                 self._pid = os.getpid()
                 self._thread = threading.Thread(target=self._run, name="memkit-background", daemon=True)
@@ -64,7 +68,7 @@ class Background:
 
         deadline = Deadline(timeout)
         if self._has_waiting():
-            self.wake()
+            self.wake(early=True)
         self._wait(deadline)
         run_inline(settle(self._engine))
         with self._condition:
@@ -78,8 +82,11 @@ class Background:
             )
 
     def close(self) -> None:
-        """Finish what was started; what fails stays in the queue for the next open."""
+        """Finish what was started or waits for its time; what fails stays in the queue for the next open."""
         self.settle()
+        if self._pid == os.getpid() and self._due is not None:
+            self.wake(early=True)
+            self.settle()
 
     def settle(self) -> None:
         """Wait until nothing is in hand; what waits in the queue is not looked at."""
@@ -102,17 +109,20 @@ class Background:
                 self._condition.wait(left if left is not None else 1.0)
 
     def _run(self) -> None:
-        from .engine.jobs import run_pending
+        from .engine.jobs import next_due, run_pending
 
         while True:
             with self._condition:
-                if not self._wanted:
+                if not self._wait_for_work():
                     self._thread = None
                     return
-                self._wanted, recover, self._recover, self._busy = False, self._recover, False, True
+                recover, early = self._recover, self._early
+                self._wanted, self._recover, self._early, self._busy = False, False, False, True
             failed: dict[str, str] = {}
+            due: int | None = None
             try:
-                _, failed = run_inline(run_pending(self._engine, retry_failed=recover))
+                _, failed = run_inline(run_pending(self._engine, retry_failed=recover, early=early))
+                due = run_inline(next_due(self._engine))
             except MemkitError as error:
                 failed = {"": f"{type(error).__name__}: {error.message}"}
             finally:
@@ -120,5 +130,17 @@ class Background:
                     log.warning("memkit: background work %s failed: %s", operation, reason)
                 with self._condition:
                     self._failed.update(failed)
+                    self._due = due
                     self._busy = False
                     self._condition.notify_all()
+
+    def _wait_for_work(self) -> bool:
+        """Wait while work is only due later; return whether there is any."""
+        while not self._wanted:
+            if self._due is None:
+                return False
+            seconds = (self._due - now_us()) / 1e6
+            if seconds <= 0:
+                return True
+            self._condition.wait(seconds)
+        return True

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 from .arguments import UNSET, Unset, checks_arguments
 from .clock import Instant
 from .config import MemoryConfig, env_config, load_config
+from .conversations import Conversations
+from .items import Items
 from .operating import Operating
 from .runtime import run_inline
 from .scope import IdLike, ReadIds
@@ -21,7 +23,6 @@ from .types import (
     ForgetReceipt,
     HistoryEvent,
     MemoryItem,
-    Message,
     Page,
     SearchResult,
 )
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @checks_arguments
-class Memory(Operating):
+class Memory(Conversations, Items, Operating):
     """A long-term memory that survives the process.
 
     Nothing is opened, read or written before the first call. One object serves several threads and, through
@@ -121,6 +122,7 @@ class Memory(Operating):
         expires_at: Instant | None = None,
         idempotency_key: str | None = None,
         background: bool = False,
+        after_seconds: float | None = None,
     ) -> AddResult:
         """Remember a text or a conversation; what is acknowledged is durable.
 
@@ -140,6 +142,8 @@ class Memory(Operating):
             expires_at: From this instant on it is invisible.
             idempotency_key: The same key and content, ever again, return the first result.
             background: Return once the turns are kept; `flush()` waits for the extraction.
+            after_seconds: Start the extraction only then; a later such call of the same run and options, made before,
+                takes these turns into its own.
 
         Returns:
             What became of each input or extracted memory.
@@ -170,6 +174,7 @@ class Memory(Operating):
             expires_at=expires_at,
             idempotency_key=idempotency_key,
             background=background,
+            after_seconds=after_seconds,
         )
         return self._after_add(run_inline(add(self._engine, request)), request.scope)
 
@@ -364,28 +369,6 @@ class Memory(Operating):
             self._bound, user_id, agent_id, run_id, filters, 1, None, None, False, allow_global
         )
         return run_inline(count(self._engine, request))
-
-    def messages(
-        self,
-        *,
-        user_id: ReadIds = None,
-        agent_id: ReadIds = None,
-        run_id: ReadIds = None,
-        limit: int | None = None,
-        before: str | Instant | None = None,
-    ) -> list[Message]:
-        """Return the newest turns of a scope, oldest first; with `user_id` alone they span all runs.
-
-        Args:
-            limit: At most so many; None for all.
-            before: Only turns before this message (its id) or this instant.
-        """
-        from .engine.read import messages
-
-        scope, limit, point = self._requests.messages_request(
-            self._bound, user_id, agent_id, run_id, limit, before
-        )
-        return run_inline(messages(self._engine, scope, limit, point))
 
     # Changing.
 

@@ -6,87 +6,21 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .arguments import UNSET
+from .bound import Bound
 from .clock import Instant, to_us
 from .errors import InvalidInputError, ScopeError, did_you_mean
-from .scope import ReadIds, ReadScope, Scope, one_id, read_scope, write_scope
-from .types import KINDS, ORIGINS
+from .scope import ReadIds, ReadScope, Scope
+from .types import KINDS, MESSAGE_STATUSES, ORIGINS
 
 if TYPE_CHECKING:
     from .engine.add_request import AddRequest
     from .engine.change import UpdateRequest
+    from .engine.conversations import KeepRequest, MessagesRequest
     from .engine.read import ListRequest, ScopesRequest
     from .engine.search import SearchRequest
 
 MAX_KEY_LENGTH: Final = 512
-
-
-class Bound:
-    """The scope of a handle: nothing that is passed to it can leave it."""
-
-    def __init__(self, scope: Scope | None) -> None:
-        self.scope = scope
-
-    @property
-    def guard(self) -> ReadScope | None:
-        """What by-id calls re-check; None on an unbound memory."""
-        if self.scope is None:
-            return None
-        return read_scope(self.scope.user_id, self.scope.agent_id, self.scope.run_id)
-
-    def write(self, user_id: Any, agent_id: Any, run_id: Any) -> Scope:
-        """Return the scope to store under."""
-        if self.scope is None:
-            return write_scope(user_id, agent_id, run_id)
-        return write_scope(
-            self._same("user_id", user_id),
-            self._inside("agent_id", one_id(agent_id, "agent_id")),
-            self._inside("run_id", one_id(run_id, "run_id")),
-        )
-
-    def read(
-        self, user_id: ReadIds, agent_id: ReadIds, run_id: ReadIds, *, allow_global: bool = False
-    ) -> ReadScope:
-        """Return the scope to read in."""
-        if self.scope is None:
-            return read_scope(user_id, agent_id, run_id, allow_global=allow_global)
-        if allow_global:
-            raise ScopeError("`allow_global` is refused on a bound handle; use the memory it came from.")
-        return read_scope(
-            self._same("user_id", user_id), self._inside("agent_id", agent_id), self._inside("run_id", run_id)
-        )
-
-    def refuse(self, method: str) -> None:
-        """Raise `ScopeError` when an operator's call is made on a bound handle."""
-        if self.scope is not None:
-            raise ScopeError(
-                f"`{method}` is for operators and refused on a bound handle; use the memory it came from."
-            )
-
-    def _same(self, field: str, given: Any) -> str | None:
-        fixed = None if self.scope is None else getattr(self.scope, field)
-        if given is not None and one_id(given, field) != fixed:
-            raise _outside(field, given, fixed)
-        return fixed
-
-    def _inside(self, field: str, given: Any) -> Any:
-        fixed = None if self.scope is None else getattr(self.scope, field)
-        if fixed is None:
-            return given
-        wanted = (
-            list(cast("Iterable[object]", given))
-            if isinstance(given, list | tuple | set | frozenset)
-            else [given]
-        )
-        for value in wanted:
-            if given is not None and (value is None or one_id(value, field) != fixed):
-                raise _outside(field, wanted, fixed)
-        return fixed
-
-
-def _outside(field: str, given: object, fixed: object) -> ScopeError:
-    return ScopeError(
-        f"This handle is bound to {field}={fixed!r}; {field}={given!r} is outside of it.", field=field
-    )
+_LONGEST_DELAY_S: Final = 86_400
 
 
 def add_request(
@@ -106,6 +40,7 @@ def add_request(
     expires_at: Instant | None = None,
     idempotency_key: str | None = None,
     background: bool = False,
+    after_seconds: float | None = None,
     progress: bool = False,
 ) -> AddRequest:
     """Return a checked `add`.
@@ -136,8 +71,29 @@ def add_request(
         expires_at=None if expires_at is None else to_us(expires_at, field="expires_at", end_of_day=True),
         key=_key(idempotency_key),
         background=background,
+        after_seconds=_delay(after_seconds, background=background),
         progress=progress,
     )
+
+
+def _delay(seconds: object, *, background: bool) -> float | None:
+    if seconds is None:
+        return None
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, int | float)
+        or not 0 <= seconds <= _LONGEST_DELAY_S
+    ):
+        raise InvalidInputError(
+            f"`after_seconds` must be a number of seconds from 0 to {_LONGEST_DELAY_S:,}, not {seconds!r}.",
+            field="after_seconds",
+        )
+    if not background:
+        raise InvalidInputError(
+            "`after_seconds` puts off work in the background. Pass `background=True` with it.",
+            field="after_seconds",
+        )
+    return float(seconds)
 
 
 def as_items(items: object) -> object:
@@ -334,18 +290,94 @@ def list_request(
     )
 
 
+def keep_request(
+    bound: Bound,
+    messages: object,
+    user_id: Any,
+    agent_id: Any,
+    run_id: Any,
+    metadata: Mapping[str, Any] | None,
+    *,
+    replace: bool,
+) -> KeepRequest:
+    """Return a checked `keep`."""
+    from .engine.conversations import KeepRequest
+    from .extraction.messages import check_metadata, normalise
+
+    scope = bound.write(user_id, agent_id, run_id)
+    items = [] if messages in ([], ()) else normalise(messages, keeping=True)
+    return KeepRequest(
+        items=items,
+        scopes=[_item_scope(scope, item.run_id, index) for index, item in enumerate(items)],
+        scope=scope,
+        read=bound.read(user_id, agent_id, run_id),
+        metadata=check_metadata(metadata),
+        replace=_boolean("replace", replace),
+    )
+
+
 def messages_request(
-    bound: Bound, user_id: ReadIds, agent_id: ReadIds, run_id: ReadIds, limit: int | None, before: object
-) -> tuple[ReadScope, int | None, str | int | None]:
-    """Return scope, limit and the point before which turns are wanted: a message id or an instant."""
+    bound: Bound,
+    user_id: ReadIds,
+    agent_id: ReadIds,
+    run_id: ReadIds,
+    limit: int | None,
+    before: object,
+    offset: int,
+    status: object,
+    ids: object,
+) -> MessagesRequest:
+    """Return checked `messages`; `before` stays a text where it may be a message's id or an instant."""
+    from .engine.conversations import MessagesRequest
+
     scope = bound.read(user_id, agent_id, run_id)
-    count = None if limit is None else positive("limit", limit)
-    if before is None:
-        return scope, count, None
     if isinstance(before, str):
         # An id may look like a date ("20240101"): the engine asks the ledger first.
-        return scope, count, required_text("before", before)
-    return scope, count, to_us(cast("Instant", before), field="before")
+        point = required_text("before", before)
+    else:
+        point = None if before is None else to_us(cast("Instant", before), field="before")
+    if isinstance(offset, bool) or not isinstance(offset, int) or offset < 0:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInputError(f"`offset` must be a number from 0, not {offset!r}.", field="offset")
+    return MessagesRequest(
+        scope=scope,
+        limit=None if limit is None else positive("limit", limit),
+        before=point,
+        offset=offset,
+        statuses=_statuses(status),
+        ids=None if ids is None else [required_text("ids", one) for one in _texts("ids", ids)],
+    )
+
+
+def message_status(status: object) -> str:
+    """Return a status of turns."""
+    return one_of("status", required_text("status", status), MESSAGE_STATUSES) or "active"
+
+
+def _statuses(status: object) -> list[str]:
+    given = list(MESSAGE_STATUSES) if status is None else _texts("status", status)
+    return [message_status(one) for one in given]
+
+
+def _texts(field: str, value: object) -> list[object]:
+    if isinstance(value, str):
+        return [value]
+    if not isinstance(value, Iterable):
+        raise InvalidInputError(f"`{field}` must be a text or a list of texts, not {value!r}.", field=field)
+    return list(cast("Iterable[object]", value))
+
+
+def runs_request(
+    bound: Bound,
+    user_id: ReadIds,
+    agent_id: ReadIds,
+    run_id: ReadIds,
+    limit: int | None,
+    after: str | None,
+    allow_global: bool,
+) -> tuple[ReadScope, int | None, str | None]:
+    """Return scope, limit and the id after which runs are wanted."""
+    scope = bound.read(user_id, agent_id, run_id, allow_global=_boolean("allow_global", allow_global))
+    return scope, None if limit is None else positive("limit", limit), optional_text("after", after)
 
 
 def scopes_request(

@@ -20,6 +20,7 @@ ORIGINS: tuple[str, ...] = ("user", "assistant", "tool", "document", "operator")
 EventName = Literal["ADD", "UPDATE", "SUPERSEDE", "DELETE", "RESTORE", "EXPIRE", "FORGET"]
 OutcomeName = Literal["ADD", "UPDATE", "SUPERSEDE", "DELETE", "NONE", "REJECT"]
 MessageStatus = Literal["active", "archived", "deleted"]
+MESSAGE_STATUSES: tuple[str, ...] = ("active", "archived", "deleted")
 
 
 class Model(BaseModel):
@@ -129,6 +130,8 @@ class Message(Model):
     agent_id: str | None = None
     run_id: str | None = None
     metadata: dict[str, Any] = Field(default_factory=dict[str, Any])
+    payload: dict[str, Any] | None = None
+    """What `keep` was given to come back with it."""
 
     @property
     def text(self) -> str:
@@ -297,6 +300,8 @@ class Stats(Model):
     schema_version: int | None = None
     embedder: str | None = None
     dim: int | None = None
+    stored_items: int = 0
+    """Items of the key-value store."""
 
 
 class Health(Model):

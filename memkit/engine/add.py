@@ -57,7 +57,12 @@ async def _add_verbatim(engine: Engine, request: AddRequest) -> AddResult:
 async def _add_inferred(engine: Engine, request: AddRequest) -> AddResult:
     now, operation_id = now_us(), new_id()
     job = NewJob(
-        kind="extract", payload=request.options(), running=not request.background, scope=request.scope
+        kind="extract",
+        payload=request.options(),
+        running=not request.background,
+        scope=request.scope,
+        due=None if request.after_seconds is None else now + int(request.after_seconds * 1_000_000),
+        taken_in=AddResult(operation_id=operation_id, pending=["extraction"]).model_dump_json(),
     )
     applied = await _keep_turns(engine, request, operation_id, now, job)
     if applied.replay is not None:

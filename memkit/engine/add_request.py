@@ -30,6 +30,7 @@ class AddRequest:
     expires_at: int | None = None
     key: str | None = None
     background: bool = False
+    after_seconds: float | None = None
     progress: bool = False
 
     def options(self) -> dict[str, Any]:

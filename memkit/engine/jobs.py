@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..clock import now_us
 from ..errors import BackendError, BackendUnavailableError, ConflictError, MemkitError
 from ..ledger.base import Job, Operation
 from ..runtime import Deadline
@@ -56,11 +57,12 @@ async def resume(engine: Engine, operation_id: str) -> AddResult | None:
 
 
 async def run_pending(
-    engine: Engine, *, retry_failed: bool, asked: bool = False
+    engine: Engine, *, retry_failed: bool, asked: bool = False, early: bool = False
 ) -> tuple[list[str], dict[str, str]]:
     """Finish what waits, oldest first; return the operations finished, and those that failed with the reason.
 
-    Unless somebody asked for it, what needs a model is left in the queue while there is none.
+    Unless somebody asked for it, what needs a model is left in the queue while there is none, and what is not due
+    yet, unless it may be done `early`.
     """
     finished: list[str] = []
     failed: dict[str, str] = {}
@@ -68,6 +70,9 @@ async def run_pending(
     jobs = await engine.call(engine.ledger.jobs, states)
     if not asked and any(job.kind != "verbatim" for job in jobs) and engine.parts.llm() is None:
         jobs = [job for job in jobs if job.kind == "verbatim"]
+    if not (asked or early):
+        now = now_us()
+        jobs = [job for job in jobs if job.due is None or job.due <= now]
     for job in jobs:
         claimed = await engine.call(engine.ledger.claim, engine.parts.worker_id, ids=[job.id], limit=1)
         for mine in claimed:
@@ -77,6 +82,12 @@ async def run_pending(
             except MemkitError as error:
                 failed[mine.id] = f"{type(error).__name__}: {error.message}"
     return finished, failed
+
+
+async def next_due(engine: Engine) -> int | None:
+    """Return the instant at which the next waiting job comes due, None where none waits for its time."""
+    jobs = await engine.call(engine.ledger.jobs, ("waiting",))
+    return min((job.due for job in jobs if job.due is not None), default=None)
 
 
 async def stored_result(engine: Engine, operation: Operation) -> AddResult:

@@ -9,6 +9,7 @@ from ..types import Health, RepairReport, Stats
 from .change import expire
 from .core import Engine
 from .index import empty_store
+from .items import embed_again, sweep
 from .jobs import run_pending
 from .outbox import drain
 from .start import ready
@@ -31,6 +32,7 @@ async def stats(engine: Engine) -> Stats:
         schema_version=info.schema_version,
         embedder=info.embedder,
         dim=info.dim,
+        stored_items=info.items,
     )
 
 
@@ -77,6 +79,8 @@ async def repair(engine: Engine) -> RepairReport:
         return RepairReport()
     finished, failed = await run_pending(engine, retry_failed=True, asked=True)
     expired = await expire(engine)
+    await sweep(engine)
+    await embed_again(engine)
     engine.parts.store_ready = False  # Look again what the index holds.
     behind = await drain(engine)
     return RepairReport(finished=finished, failed=failed, expired=expired, pending=behind)

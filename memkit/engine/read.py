@@ -8,15 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..clock import now_us, to_datetime, to_us
+from ..clock import now_us, to_datetime
 from ..errors import InvalidInputError
 from ..filters import Filter, compile_filter
 from ..ledger.base import Record
 from ..scope import ReadScope
-from ..types import HistoryEvent, MemoryItem, Message, OwnerInfo, Page, ScopePage
+from ..types import HistoryEvent, MemoryItem, OwnerInfo, Page, ScopePage
 from .core import Engine
 from .start import ready
-from .views import history_event, is_expired, memory_item, message_item, payload
+from .views import history_event, is_expired, memory_item, payload
 
 _PAGE = 1000
 
@@ -115,26 +115,6 @@ async def count(engine: Engine, request: ListRequest) -> int:
         if len(rows) < _PAGE:
             return total
         after = (rows[-1].created_at, rows[-1].rid)
-
-
-async def messages(
-    engine: Engine, scope: ReadScope, limit: int | None, before: str | int | None
-) -> list[Message]:
-    """Return the newest turns of a scope, oldest first."""
-    if not await ready(engine, write=False):
-        return []
-    if isinstance(before, str) and not await engine.call(engine.ledger.messages_by_id, [before], scope):
-        before = _instant_of(before)
-    rows = await engine.call(engine.ledger.messages, scope, limit=limit, before=before)
-    return [message_item(row) for row in rows if scope.allows(row.user_id, row.agent_id, row.run_id)]
-
-
-def _instant_of(before: str) -> str | int:
-    """Return an instant given as text; anything else is an id, which the ledger will say it does not know."""
-    try:
-        return to_us(before, field="before")
-    except InvalidInputError:
-        return before
 
 
 async def history(engine: Engine, memory_id: str, guard: ReadScope | None) -> list[HistoryEvent]:

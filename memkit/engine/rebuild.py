@@ -16,6 +16,7 @@ from .change import all_records
 from .core import Engine, new_id
 from .embed import checked_rows
 from .index import empty_store, open_store
+from .items import embed_again as embed_items_again
 from .outbox import drain
 from .start import ready
 from .turns import embedded_text
@@ -38,6 +39,7 @@ async def rebuild(engine: Engine, *, vector_store: object, embedder: object, pro
         given = as_provider(embedder, EmbedderConfig)
         assert given is not None
         await _embed_again(engine, parts.make_embedder(given), progress=progress)
+        await embed_items_again(engine, progress=progress)
     if vector_store is not None:
         parts.use_store(parts.make_store(as_provider(vector_store, VectorStoreConfig)))
     store = parts.store()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import ConfigurationError
@@ -18,8 +18,15 @@ def embedded_text(text: str, kind: str, speaker: str | None) -> str:
     return dense_form(text, speaker) if kind == "message" else text
 
 
-def new_message(item: InputMessage, scope: Scope, now: int) -> NewMessage:
-    """Return an input as a turn to keep."""
+def new_message(
+    item: InputMessage,
+    scope: Scope,
+    now: int,
+    *,
+    learned: bool = True,
+    metadata: Mapping[str, Any] | None = None,
+) -> NewMessage:
+    """Return an input as a turn to keep; `metadata` is that of the whole call."""
     return NewMessage(
         scope=scope,
         role=item.role or "user",
@@ -30,7 +37,9 @@ def new_message(item: InputMessage, scope: Scope, now: int) -> NewMessage:
         created_at=now if item.created_at is None else item.created_at,
         offset_minutes=item.offset_minutes,
         dated=item.created_at is not None,
-        metadata=item.metadata,
+        metadata={**(metadata or {}), **item.metadata},
+        learned=learned,
+        payload=item.payload,
     )
 
 
@@ -61,9 +70,9 @@ def require_llm(engine: Engine) -> Any:
 
 async def job_messages(engine: Engine, job: Job) -> tuple[list[StoredMessage], list[StoredMessage]]:
     """Return the turns of a job that were new, and those the run had already."""
-    rids: list[int] = list(job.payload["messages"])
-    flags: list[bool] = list(job.payload["new"])
-    new_of = dict(zip(rids, flags, strict=True))
+    new_of: dict[int, bool] = {}
+    for rid, new in zip(job.payload["messages"], job.payload["new"], strict=True):
+        new_of[rid] = new or new_of.get(rid, False)  # one id given twice is new the first time only
     rows = await engine.call(engine.ledger.messages_by_rid, list(new_of))
     return [row for row in rows if new_of[row.rid]], [row for row in rows if not new_of[row.rid]]
 

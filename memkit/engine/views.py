@@ -53,6 +53,7 @@ def message_item(message: StoredMessage) -> Message:
         agent_id=message.agent_id,
         run_id=message.run_id,
         metadata=dict(message.metadata),
+        payload=None if message.payload is None else dict(message.payload),
     )
 
 

@@ -87,14 +87,17 @@ class InputMessage:
     run_id: str | None = None
     id: str | None = None
     has_images: bool = False
+    payload: dict[str, Any] | None = None
+    """What an adapter needs to give the turn back as it was; only turns that are kept as turns have one."""
 
 
-def normalise(messages: object) -> list[InputMessage]:
+def normalise(messages: object, *, keeping: bool = False) -> list[InputMessage]:
     """Return what was given as a list of messages, in order; nothing given is changed.
 
     Args:
         messages: A text, a message, or a list of them. A message is a dict with `role`, `content` and optionally
             `name, created_at, metadata, run_id, id`, or a message object of LangChain, LlamaIndex or OpenAI.
+        keeping: They are kept as turns and nothing is made of them: one may be blank, and a dict have a `payload`.
 
     Raises:
         InvalidInputError: Something has the wrong shape; it names the index, from 0, and the key.
@@ -104,17 +107,18 @@ def normalise(messages: object) -> list[InputMessage]:
         items = cast("Sequence[object]", messages)
         if not items:
             raise InvalidInputError("`messages` is an empty list. Give a text, a message, or a list of them.")
-        return [_one(item, f"messages[{index}]", index) for index, item in enumerate(items)]
-    return [_one(messages, "messages", 0)]
+        return [_one(item, f"messages[{index}]", index, keeping) for index, item in enumerate(items)]
+    return [_one(messages, "messages", 0, keeping)]
 
 
-def _one(item: object, where: str, index: int) -> InputMessage:
+def _one(item: object, where: str, index: int, keeping: bool) -> InputMessage:
     if isinstance(item, InputMessage):
         return item
     if isinstance(item, str):
         return InputMessage(role=None, content=item, text=_checked_text(item, where, index, None))
     if isinstance(item, Mapping):
-        return _from_fields(_dict_fields(cast("Mapping[object, object]", item), where, index), where, index)
+        given = cast("Mapping[object, object]", item)
+        return _from_fields(_dict_fields(given, where, index, keeping), where, index, keeping)
     fields = _object_fields(item)
     if fields is None:
         raise _wrong(
@@ -122,12 +126,12 @@ def _one(item: object, where: str, index: int) -> InputMessage:
             "or a message object of LangChain or LlamaIndex.",
             index,
         )
-    return _from_fields(fields, where, index)
+    return _from_fields(fields, where, index, keeping)
 
 
-def _dict_fields(item: Mapping[object, object], where: str, index: int) -> dict[str, object]:
+def _dict_fields(item: Mapping[object, object], where: str, index: int, keeping: bool) -> dict[str, object]:
     for key in item:
-        if key in KEYS or key in _VENDOR_KEYS:
+        if key in KEYS or key in _VENDOR_KEYS or (keeping and key == "payload"):
             continue
         if key in SCOPE_FIELDS:
             raise ScopeError(
@@ -211,13 +215,13 @@ def _llama_block(block: object) -> Block:
     return {**data, "type": str(kind or type(block).__name__)}
 
 
-def _from_fields(fields: Mapping[str, object], where: str, index: int) -> InputMessage:
+def _from_fields(fields: Mapping[str, object], where: str, index: int, keeping: bool) -> InputMessage:
     role = _role(fields.get("role"), where, index)
     name = fields.get("name")
     if name is not None and not isinstance(name, str):
         raise _wrong(f"`name` of {where} must be a text, not {type(name).__name__}: {name!r}.", index, "name")
     calls = _tool_calls(fields.get("tool_calls"))
-    content, text, has_images = _content(fields.get("content"), calls, where, index)
+    content, text, has_images = _content(fields.get("content"), calls, where, index, blank=keeping)
     metadata = check_metadata(fields.get("metadata"), f"`metadata` of {where}", index)
     if fields.get("tool_call_id"):
         metadata = {"tool_call_id": str(fields["tool_call_id"]), **metadata}
@@ -233,7 +237,21 @@ def _from_fields(fields: Mapping[str, object], where: str, index: int) -> InputM
         run_id=one_id(fields.get("run_id"), f"run_id` of `{where}"),
         id=one_id(fields.get("id"), f"id` of `{where}"),
         has_images=has_images,
+        payload=_payload(fields.get("payload"), where, index) if keeping else None,
     )
+
+
+def _payload(value: object, where: str, index: int) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise _wrong(
+            f"`payload` of {where} must be a dict, not {type(value).__name__}: {value!r:.80}.",
+            index,
+            "payload",
+        )
+    plain = _plain_json(dict(cast("Mapping[str, Any]", value)), f"`payload` of {where}", index, "payload")
+    return cast("dict[str, Any]", plain)
 
 
 def _role(value: object, where: str, index: int) -> Role:
@@ -261,7 +279,7 @@ def _instant(value: Instant, where: str, index: int) -> int:
 
 
 def _content(
-    value: object, calls: list[Block], where: str, index: int
+    value: object, calls: list[Block], where: str, index: int, *, blank: bool
 ) -> tuple[str | list[Block], str, bool]:
     if isinstance(value, Mapping):
         value = [cast("Block", value)]
@@ -271,7 +289,7 @@ def _content(
         if calls:
             text = _checked_text(value, f"`content` of {where}", index, "content", blank=True)
             return ([{"type": "text", "text": value}, *calls] if text.strip() else calls), text, False
-        return value, _checked_text(value, f"`content` of {where}", index, "content"), False
+        return value, _checked_text(value, f"`content` of {where}", index, "content", blank=blank), False
     if not isinstance(value, list | tuple):
         raise _wrong(
             f"`content` of {where} must be a text or a list of blocks, not {type(value).__name__}: {value!r:.80}.",
@@ -285,7 +303,7 @@ def _content(
     words = [block["text"] for block in blocks if block["type"] in _TEXT_BLOCKS]
     others = [block for block in blocks if block["type"] not in _TEXT_BLOCKS]
     text = "\n".join(cast("list[str]", words))
-    _checked_text(text, f"`content` of {where}", index, "content", blank=bool(others or calls))
+    _checked_text(text, f"`content` of {where}", index, "content", blank=blank or bool(others or calls))
     has_images = any(block["type"] in IMAGE_BLOCKS for block in others)
     known = {str(block["id"]) for block in others if block.get("id")}
     return [*blocks, *(call for call in calls if str(call["id"]) not in known)], text, has_images

@@ -6,11 +6,12 @@ microseconds in UTC. A record's `rid` is `owner number * 2**32 + n`, so one owne
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from ..scope import Owner, ReadScope
+from .items import ItemLedger
 from .records import (
     EDITABLE,
     OWNER_SHIFT,
@@ -69,7 +70,7 @@ __all__ = [
 ]
 
 
-class Ledger(ABC):
+class Ledger(ItemLedger):
     """The system of record. Thread-safe; safe with other processes; a forked child reopens by itself.
 
     Async twins are optional, as in every protocol: `aapply` is used where present.
@@ -210,8 +211,20 @@ class Ledger(ABC):
         limit: int | None,
         before: str | int | None = None,
         statuses: Sequence[str] = ("active", "archived"),
+        offset: int = 0,
     ) -> Sequence[StoredMessage]:
-        """Return the newest `limit` messages before a message id (str) or an instant (int), oldest first."""
+        """Return the newest `limit` messages before a message id (str) or an instant (int), oldest first.
+
+        `offset` leaves out so many of the newest.
+        """
+
+    @abstractmethod
+    def message_count(self, scope: ReadScope, statuses: Sequence[str]) -> int:
+        """Return how many messages of some statuses a scope has."""
+
+    @abstractmethod
+    def runs(self, scope: ReadScope, *, limit: int | None, after: str | None = None) -> Sequence[str]:
+        """Return the runs of which the scope has messages that are not deleted, ordered by id, after a given one."""
 
     @abstractmethod
     def messages_by_id(self, ids: Sequence[str], scope: ReadScope | None = None) -> Sequence[StoredMessage]:
@@ -250,7 +263,10 @@ class Ledger(ABC):
 
     @abstractmethod
     def claim(self, worker: str, *, ids: Sequence[str] | None = None, limit: int = 10) -> Sequence[Job]:
-        """Claim jobs that wait, failed, or whose worker is gone, oldest first, for this worker."""
+        """Claim jobs that wait, failed, or whose worker is gone, oldest first, for this worker.
+
+        One that is not due yet is claimed only by its id.
+        """
 
     @abstractmethod
     def release(self, job_id: str, *, error: str | None, waiting: bool = False) -> None:

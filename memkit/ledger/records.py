@@ -83,6 +83,8 @@ class StoredMessage:
     agent_id: str | None
     run_id: str | None
     metadata: Mapping[str, Any]
+    learned: bool = True
+    payload: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,11 @@ class NewMessage:
     dated: bool = False
     status: str = "active"
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    learned: bool = True
+    """False: only kept. The first batch that gives it again with True counts it as new; a deleted one kept again is
+    active again."""
+    payload: Mapping[str, Any] | None = None
+    """JSON that an adapter needs to give the turn back as it was; no memory ever gets it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +194,11 @@ class NewJob:
     """True: this process works on it now (it is claimed by `worker`). False: anyone may claim it."""
     scope: Scope | None = None
     """Whose words the payload may hold, for `forget`; None: any of the owner's."""
+    due: int | None = None
+    """Not before this instant, unless somebody claims it by name. It takes in the jobs of the same scope and options
+    that wait for theirs."""
+    taken_in: str | None = None
+    """The result that the operations it takes in get."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +217,7 @@ class Batch:
     messages: Sequence[NewMessage] = ()
     changes: Sequence[Change] = ()
     statuses: Sequence[tuple[int, str]] = ()
-    """(message rid, new status) pairs."""
+    """(message rid, new status) pairs, set before `messages` are kept."""
     job: NewJob | None = None
     finishes: str | None = None
     key: str | None = None
@@ -239,6 +251,7 @@ class Applied:
     messages: Sequence[StoredMessage] = ()
     """For each message given, the one kept."""
     new_messages: Sequence[bool] = ()
+    """For each, whether it was not learned from before."""
     changes: Sequence[ChangeOutcome] = ()
     refused: bool = False
     replay: Operation | None = None
@@ -291,6 +304,7 @@ class Job:
     attempts: int
     error: str | None
     at: int
+    due: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -372,3 +386,5 @@ class LedgerInfo:
     bytes: int | None
     embedder: str | None
     dim: int | None
+    items: int = 0
+    """Of the key-value store."""

@@ -17,6 +17,7 @@ from .base import Applied, Batch, Job, LedgerInfo, OutboxEntry
 from .connections import raise_translated
 from .sqlite_forget import SqliteForgetting
 from .sqlite_history import SqliteHistory
+from .sqlite_items import SqliteItems
 from .sqlite_jobs import Workers, claim_jobs, leave, open_jobs, release_job, see_worker, unfinished_job
 from .sqlite_read import SqliteReading
 from .sqlite_rows import one, unpack_id
@@ -34,7 +35,7 @@ _LEAVE_S: Final = 1.0
 _CHUNK: Final = 2_000
 
 
-class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteReading):
+class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteItems, SqliteReading):
     """The ledger in one SQLite file, or in memory when `path` is None.
 
     Args:
@@ -203,7 +204,7 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteReading):
         return self._read(lambda conn: unfinished_job(conn, number, digest), None)
 
     def claim(self, worker: str, *, ids: Sequence[str] | None = None, limit: int = 10) -> Sequence[Job]:
-        """Claim jobs that wait, failed, or whose worker is gone, oldest first, for this worker."""
+        """Claim jobs that wait, failed, or whose worker is gone, oldest first; one not due only by its id."""
         if not self.jobs():
             return []
         self._workers.add(worker)
@@ -306,6 +307,7 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteReading):
                 bytes=self._db.file_size(),
                 embedder=None if embedder is None else embedder[0],
                 dim=None if embedder is None else embedder[1],
+                items=int(one(conn, "SELECT count(*) FROM item")),
             )
 
         nothing = LedgerInfo(

@@ -21,7 +21,7 @@ from .sqlite_words import read_state
 
 _CONTENT: Final = (
     "record", "vec", "vec_gone", "message", "event", "operation", "job", "worker", "outbox", "lease", "agent_run",
-    "owner",
+    "owner", "item", "item_vec",
 )  # fmt: skip
 
 

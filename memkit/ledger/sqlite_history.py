@@ -34,7 +34,7 @@ _EVENT_SELECT: Final = (
     "SELECT e.seq, o.id, e.rid, e.code, e.at, e.delta, e.reason, e.actor, e.memory, e.op"
     " FROM event e JOIN operation o ON o.no = e.op "
 )
-_NEWEST: Final = " ORDER BY message.created_at DESC, message.rid DESC LIMIT ?"
+_NEWEST: Final = " ORDER BY message.created_at DESC, message.rid DESC LIMIT ? OFFSET ?"
 
 States = dict[int, tuple[str, Record | None, Record | None]]
 """By event number: the memory's id, and its states before and after."""
@@ -52,8 +52,11 @@ class SqliteHistory(SqliteBase):
         limit: int | None,
         before: str | int | None = None,
         statuses: Sequence[str] = ("active", "archived"),
+        offset: int = 0,
     ) -> Sequence[StoredMessage]:
         """Return the newest `limit` messages before a message id (str) or an instant (int), oldest first.
+
+        `offset` leaves out so many of the newest.
 
         Raises:
             InvalidInputError: No message of the scope has the id.
@@ -74,10 +77,41 @@ class SqliteHistory(SqliteBase):
                 clauses.append("message.created_at < ?")
                 parameters.append(before)
             sql = MESSAGE_SELECT + "WHERE " + " AND ".join(clauses) + _NEWEST
-            rows = conn.execute(sql, (*parameters, -1 if limit is None else limit)).fetchall()
+            rows = conn.execute(sql, (*parameters, -1 if limit is None else limit, offset)).fetchall()
             return self._messages_of(conn, rows[::-1])
 
         return self._read(read, list[StoredMessage]())
+
+    def message_count(self, scope: ReadScope, statuses: Sequence[str]) -> int:
+        """Return how many messages of some statuses a scope has."""
+
+        def read(conn: sqlite3.Connection) -> int:
+            found = scope_where(conn, scope, "message")
+            if found is None or not statuses:
+                return 0
+            clauses, parameters = found
+            clauses.append(f"message.status IN ({','.join('?' * len(statuses))})")
+            sql = "SELECT count(*) FROM message WHERE " + " AND ".join(clauses)
+            return int(conn.execute(sql, (*parameters, *statuses)).fetchone()[0])
+
+        return self._read(read, 0)
+
+    def runs(self, scope: ReadScope, *, limit: int | None, after: str | None = None) -> Sequence[str]:
+        """Return the runs of which the scope has messages that are not deleted, ordered by id, after a given one."""
+
+        def read(conn: sqlite3.Connection) -> list[str]:
+            found = scope_where(conn, scope, "message")
+            if found is None:
+                return []
+            clauses, parameters = found
+            clauses += ["message.status != 'deleted'", "message.run IS NOT NULL"]
+            if after is not None:
+                clauses.append("message.run > ?")
+                parameters.append(after)
+            sql = "SELECT DISTINCT run FROM message WHERE " + " AND ".join(clauses) + " ORDER BY run LIMIT ?"
+            return [row[0] for row in conn.execute(sql, (*parameters, -1 if limit is None else limit))]
+
+        return self._read(read, list[str]())
 
     def messages_by_id(self, ids: Sequence[str], scope: ReadScope | None = None) -> Sequence[StoredMessage]:
         """Return messages by id, in the order asked, without unknown ones; an id that runs share gives each."""

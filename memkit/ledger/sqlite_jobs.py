@@ -11,6 +11,7 @@ from .base import Applied, Batch, Job, NewJob
 from .liveness import ProcessMark, is_alive, this_process
 from .sqlite_rows import JOB_SELECT, dump, job_of, load_map, pack_id
 
+_TURNS_TAKEN_IN: Final = 40
 _FAR_SILENCE_US: Final = 15 * 60 * 1_000_000
 """A worker on another host cannot be asked; it counts as gone when it has not been heard of for so long."""
 
@@ -20,16 +21,13 @@ def insert_job(
 ) -> Job:
     """Write the job of the operation that the batch makes, and return it."""
     scope = job.scope
-    payload = dump(
-        {
-            **job.payload,
-            "messages": [message.rid for message in applied.messages],
-            "new": list(applied.new_messages),
-        }
-    )
+    turns = [(message.rid, new) for message, new in zip(applied.messages, applied.new_messages, strict=True)]
+    if job.due is not None:
+        turns = _take_in(conn, job, owner) + turns
+    payload = dump({**job.payload, "messages": [rid for rid, _ in turns], "new": [new for _, new in turns]})
     conn.execute(
-        "INSERT INTO job (op, kind, payload, agent, run, scoped, worker, attempts, error)"
-        " VALUES (?,?,?,?,?,?,?,?,NULL)",
+        "INSERT INTO job (op, kind, payload, agent, run, scoped, worker, attempts, error, due)"
+        " VALUES (?,?,?,?,?,?,?,?,NULL,?)",
         (
             op,
             job.kind,
@@ -39,6 +37,7 @@ def insert_job(
             int(scope is not None),
             batch.worker if job.running else None,
             int(job.running),
+            job.due,
         ),
     )
     if job.running and batch.worker is not None:
@@ -52,7 +51,38 @@ def insert_job(
         attempts=int(job.running),
         error=None,
         at=batch.at,
+        due=job.due,
     )
+
+
+def _take_in(conn: sqlite3.Connection, job: NewJob, owner: int | None) -> list[tuple[int, bool]]:
+    """End the jobs of the same scope and options that wait for their time, and return their turns, oldest first.
+
+    One that has grown to `_TURNS_TAKEN_IN` is left to come due by itself, so that a talk without a pause is not put
+    off for ever.
+    """
+    scope = job.scope
+    rows = conn.execute(
+        "SELECT j.op, j.payload FROM job j JOIN operation o ON o.no = j.op WHERE o.state = 'waiting'"
+        " AND j.due IS NOT NULL AND o.owner IS ? AND j.kind = ? AND j.agent IS ? AND j.run IS ? ORDER BY j.op",
+        (
+            owner,
+            job.kind,
+            None if scope is None else scope.agent_id,
+            None if scope is None else scope.run_id,
+        ),
+    ).fetchall()
+    turns: list[tuple[int, bool]] = []
+    options = load_map(dump(job.payload))
+    for op, payload in rows:
+        waiting = load_map(payload)
+        rids, new = waiting.pop("messages"), waiting.pop("new")
+        if waiting != options or len(rids) >= _TURNS_TAKEN_IN:
+            continue
+        turns += zip(rids, new, strict=True)
+        conn.execute("DELETE FROM job WHERE op = ?", (op,))
+        conn.execute("UPDATE operation SET state = 'done', result = ? WHERE no = ?", (job.taken_in, op))
+    return turns
 
 
 def see_worker(conn: sqlite3.Connection, worker: str, now: int) -> None:
@@ -90,15 +120,20 @@ def unfinished_job(conn: sqlite3.Connection, owner: int, digest: bytes) -> Job |
 
 
 def claim_jobs(conn: sqlite3.Connection, worker: str, ids: Sequence[str] | None, limit: int) -> list[Job]:
-    """Mark jobs that wait, failed or were abandoned as this worker's, oldest first, and return them."""
+    """Mark jobs that wait, failed or were abandoned as this worker's, oldest first, and return them.
+
+    One that is not due yet is taken only by name.
+    """
     alive = Workers(conn)
     wanted = None if ids is None else {pack_id(job_id) for job_id in ids}
     numbers: list[int] = []
+    now = now_us()
     for row in conn.execute(JOB_SELECT + "WHERE o.state != 'done' ORDER BY o.no").fetchall():
         if len(numbers) >= limit:
             break
         free = row[4] in ("waiting", "failed") or not alive(row[8])
-        if free and (wanted is None or row[0] in wanted):
+        is_due = row[10] is None or row[10] <= now
+        if free and (is_due if wanted is None else row[0] in wanted):
             numbers.append(row[9])
     for op in numbers:
         conn.execute("UPDATE operation SET state = 'running' WHERE no = ?", (op,))
@@ -106,7 +141,7 @@ def claim_jobs(conn: sqlite3.Connection, worker: str, ids: Sequence[str] | None,
             "UPDATE job SET worker = ?, attempts = attempts + 1, error = NULL WHERE op = ?", (worker, op)
         )
     if numbers:
-        see_worker(conn, worker, now_us())
+        see_worker(conn, worker, now)
     return [job_by_operation(conn, op) for op in numbers]
 
 

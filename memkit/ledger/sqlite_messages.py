@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from .base import OWNER_SHIFT, NewMessage, StoredMessage
@@ -20,7 +21,7 @@ class MessageKeeper:
         self._conn, self._book, self._owners = conn, book, owners
 
     def keep(self, messages: Sequence[NewMessage]) -> tuple[list[StoredMessage], list[bool]]:
-        """Return the message kept for each given, and whether it is new; a given id is kept once per run."""
+        """Return the message kept for each given, and whether it is to be learned; a given id is kept once per run."""
         kept: list[StoredMessage] = []
         fresh: list[bool] = []
         rows: list[tuple[Any, ...]] = []
@@ -31,9 +32,12 @@ class MessageKeeper:
             known = None
             if message.id is not None and place is not None:
                 known = given.get(place) or self._known_message(message, message.id, owner)
-            fresh.append(known is None)
-            if known is None:
-                known = self._new_message(message, owner, rows)
+            fresh.append(message.learned and (known is None or not known.learned))
+            known = (
+                self._new_message(message, owner, rows)
+                if known is None
+                else self._given_again(known, message)
+            )
             if place is not None:
                 given[place] = known
             kept.append(known)
@@ -54,6 +58,16 @@ class MessageKeeper:
             ).fetchone()
         return None if row is None else message_of(row, owner.owner, self._book.salt)
 
+    def _given_again(self, known: StoredMessage, message: NewMessage) -> StoredMessage:
+        """Return a message that is there: learned from now on where the batch learns, active again where it is kept."""
+        if message.learned and not known.learned:
+            self._conn.execute("UPDATE message SET learned = 1 WHERE rid = ?", (known.rid,))
+            return replace(known, learned=True)
+        if not message.learned and known.status == "deleted":
+            self._conn.execute("UPDATE message SET status = 'active' WHERE rid = ?", (known.rid,))
+            return replace(known, status="active")
+        return known
+
     def _new_message(
         self, message: NewMessage, owner: OwnerState, rows: list[tuple[Any, ...]]
     ) -> StoredMessage:
@@ -67,7 +81,7 @@ class MessageKeeper:
             (
                 rid, message.id, owner.no, message.role, content, message.text, message.name, message.created_at,
                 message.offset_minutes, int(message.dated), message.status, scope.agent_id, scope.run_id,
-                dump(message.metadata),
+                dump(message.metadata), int(message.learned), dump(message.payload),
             )
         )  # fmt: skip
         return StoredMessage(
@@ -85,4 +99,6 @@ class MessageKeeper:
             agent_id=scope.agent_id,
             run_id=scope.run_id,
             metadata=message.metadata,
+            learned=message.learned,
+            payload=message.payload,
         )

@@ -209,7 +209,7 @@ def with_columns(row: Row, columns: Mapping[str, Any]) -> list[Any]:
 
 MESSAGE_COLUMNS: Final = (
     "rid", "id", "owner", "role", "content", "text", "name", "created_at", "zone", "dated", "status", "agent", "run",
-    "metadata",
+    "metadata", "learned", "payload",
 )  # fmt: skip
 MESSAGE_SELECT: Final = (
     "SELECT " + ", ".join(f"message.{name}" for name in MESSAGE_COLUMNS) + " FROM message "
@@ -219,7 +219,8 @@ MESSAGE_INSERT: Final = f"INSERT INTO message VALUES ({','.join('?' * len(MESSAG
 
 def message_of(row: Row, owner: Owner, salt: int) -> StoredMessage:
     """Return the message of a `MESSAGE_SELECT` row."""
-    rid, given, _owner, role, content, text, name, created_at, zone, dated, status, agent, run, metadata = row
+    rid, given, _owner, role, content, text, name, created_at, zone, dated, status, *rest = row
+    agent, run, metadata, learned, payload = rest
     return StoredMessage(
         rid=rid,
         id=given if given is not None else message_id(salt, rid),
@@ -235,6 +236,8 @@ def message_of(row: Row, owner: Owner, salt: int) -> StoredMessage:
         agent_id=agent,
         run_id=run,
         metadata=load_map(metadata),
+        learned=bool(learned),
+        payload=load_map(payload) if payload else None,
     )
 
 
@@ -244,7 +247,7 @@ OPERATION_SELECT: Final = (
     "SELECT no, id, kind, owner, at, state, key, digest, result, undoes, first, last FROM operation "
 )
 JOB_SELECT: Final = (
-    "SELECT o.id, j.kind, o.owner, j.payload, o.state, j.attempts, j.error, o.at, j.worker, o.no"
+    "SELECT o.id, j.kind, o.owner, j.payload, o.state, j.attempts, j.error, o.at, j.worker, o.no, j.due"
     " FROM operation o JOIN job j ON j.op = o.no "
 )
 
@@ -267,7 +270,7 @@ def operation_of(row: Row) -> Operation:
 
 def job_of(row: Row) -> Job:
     """Return the job of a `JOB_SELECT` row."""
-    raw_id, kind, owner, payload, state, attempts, error, at, _worker, _no = row
+    raw_id, kind, owner, payload, state, attempts, error, at, _worker, _no, due = row
     return Job(
         id=unpack_id(raw_id),
         kind=kind,
@@ -277,6 +280,7 @@ def job_of(row: Row) -> Job:
         attempts=attempts,
         error=error,
         at=at,
+        due=due,
     )
 
 

@@ -89,8 +89,30 @@ CREATE TABLE lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until INTEGER N
 INSERT INTO state (id, event, reset, gen) VALUES (1, 0, 0, 0);
 """
 
+_V2: Final = """
+-- learned 0: only kept, no memory was asked for yet. payload: what an adapter needs to give it back as it was.
+ALTER TABLE message ADD COLUMN learned INTEGER NOT NULL DEFAULT 1;
+ALTER TABLE message ADD COLUMN payload TEXT;
+
+-- due NULL: at once. A later turn of the same run takes a job that is not due yet into its own.
+ALTER TABLE job ADD COLUMN due INTEGER;
+
+-- Items of the key-value store. path: the labels of the namespace, each followed by a NUL. ttl: microseconds that a
+-- use gives it. Numbers are never used twice. The value comes last: nothing else has to be read past it.
+CREATE TABLE item (no INTEGER PRIMARY KEY AUTOINCREMENT, path BLOB NOT NULL, key TEXT NOT NULL,
+                   version INTEGER NOT NULL, created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL,
+                   expires_at INTEGER, ttl INTEGER, value TEXT NOT NULL);
+CREATE UNIQUE INDEX item_key ON item (path, key);
+CREATE INDEX item_expiry ON item (expires_at) WHERE expires_at IS NOT NULL;
+
+-- The texts that an item is found by; `gen` as in `vec`.
+CREATE TABLE item_vec (item INTEGER NOT NULL, place INTEGER NOT NULL, gen INTEGER NOT NULL, text TEXT NOT NULL,
+                       e BLOB NOT NULL);
+CREATE UNIQUE INDEX item_vec_place ON item_vec (item, place);
+"""
+
 Migration = str | Callable[[sqlite3.Connection], None]
-MIGRATIONS: Sequence[Migration] = (_V1,)
+MIGRATIONS: Sequence[Migration] = (_V1, _V2)
 """Step n makes schema version n + 1; each runs in one transaction with the number it leads to. Only append."""
 
 

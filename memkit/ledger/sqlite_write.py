@@ -101,13 +101,13 @@ class BatchWriter:
         self._op = (
             finished if finished is not None else 1 + (one(self._conn, "SELECT max(no) FROM operation") or 0)
         )
+        for rid, status in batch.statuses:
+            self._conn.execute("UPDATE message SET status = ? WHERE rid = ?", (status, rid))
         messages, fresh = MessageKeeper(self._conn, self._book, self._owners).keep(batch.messages)
         self._step("messages")
         changes = self._write_changes(messages)
         self._flush()
         self._step("records")
-        for rid, status in batch.statuses:
-            self._conn.execute("UPDATE message SET status = ? WHERE rid = ?", (status, rid))
         self._fill_outbox()
         self._owners.close(batch.at)
         applied = Applied(messages=messages, new_messages=fresh, changes=changes)

@@ -12,11 +12,12 @@ from __future__ import annotations
 from memkit.testing.ledger_data import tokens
 from memkit.testing.ledger_model import LedgerModelLaws
 from memkit.testing.ledger_reads import LedgerReads
+from memkit.testing.ledger_turns import LedgerTurns
 from memkit.testing.ledger_work import LedgerWork
 from memkit.testing.ledger_writes import LedgerWrites
 
 __all__ = ["LedgerSuite", "tokens"]
 
 
-class LedgerSuite(LedgerWrites, LedgerReads, LedgerWork, LedgerModelLaws):
+class LedgerSuite(LedgerWrites, LedgerReads, LedgerTurns, LedgerWork, LedgerModelLaws):
     """The laws of a ledger; each runs through the sync and through the async way of calling."""

@@ -70,6 +70,7 @@ def test_everything_after_the_subject_of_a_call_is_keyword_only() -> None:
     subjects = {
         "messages",
         "items",
+        "ids",
         "query",
         "memory_id",
         "operation_id",
