@@ -50,9 +50,9 @@ recipes: ## run every recipe, keyless
 	@scripts/bootstrap.sh dev
 	$(PYTEST) tests/recipes $(ARGS)
 
-notebooks: ## run every notebook
+notebooks: ## run every notebook and compare what it prints
 	@scripts/bootstrap.sh dev
-	$(if $(wildcard notebooks/*.ipynb),$(PYTEST) -p nbmake --nbmake notebooks $(ARGS),@echo "no notebooks yet")
+	$(PYTEST) tests/notebooks $(ARGS)
 
 check: ## format, lint, type, docs, recipes and notebooks, changing nothing
 	$(MAKE) format CHECK=1

@@ -1,18 +1,25 @@
-"""`python -m benchmarks NAME [options]`: `engine` (speed beside peers) or `retrieval` (quality)."""
+"""`python -m benchmarks NAME [options]`.
+
+`agent-turn` (what a turn costs beside peers), `engine` (speed beside peers), `mcp` (latency), `retrieval` (quality).
+"""
 
 from __future__ import annotations
 
 import sys
 
-NAMES = ("engine", "retrieval")
+NAMES = ("agent-turn", "engine", "mcp", "retrieval")
 
 
 def main() -> None:
     """Run the benchmark that is named; without a name, the one that needs nothing but this machine."""
     name = sys.argv[1] if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else "engine"
     rest = sys.argv[2:] if len(sys.argv) > 1 and sys.argv[1] == name else sys.argv[1:]
-    if name == "engine":
+    if name == "agent-turn":
+        from benchmarks.agent_turn import main as run
+    elif name == "engine":
         from benchmarks.engine import main as run
+    elif name == "mcp":
+        from benchmarks.mcp import main as run
     elif name == "retrieval":
         from benchmarks.retrieval import main as run
     else:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         VectorStoreConfig,
     )
     from .errors import MemkitError
+    from .item_types import DeleteItem, GetItem, ListNamespaces, PutItem, SearchItems, StoreItem
     from .memory import Memory
     from .types import AddResult, Context, HistoryEvent, MemoryItem, Message, Page, SearchResult
 
@@ -28,9 +29,12 @@ _HOME = {
     "AddResult": "types",
     "AsyncMemory": "aio",
     "Context": "types",
+    "DeleteItem": "item_types",
     "EmbedderConfig": "config",
+    "GetItem": "item_types",
     "GraphStoreConfig": "config",
     "HistoryEvent": "types",
+    "ListNamespaces": "item_types",
     "LlmConfig": "config",
     "MemkitError": "errors",
     "Memory": "memory",
@@ -38,8 +42,11 @@ _HOME = {
     "MemoryItem": "types",
     "Message": "types",
     "Page": "types",
+    "PutItem": "item_types",
     "RerankerConfig": "config",
+    "SearchItems": "item_types",
     "SearchResult": "types",
+    "StoreItem": "item_types",
     "VectorStoreConfig": "config",
 }
 
@@ -47,9 +54,12 @@ __all__ = [
     "AddResult",
     "AsyncMemory",
     "Context",
+    "DeleteItem",
     "EmbedderConfig",
+    "GetItem",
     "GraphStoreConfig",
     "HistoryEvent",
+    "ListNamespaces",
     "LlmConfig",
     "MemkitError",
     "Memory",
@@ -57,8 +67,11 @@ __all__ = [
     "MemoryItem",
     "Message",
     "Page",
+    "PutItem",
     "RerankerConfig",
+    "SearchItems",
     "SearchResult",
+    "StoreItem",
     "VectorStoreConfig",
     "__version__",
 ]

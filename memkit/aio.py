@@ -26,13 +26,14 @@ from .types import (
     Page,
     SearchResult,
 )
+from .vectors import AsyncVectors
 
 if TYPE_CHECKING:
     from os import PathLike
 
 
 @checks_arguments
-class AsyncMemory(AsyncConversations, AsyncItems, AsyncOperating):
+class AsyncMemory(AsyncConversations, AsyncItems, AsyncOperating, AsyncVectors):
     """Async version of [`Memory`][memkit.Memory]: same names, same arguments, awaited.
 
     Native async clients are used where a backend has them; others run in memkit's own bounded threads, so the loop
@@ -191,13 +192,22 @@ class AsyncMemory(AsyncConversations, AsyncItems, AsyncOperating):
         agent_id: ReadIds = None,
         run_id: ReadIds = None,
         filters: Mapping[str, Any] | None = None,
+        limit: int = 50,
+        threshold: float | None = None,
         max_tokens: int = 1000,
     ) -> Context:
         """Async version of `Memory.context`."""
         from .engine.context import context
 
         request = self._requests.search_request(
-            self._bound, query, user_id, agent_id, run_id, filters=filters, limit=50
+            self._bound,
+            query,
+            user_id,
+            agent_id,
+            run_id,
+            filters=filters,
+            limit=limit,
+            threshold=threshold,
         )
         budget = self._requests.positive("max_tokens", max_tokens)
         return await context(self._engine, self._before_search(request), budget)

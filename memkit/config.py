@@ -135,7 +135,7 @@ def as_provider(given: Any, kind: type[ProviderConfig]) -> ProviderConfig | None
         return kind(provider=settings_of, config=given)
     adapter = adapter_of(kind.kind, cast("object", given))
     if adapter is not None:
-        return kind(provider=adapter, config={"model": given})
+        return kind(provider=adapter, config={"client" if kind is VectorStoreConfig else "model": given})
     return kind(provider="instance", config=given)
 
 

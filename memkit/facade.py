@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Facade")
 
-_open: weakref.WeakSet[Facade] = weakref.WeakSet()
+_open: weakref.WeakValueDictionary[int, Facade] = weakref.WeakValueDictionary()
 
 
 class Facade:
@@ -61,7 +61,7 @@ class Facade:
         self._parts_made = Parts(self._config)
         self._parts_made.wake = self._wake
         self._parts_made.recover = self._recover
-        _open.add(self)
+        _open[id(self)] = self
 
     @property
     def _parts(self) -> Parts:
@@ -107,7 +107,7 @@ class Facade:
         """Finish background work and free everything; a handle does nothing."""
         if self._root is not self:
             return
-        _open.discard(self)
+        _open.pop(id(self), None)
         if self._background_made is not None:
             self._background_made.close()
         for engine in list(self._engines_made.values()):
@@ -245,7 +245,13 @@ def _reopen(face: Callable[[MemoryConfig], Facade], config: MemoryConfig, scope:
     return memory if scope is None else memory._bind(scope)  # pyright: ignore[reportPrivateUsage]
 
 
+def open_memories() -> list[Facade]:
+    """Return the memories of this process that are not closed; handles are none."""
+    # The list of references is made at once, while other threads open and close memories.
+    return [memory for reference in _open.valuerefs() if (memory := reference()) is not None]
+
+
 @atexit.register
 def _close_all() -> None:
-    for memory in list(_open):
+    for memory in open_memories():
         memory._close()  # pyright: ignore[reportPrivateUsage]

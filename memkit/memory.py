@@ -26,13 +26,14 @@ from .types import (
     Page,
     SearchResult,
 )
+from .vectors import Vectors
 
 if TYPE_CHECKING:
     from os import PathLike
 
 
 @checks_arguments
-class Memory(Conversations, Items, Operating):
+class Memory(Conversations, Items, Operating, Vectors):
     """A long-term memory that survives the process.
 
     Nothing is opened, read or written before the first call. One object serves several threads and, through
@@ -285,6 +286,8 @@ class Memory(Conversations, Items, Operating):
         agent_id: ReadIds = None,
         run_id: ReadIds = None,
         filters: Mapping[str, Any] | None = None,
+        limit: int = 50,
+        threshold: float | None = None,
         max_tokens: int = 1000,
     ) -> Context:
         """Return memories packed into a token budget, ready for a prompt: `str(context)`.
@@ -295,12 +298,21 @@ class Memory(Conversations, Items, Operating):
         Args:
             query: The question at hand.
             filters: As in `search`.
+            limit: At most so many memories that the query finds; standing ones come on top.
+            threshold: Leave out found ones under this score.
             max_tokens: The budget of the whole text.
         """
         from .engine.context import context
 
         request = self._requests.search_request(
-            self._bound, query, user_id, agent_id, run_id, filters=filters, limit=50
+            self._bound,
+            query,
+            user_id,
+            agent_id,
+            run_id,
+            filters=filters,
+            limit=limit,
+            threshold=threshold,
         )
         budget = self._requests.positive("max_tokens", max_tokens)
         return run_inline(context(self._engine, self._before_search(request), budget))

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from .config import MemoryConfig, ProviderConfig, place
 from .embedders.base import Embedder
+from .embedders.recent import RecentVectors
 from .errors import ConfigurationError, EmbedderMismatchError, MemkitError, ProviderNotAvailableError
 from .ledger.base import Ledger
 from .llms.base import LLM
@@ -40,6 +41,7 @@ class Parts:
         self._ledger: Ledger | None = None
         self._caches: Any = None
         self._embedder: Embedder | None = None
+        self.recent_vectors = RecentVectors()
         self._llm: LLM | None = None
         self._llm_built = False
         self._store: VectorStore | None = None
@@ -133,6 +135,7 @@ class Parts:
         """Choose the embedder anew, after a reset."""
         with self._lock:
             self._embedder = None
+        self.recent_vectors.clear()
 
     def use_embedder(self, embedder: Embedder) -> None:
         """Take another embedder, after a rebuild."""
@@ -294,13 +297,13 @@ def _build(kind: ProviderKind, name: str, config: Any) -> object:
 
 
 def _settings(cls: type[Any], kind: ProviderKind, name: str, config: Any) -> tuple[Any, Any]:
-    """Return a provider's settings, and the ready-made client that a dict may hold."""
+    """Return a provider's settings, and the ready-made client that a dict may hold beside them."""
     kind_of = getattr(cls, "Settings", None)
     if kind_of is not None and isinstance(config, kind_of):
         return config, None
     if kind_of is not None and isinstance(config, Mapping):
         values = dict(cast("Mapping[str, Any]", config))
-        client = values.pop("client", None)
+        client = None if "client" in kind_of.model_fields else values.pop("client", None)
         return kind_of(**values), client
     if kind_of is None:
         raise ConfigurationError(

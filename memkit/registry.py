@@ -33,6 +33,7 @@ PROVIDERS: Final[Mapping[ProviderKind, Mapping[str, Entry]]] = {
     "embedder": {
         "hash": Entry("memkit.embedders.hash:HashEmbedder"),
         "langchain": Entry("memkit.embedders.langchain:LangChainEmbedder", "langchain"),
+        "llama_index": Entry("memkit.embedders.llama_index:LlamaIndexEmbedder", "llama-index"),
         "openai": Entry("memkit.embedders.openai:OpenAIEmbedder", "openai"),
     },
     "graph_store": {},
@@ -43,6 +44,7 @@ PROVIDERS: Final[Mapping[ProviderKind, Mapping[str, Entry]]] = {
         "fireworks": Entry("memkit.llms.compatible:FireworksLLM", "openai"),
         "groq": Entry("memkit.llms.compatible:GroqLLM", "openai"),
         "langchain": Entry("memkit.llms.langchain:LangChainLLM", "langchain"),
+        "llama_index": Entry("memkit.llms.llama_index:LlamaIndexLLM", "llama-index"),
         "lmstudio": Entry("memkit.llms.compatible:LMStudioLLM", "openai"),
         "minimax": Entry("memkit.llms.compatible:MiniMaxLLM", "openai"),
         "mistral": Entry("memkit.llms.compatible:MistralLLM", "openai"),
@@ -57,9 +59,12 @@ PROVIDERS: Final[Mapping[ProviderKind, Mapping[str, Entry]]] = {
     },
     "reranker": {
         "langchain": Entry("memkit.rerankers.langchain:LangChainReranker", "langchain"),
+        "llama_index": Entry("memkit.rerankers.llama_index:LlamaIndexReranker", "llama-index"),
     },
     "vector_store": {
         "chroma": Entry("memkit.vector_stores.chroma:ChromaStore", "chroma"),
+        "langchain": Entry("memkit.vector_stores.langchain:LangChainStore", "langchain"),
+        "llama_index": Entry("memkit.vector_stores.llama_index:LlamaIndexStore", "llama-index"),
         "memory": Entry("memkit.vector_stores.memory:MemoryStore"),
         "sqlite": Entry("memkit.vector_stores.sqlite:SqliteStore"),
     },
@@ -81,7 +86,7 @@ PLANNED: Final[Mapping[ProviderKind, tuple[str, ...]]] = {
     ),
     "reranker": ("cohere", "huggingface", "llm_reranker", "sentence_transformer", "zero_entropy"),
     "vector_store": (
-        "azure_ai_search", "azure_mysql", "baidu", "cassandra", "databricks", "elasticsearch", "faiss", "langchain",
+        "azure_ai_search", "azure_mysql", "baidu", "cassandra", "databricks", "elasticsearch", "faiss",
         "milvus", "mongodb", "neptune", "opensearch", "oracledb", "pgvector", "pinecone", "qdrant", "redis",
         "s3_vectors", "supabase", "turbopuffer", "upstash_vector", "valkey", "vertex_ai_vector_search", "weaviate",
     ),
@@ -149,15 +154,16 @@ def provider_class(kind: ProviderKind, name: str) -> type[Any]:
 
 
 ADAPTERS: Final[Mapping[ProviderKind, tuple[str, ...]]] = {
-    "embedder": ("langchain",),
-    "llm": ("langchain",),
-    "reranker": ("langchain",),
+    "embedder": ("langchain", "llama_index"),
+    "llm": ("langchain", "llama_index"),
+    "reranker": ("langchain", "llama_index"),
+    "vector_store": ("langchain", "llama_index"),
 }
 """Providers that wrap objects of a framework; the class says with `adapts(given)` which."""
 
 
 def adapter_of(kind: ProviderKind, given: object) -> str | None:
-    """Return the provider whose `model` an object of a framework can be, or None for an object of nobody we know."""
+    """Return the provider that wraps an object of a framework, or None for an object of nobody we know."""
     for name in ADAPTERS.get(kind, ()):
         if provider_class(kind, name).adapts(given):
             return name
@@ -173,5 +179,9 @@ def availability(kind: ProviderKind, name: str) -> str:
         return "installed"
     from importlib.util import find_spec
 
-    package = {"chroma": "chromadb", "langchain": "langchain_core"}.get(entry.extra, entry.extra)
-    return "installed" if find_spec(package) else f"missing: pip install 'memkit-ai[{entry.extra}]'"
+    packages = {"chroma": "chromadb", "langchain": "langchain_core", "llama-index": "llama_index.core"}
+    try:
+        found = find_spec(packages.get(entry.extra, entry.extra))
+    except ModuleNotFoundError:  # not even the namespace it lies in
+        found = None
+    return "installed" if found else f"missing: pip install 'memkit-ai[{entry.extra}]'"

@@ -13,14 +13,14 @@ from collections import Counter
 from pathlib import Path
 from xml.etree import ElementTree
 
-PYTEST_STAGES = {"test": "test.xml", "engines": "engines.xml"}
+PYTEST_STAGES = {"test": "test.xml", "engines": "engines.xml", "matrix": "matrix-*.xml"}
 
 
 def main(folder: Path) -> int:
     passed = failed = 0
     skips: Counter[str] = Counter()
-    for stage, report in PYTEST_STAGES.items():
-        ran, broken, reasons = read_report(folder / report)
+    for stage, pattern in PYTEST_STAGES.items():
+        ran, broken, reasons = read_reports(folder, pattern)
         print(f"{stage}: ran {ran + broken} tests, skipped {reasons.total()}")
         if ran + broken == 0:
             print(f"{stage}: ran no test, which counts as a failure")
@@ -43,12 +43,21 @@ def main(folder: Path) -> int:
     return 1 if failed else 0
 
 
+def read_reports(folder: Path, pattern: str) -> tuple[int, int, Counter[str]]:
+    """The same over every report whose name fits."""
+    passed = failed = 0
+    skips: Counter[str] = Counter()
+    for path in sorted(folder.glob(pattern)):
+        ran, broken, reasons = read_report(path)
+        passed, failed = passed + ran, failed + broken
+        skips += reasons
+    return passed, failed, skips
+
+
 def read_report(path: Path) -> tuple[int, int, Counter[str]]:
     """The tests that passed, that failed, and the reasons of those that were skipped."""
     passed = failed = 0
     skips: Counter[str] = Counter()
-    if not path.exists():
-        return passed, failed, skips
     for case in ElementTree.parse(path).iter("testcase"):
         if case.find("failure") is not None or case.find("error") is not None:
             failed += 1

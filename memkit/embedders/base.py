@@ -17,7 +17,8 @@ class Embedder(Protocol):
     """Turns texts into unit-length float32 rows.
 
     An optional `async def aembed(texts, *, purpose)` is used by `AsyncMemory`; without one, `embed` runs in a
-    worker thread. An optional `close()` and `async def aclose()` free what it holds.
+    worker thread. An optional `close()` and `async def aclose()` free what it holds. An optional `symmetric = True`
+    says that `purpose` makes no difference.
     """
 
     @property

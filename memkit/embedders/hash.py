@@ -24,6 +24,7 @@ class HashEmbedder:
     idf, so a row never depends on other texts. A text without any word gets a row of its own, near to nothing.
     """
 
+    symmetric = True
     identity = "hash/1024/v1"
     dim = DIM
 

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from pydantic import Field
 
 from memkit.embedders.base import Purpose
-from memkit.errors import BackendResponseError, ConfigurationError
-from memkit.llms.langchain import is_one_of, name_of, translated
+from memkit.embedders.rows import unit_rows_of
+from memkit.errors import ConfigurationError
+from memkit.llms.langchain import by_itself, is_one_of, name_of, translated
 from memkit.settings import ProviderSettings
 
 if TYPE_CHECKING:
@@ -101,19 +102,21 @@ class LangChainEmbedder:
         if not texts:
             return self._none()
         try:
-            if purpose == "query":
-                found = [await self._model.aembed_query(text) for text in texts]
-            else:
-                found = await self._model.aembed_documents(list(texts))
+            with by_itself():
+                if purpose == "query":
+                    found = [await self._model.aembed_query(text) for text in texts]
+                else:
+                    found = await self._model.aembed_documents(list(texts))
         except Exception as error:
             raise translated(error, self.identity) from error
         return self._rows(found, len(texts))
 
     def _asked(self, texts: Sequence[str], purpose: Purpose) -> list[list[float]]:
         try:
-            if purpose == "query":
-                return [self._model.embed_query(text) for text in texts]
-            return self._model.embed_documents(list(texts))
+            with by_itself():
+                if purpose == "query":
+                    return [self._model.embed_query(text) for text in texts]
+                return self._model.embed_documents(list(texts))
         except Exception as error:
             raise translated(error, self.identity) from error
 
@@ -121,19 +124,6 @@ class LangChainEmbedder:
         return np.zeros((0, self.dim), np.float32)
 
     def _rows(self, found: object, expected: int) -> npt.NDArray[np.float32]:
-        try:
-            rows = np.asarray(found, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise self._unusable("rows of different lengths, or none") from error
-        if rows.ndim != 2 or len(rows) != expected or not rows.shape[1]:
-            raise self._unusable(f"shape {rows.shape} for {expected} texts")
-        if not np.isfinite(rows).all():
-            raise self._unusable("values that are not finite")
-        norms = np.linalg.norm(rows, axis=1, keepdims=True)
-        if not norms.all():
-            raise self._unusable("a row of zeros")
+        rows = unit_rows_of(found, expected, self.identity)
         self._dim = self._dim or rows.shape[1]
-        return (rows / norms).astype(np.float32)
-
-    def _unusable(self, what: str) -> BackendResponseError:
-        return BackendResponseError(f"{self.identity} answered with {what}.", backend=self.identity)
+        return rows

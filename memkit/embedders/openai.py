@@ -54,6 +54,7 @@ class OpenAIEmbedder:
     """
 
     backend: ClassVar[str] = "openai"
+    symmetric: ClassVar[bool] = True
 
     class Settings(ProviderSettings):
         """Settings of an OpenAI embedding model."""

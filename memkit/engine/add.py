@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..clock import now_us
 from ..errors import BackendError, ConfigurationError, IdempotencyError
 from ..ledger.base import Applied, Batch, NewJob, Operation
+from ..scope import Scope
 from ..types import AddResult
 from .add_request import AddRequest
 from .core import Engine, new_id
@@ -60,7 +61,7 @@ async def _add_inferred(engine: Engine, request: AddRequest) -> AddResult:
         kind="extract",
         payload=request.options(),
         running=not request.background,
-        scope=request.scope,
+        scope=_scope_of_turns(request),
         due=None if request.after_seconds is None else now + int(request.after_seconds * 1_000_000),
         taken_in=AddResult(operation_id=operation_id, pending=["extraction"]).model_dump_json(),
     )
@@ -72,6 +73,12 @@ async def _add_inferred(engine: Engine, request: AddRequest) -> AddResult:
         return AddResult(operation_id=operation_id, pending=["extraction"])
     assert applied.job is not None
     return await run_job(engine, applied.job)
+
+
+def _scope_of_turns(request: AddRequest) -> Scope:
+    """Return the scope that all turns share: whoever forgets their run forgets the job, and another run has its own."""
+    first, *others = request.scopes
+    return request.scope if any(scope != first for scope in others) else first
 
 
 async def _keep_for_later(

@@ -7,45 +7,82 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from ..embedders.base import Embedder, Purpose
 from ..errors import BackendResponseError
 from ..progress import progress_bar
 from .core import Engine, Meter
 
 _SLICE = 2048
 """Texts handed to an embedder at once in long runs; the embedder splits further as its vendor needs."""
+_FEW = 32
+"""Up to so many texts are looked up among those embedded a moment ago."""
 
 
 async def embed_documents(
     engine: Engine, texts: Sequence[str], meter: Meter, *, progress: bool = False
 ) -> npt.NDArray[np.float32]:
     """Return one unit row per text, in order; equal texts are embedded once."""
+    return await _embed(engine, texts, meter, "document", progress=progress)
+
+
+async def embed_queries(engine: Engine, texts: Sequence[str], meter: Meter) -> npt.NDArray[np.float32]:
+    """Return one unit row per query, in order; what was asked a moment ago is not embedded again."""
+    return await _embed(engine, texts, meter, "query")
+
+
+async def embed_query(engine: Engine, text: str, meter: Meter) -> npt.NDArray[np.float32]:
+    """Return the unit vector of a query."""
+    return (await _embed(engine, [text], meter, "query"))[0]
+
+
+async def _embed(
+    engine: Engine, texts: Sequence[str], meter: Meter, purpose: Purpose, *, progress: bool = False
+) -> npt.NDArray[np.float32]:
     embedder = engine.parts.embedder()
     unique = list(dict.fromkeys(texts))
     if not unique:
         return np.zeros((0, 0), np.float32)
-    parts: list[npt.NDArray[np.float32]] = []
-    with progress_bar(len(unique), "Embedding", enabled=progress) as bar:
-        for start in range(0, len(unique), _SLICE):
-            piece = unique[start : start + _SLICE]
-            rows = await engine.ask(embedder.identity, embedder.embed, piece, purpose="document")
-            meter.embedding_calls += 1
-            parts.append(checked_rows(rows, len(piece), embedder.identity, embedder.dim))
-            bar.advance(len(piece))
-    matrix = np.concatenate(parts) if len(parts) > 1 else parts[0]
-    meter.embedder = (embedder.identity, embedder.dim)
+    if len(unique) > _FEW:
+        matrix = await _ask(engine, embedder, unique, meter, purpose, progress=progress)
+    else:
+        matrix = await _ask_for_new(engine, embedder, unique, meter, purpose)
+    meter.embedder = (embedder.identity, embedder.dim)  # an unknown model tells its columns with the first answer
     if len(unique) == len(texts):
         return matrix
     place = {text: n for n, text in enumerate(unique)}
     return matrix[[place[text] for text in texts]]
 
 
-async def embed_query(engine: Engine, text: str, meter: Meter) -> npt.NDArray[np.float32]:
-    """Return the unit vector of a query."""
-    embedder = engine.parts.embedder()
-    rows = await engine.ask(embedder.identity, embedder.embed, [text], purpose="query")
-    meter.embedding_calls += 1
-    vector: npt.NDArray[np.float32] = checked_rows(rows, 1, embedder.identity, embedder.dim)[0]
-    return vector
+async def _ask_for_new(
+    engine: Engine, embedder: Embedder, texts: Sequence[str], meter: Meter, purpose: Purpose
+) -> npt.NDArray[np.float32]:
+    """Embed those of a few texts that were not embedded a moment ago."""
+    recent = engine.parts.recent_vectors
+    side = "" if getattr(embedder, "symmetric", False) else purpose
+    keys = [(embedder.identity, side, text) for text in texts]
+    known = [recent.get(key) for key in keys]
+    new = [n for n, row in enumerate(known) if row is None]
+    if not new:
+        return np.stack([row for row in known if row is not None])
+    rows = await _ask(engine, embedder, [texts[n] for n in new], meter, purpose, progress=False)
+    for n, row in zip(new, rows, strict=True):
+        known[n] = row
+        recent.put(keys[n], row)
+    return np.stack([row for row in known if row is not None])
+
+
+async def _ask(
+    engine: Engine, embedder: Embedder, unique: Sequence[str], meter: Meter, purpose: Purpose, *, progress: bool
+) -> npt.NDArray[np.float32]:
+    parts: list[npt.NDArray[np.float32]] = []
+    with progress_bar(len(unique), "Embedding", enabled=progress) as bar:
+        for start in range(0, len(unique), _SLICE):
+            piece = unique[start : start + _SLICE]
+            rows = await engine.ask(embedder.identity, embedder.embed, piece, purpose=purpose)
+            meter.embedding_calls += 1
+            parts.append(checked_rows(rows, len(piece), embedder.identity, embedder.dim))
+            bar.advance(len(piece))
+    return np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def checked_rows(rows: object, count: int, identity: str, dim: int) -> npt.NDArray[np.float32]:

@@ -39,6 +39,7 @@ async def forget(
         ids = [memory_id]
     counts = await engine.call(engine.ledger.forget, operation_id, now, scope=scope, ids=ids)
     engine.parts.caches.clear()
+    engine.parts.recent_vectors.clear()
     behind = await drain(engine)
     indexes = {engine.ledger.name: _IN_FILE}
     store = engine.parts.store()

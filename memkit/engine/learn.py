@@ -21,7 +21,7 @@ from ..types import KINDS, AddOutcome, AddResult
 from .add_request import result_of
 from .core import Engine, Meter, new_id
 from .digests import fact_digest
-from .embed import embed_documents
+from .embed import embed_documents, embed_queries
 from .images import described
 from .outbox import drain
 from .search import SearchRequest, search_ledger
@@ -103,7 +103,7 @@ async def _related(
     texts = [text for text in texts if text.strip()][-_QUERIES:]
     if not texts or await engine.call(engine.ledger.embedder) is None:
         return []
-    vectors = await embed_documents(engine, texts, meter)
+    vectors = await embed_queries(engine, texts, meter)
     best: dict[int, tuple[float, Record]] = {}
     for n, text in enumerate(texts):
         request = SearchRequest(query=text, scope=options.read, kinds=_FACTS, limit=_PER_TURN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..filters import Filter, compile_filter
 from ..ledger.base import Record
 from ..scope import ReadScope
 from ..types import HistoryEvent, MemoryItem, OwnerInfo, Page, ScopePage
+from ..vector_stores.base import unit_rows
 from .core import Engine
 from .start import ready
 from .views import history_event, is_expired, memory_item, payload
@@ -57,6 +58,22 @@ async def find(engine: Engine, memory_id: str, guard: ReadScope | None) -> Recor
         if not record.deleted and not is_expired(record, now_us()) and allowed(record, guard):
             return record
     return None
+
+
+async def vectors(engine: Engine, ids: Sequence[str], guard: ReadScope | None) -> dict[str, list[float]]:
+    """Return the unit vectors of live, unexpired memories inside the guard's scope, in the order asked."""
+    if not await ready(engine, write=False):
+        return {}
+    now = now_us()
+    rids = [
+        record.rid
+        for record in await engine.call(engine.ledger.records, ids)
+        if not record.deleted and not is_expired(record, now) and allowed(record, guard)
+    ]
+    records, matrix = await engine.call(engine.ledger.with_vectors, rids)
+    return {
+        record.id: row for record, row in zip(records, unit_rows(matrix).tolist(), strict=True) if any(row)
+    }
 
 
 def allowed(record: Record, guard: ReadScope | None) -> bool:

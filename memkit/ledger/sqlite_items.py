@@ -121,7 +121,9 @@ class SqliteItems(SqliteBase):
         def read(conn: sqlite3.Connection) -> list[tuple[ItemRow, float | None]]:
             found: list[tuple[ItemRow, float | None]] = []
             near = {} if vector is None else _cosines(conn, prefix, vector, at)
-            for row in _rows(conn, sorted(near, key=lambda no: (-near[no], -no))):
+            # Sorted twice, stably: later items stay first among equal scores.
+            best = sorted(sorted(near, reverse=True), key=near.__getitem__, reverse=True)
+            for row in _rows(conn, best):
                 if len(found) >= wanted:
                     break
                 if where is None or where(row.value):

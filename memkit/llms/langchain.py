@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pydantic import BaseModel, Field
 
-from memkit.errors import (
-    AuthenticationError,
-    BackendError,
-    BackendResponseError,
-    BackendTimeoutError,
-    BackendUnavailableError,
-    ConfigurationError,
-    RateLimitError,
-    UnsupportedOperationError,
-)
+from memkit.errors import BackendError, BackendResponseError, ConfigurationError, UnsupportedOperationError
+from memkit.llms.adapting import ENDINGS, asking_for, is_one_of, translated_for
 from memkit.llms.base import ChatMessage, Completion, TokenUsage, ToolCall
 from memkit.llms.parsing import parse_as
 from memkit.llms.profiles import profile_of
-from memkit.llms.schemas import example_of
 from memkit.settings import ProviderSettings
 
 if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
-
-_QUIET: Final[dict[str, Any]] = {"callbacks": []}
-"""Inside an agent a call inherits its callbacks, and the words of an extraction would appear in the user's stream."""
-_ENDINGS: Final = {
-    "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls",
-}  # fmt: skip
-_SHAPE: Final = "Answer with one JSON object and nothing else, in the shape of this example: {example}"
 
 
 class LangChainLLM:
@@ -137,7 +121,8 @@ class LangChainLLM:
 
     def _ask(self, runnable: Any, messages: Sequence[ChatMessage], schema: type[BaseModel] | None) -> object:
         try:
-            return runnable.invoke(_as_messages(messages, schema), _QUIET)
+            with by_itself():
+                return runnable.invoke(_as_messages(messages, schema))
         except Exception as error:
             raise translated(error, self.name) from error
 
@@ -145,7 +130,8 @@ class LangChainLLM:
         self, runnable: Any, messages: Sequence[ChatMessage], schema: type[BaseModel] | None
     ) -> object:
         try:
-            return await runnable.ainvoke(_as_messages(messages, schema), _QUIET)
+            with by_itself():
+                return await runnable.ainvoke(_as_messages(messages, schema))
         except Exception as error:
             raise translated(error, self.name) from error
 
@@ -154,14 +140,7 @@ class LangChainLLM:
         if schema is None:
             return self._with_tools(tools) if tools else self._model
         if schema not in self._structured:
-            made = None
-            maker = _attribute(self._model, "with_structured_output")
-            if maker is not None:
-                try:
-                    made = maker(schema, include_raw=True)
-                except (NotImplementedError, ValueError, TypeError):  # each vendor refuses in its own way
-                    made = None
-            self._structured[schema] = made
+            self._structured[schema] = _structured(self._model, schema)
         return self._structured[schema]
 
     def _with_tools(self, tools: Sequence[Mapping[str, Any]]) -> Any:
@@ -177,8 +156,12 @@ class LangChainLLM:
         parsed: object = None
         if isinstance(answer, Mapping):
             whole = cast("Mapping[str, object]", answer)
-            answer, parsed = whole.get("raw"), whole.get("parsed")
-        if isinstance(answer, str):
+            answer, parsed = (whole.get("raw"), whole.get("parsed")) if "raw" in whole else (None, whole)
+        elif schema is not None and isinstance(answer, schema):
+            answer, parsed = None, answer
+        if answer is None and parsed is not None and schema is not None:
+            text, calls, message = _json_of(parsed), (), None
+        elif isinstance(answer, str):
             text, calls, message = answer, (), None
         elif isinstance(words := getattr(answer, "text", None), str):
             text, calls, message = str(words), _tool_calls(answer), cast("Any", answer)
@@ -188,7 +171,7 @@ class LangChainLLM:
                 "itself, or a chain that ends with it.",
                 backend=self.name,
             )
-        fitting = None if schema is None else _fitting(parsed, text, calls, schema)
+        fitting = None if schema is None else _fitting(parsed, (*_spoilt_calls(message), text), calls, schema)
         if not text and schema is not None and calls:
             text = json.dumps(calls[0].arguments, ensure_ascii=False)
         usage: Mapping[str, Any] = getattr(message, "usage_metadata", None) or {}
@@ -202,22 +185,59 @@ class LangChainLLM:
                 input_tokens=int(usage.get("input_tokens", 0)),
                 output_tokens=int(usage.get("output_tokens", 0)),
             ),
-            finish_reason=None if ending is None else _ENDINGS.get(str(ending), str(ending)),
+            finish_reason=None if ending is None else ENDINGS.get(str(ending), str(ending)),
         )
 
 
+def _structured(model: object, schema: type[BaseModel]) -> Any:
+    """Return a runnable that answers with a schema, or None where words have to do."""
+    from langchain_core.runnables import RunnableWithFallbacks
+    from langchain_core.runnables.base import RunnableBindingBase
+
+    # Wrappers go around the structured request, and what `bind` gave would not reach the model through one.
+    wrapper: Any = model
+    if isinstance(model, RunnableBindingBase):
+        inner = None if wrapper.kwargs else _structured(wrapper.bound, schema)
+        return None if inner is None else wrapper.model_copy(update={"bound": inner})
+    if isinstance(model, RunnableWithFallbacks):
+        first, *others = (_structured(one, schema) for one in wrapper.runnables)
+        if first is None or None in others:
+            return None
+        return wrapper.model_copy(update={"runnable": first, "fallbacks": others})
+    maker = _attribute(model, "with_structured_output")
+    if maker is None:
+        return None
+    try:
+        return maker(schema, include_raw=True)
+    except Exception:  # noqa: BLE001  (each vendor refuses in its own way, and words are asked for then)
+        return None
+
+
 def _fitting(
-    parsed: object, text: str, calls: Sequence[ToolCall], schema: type[BaseModel]
+    parsed: object, texts: Sequence[str], calls: Sequence[ToolCall], schema: type[BaseModel]
 ) -> BaseModel | None:
     """Return the answer as the schema: as LangChain parsed it, else out of a tool call, else out of the words."""
     if isinstance(parsed, schema):
         return parsed
-    for given in (*(call.arguments for call in calls), parsed):
-        if isinstance(given, Mapping):
-            found = parse_as(json.dumps(given, ensure_ascii=False, default=str), schema)[0]
-            if found is not None:
-                return found
-    return parse_as(text, schema)[0]
+    given = [call.arguments for call in calls]
+    if isinstance(parsed, Mapping):
+        given.append(cast("dict[str, Any]", parsed))
+    for text in (*map(_json_of, given), *texts):
+        if (found := parse_as(text, schema)[0]) is not None:
+            return found
+    return None
+
+
+def _json_of(value: object) -> str:
+    if isinstance(value, BaseModel):
+        return value.model_dump_json()
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _spoilt_calls(message: object) -> Sequence[str]:
+    """Return the arguments of tool calls that LangChain could not read as JSON; they may be mended."""
+    calls = cast("Sequence[Mapping[str, Any]]", getattr(message, "invalid_tool_calls", None) or ())
+    return [str(call["args"]) for call in calls if call.get("args")]
 
 
 def _tool_calls(message: object) -> tuple[ToolCall, ...]:
@@ -231,24 +251,11 @@ def _as_messages(messages: Sequence[ChatMessage], schema: type[BaseModel] | None
     """Return LangChain messages; with a schema, a system message says which JSON is wanted."""
     from langchain_core.messages import convert_to_messages
 
-    given = [dict(message) for message in messages]
-    if schema is not None:
-        shape = _SHAPE.format(example=json.dumps(example_of(schema), ensure_ascii=False))
-        first = given[0] if given else {}
-        if first.get("role") == "system" and isinstance(first.get("content"), str):
-            given[0] = {**first, "content": f"{first['content']}\n\n{shape}"}
-        else:
-            given.insert(0, {"role": "system", "content": shape})
+    given = [dict(message) for message in asking_for(messages, schema)]
     return list(convert_to_messages(cast("Any", given)))
 
 
 # What the adapters of this framework share.
-
-
-def is_one_of(given: object, module: str, name: str) -> bool:
-    """Return whether an object is an instance of a class of a module that is loaded; else it cannot be one."""
-    kind = getattr(sys.modules.get(module), name, None)
-    return isinstance(kind, type) and isinstance(given, kind)
 
 
 def _attribute(model: object, name: str) -> Any:
@@ -257,6 +264,22 @@ def _attribute(model: object, name: str) -> Any:
         return getattr(model, name, None)
     except NameError:
         return None
+
+
+@contextmanager
+def by_itself() -> Generator[None]:
+    """Run something of LangChain's as if no other run surrounded it.
+
+    Inside an agent it would inherit the callbacks, and the words of an extraction would appear in the user's stream;
+    with them the thread and the model that the caller's config names.
+    """
+    from langchain_core.runnables.config import var_child_runnable_config
+
+    token = var_child_runnable_config.set(None)
+    try:
+        yield
+    finally:
+        var_child_runnable_config.reset(token)
 
 
 def name_of(model: object) -> str:
@@ -273,47 +296,6 @@ def name_of(model: object) -> str:
     return type(model).__name__
 
 
-_NAMES: Final[Sequence[tuple[str, type[BackendError]]]] = (
-    ("Authentication", AuthenticationError),
-    ("PermissionDenied", AuthenticationError),
-    ("ModelPermission", AuthenticationError),
-    ("RateLimit", RateLimitError),
-    ("Timeout", BackendTimeoutError),
-    ("Connect", BackendUnavailableError),
-)
-
-
-_ADVICE: Final[Mapping[type[BackendError], str]] = {
-    AuthenticationError: "Check its key.",
-    RateLimitError: "Send fewer requests, or try later.",
-    BackendTimeoutError: "Raise its timeout, or try later.",
-    BackendUnavailableError: "Check that it can be reached, or try later.",
-}
-
-
 def translated(error: Exception, name: str) -> BackendError:
     """Return an error of whatever vendor stands behind a LangChain object as one of ours."""
-    said = " ".join(str(error).split())[:300] or type(error).__name__
-    kind = _kind_of(error)
-    advice = _ADVICE.get(kind, "Call the LangChain object directly to see it fail.")
-    return kind(f"{name} failed ({type(error).__name__}): {said}. {advice}", backend=name)
-
-
-def _kind_of(error: Exception) -> type[BackendError]:
-    status = getattr(error, "status_code", None) or getattr(
-        getattr(error, "response", None), "status_code", None
-    )
-    if isinstance(status, int):
-        if status in (401, 403):
-            return AuthenticationError
-        if status == 429:
-            return RateLimitError
-        if status in (408, 409) or status >= 500:
-            return BackendUnavailableError
-        return BackendResponseError
-    if isinstance(error, TimeoutError):
-        return BackendTimeoutError
-    for words, kind in _NAMES:
-        if any(words in base.__name__ for base in type(error).__mro__):
-            return kind
-    return BackendUnavailableError if isinstance(error, OSError) else BackendResponseError
+    return translated_for("LangChain", error, name)

@@ -6,11 +6,10 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from memkit.ranking.vectors import Floats
+if TYPE_CHECKING:
+    from memkit.ranking.vectors import Floats
 
 TRADE: Final = 0.7
 """What relevance weighs against novelty in `diversify`."""
@@ -67,6 +66,8 @@ def diversify(
     order = sorted(range(len(scores)), key=lambda i: (-scores[i], i))
     if vectors is None or len(order) <= 1:
         return order[: max(0, limit)]
+    import numpy as np  # counting tokens needs none of it
+
     worth = np.asarray(scores, np.float64)
     worth = (worth - worth.min()) / ((worth.max() - worth.min()) or 1.0)
     rows = np.nan_to_num(vectors)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pydantic import Field
 
 from memkit.errors import BackendResponseError, ConfigurationError
-from memkit.llms.langchain import is_one_of, name_of, translated
+from memkit.llms.langchain import by_itself, is_one_of, name_of, translated
+from memkit.rerankers.scores import Scores, scored_pairs
 from memkit.settings import ProviderSettings
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class LangChainReranker:
         """The LangChain object; a name alone says too little."""
         name: str | None = None
         """What it is called in messages; default its class or model."""
-        scores: Literal["auto", "probability", "logit"] = "auto"
+        scores: Scores = "auto"
         """What its scores are. `auto` takes those of an answer as logits where one of them is outside of 0 to 1."""
 
         def __init__(self, **data: Any) -> None:
@@ -78,10 +78,11 @@ class LangChainReranker:
         if not texts:
             return []
         try:
-            if self._compresses:
-                found = self._model.compress_documents(_documents(texts), query, callbacks=[])
-            else:
-                found = self._model.score([(query, text) for text in texts])
+            with by_itself():
+                if self._compresses:
+                    found = self._model.compress_documents(_documents(texts), query, callbacks=[])
+                else:
+                    found = self._model.score([(query, text) for text in texts])
         except Exception as error:
             raise translated(error, self.name) from error
         return self._pairs(found, texts)[:limit]
@@ -91,7 +92,8 @@ class LangChainReranker:
         if not self._compresses or not texts:
             return await asyncio.to_thread(self.rerank, query, texts, limit)
         try:
-            found = await self._model.acompress_documents(_documents(texts), query, callbacks=[])
+            with by_itself():
+                found = await self._model.acompress_documents(_documents(texts), query, callbacks=[])
         except Exception as error:
             raise translated(error, self.name) from error
         return self._pairs(found, texts)[:limit]
@@ -100,24 +102,9 @@ class LangChainReranker:
         if self._compresses:
             places = [self._place(document, texts) for document in found]
             given = [document.metadata.get("relevance_score") for document in found]
-            if any(score is None for score in given):
-                return [(place, 1 - rank / len(texts)) for rank, place in enumerate(places)]
         else:
             places, given = list(range(len(texts))), list(found)
-        if len(given) != len(places):
-            raise BackendResponseError(
-                f"{self.name} gave {len(given)} scores for {len(places)} texts.", backend=self.name
-            )
-        pairs = zip(places, self._scaled([float(score) for score in given]), strict=True)
-        return sorted(pairs, key=lambda pair: -pair[1])
-
-    def _scaled(self, scores: list[float]) -> list[float]:
-        if not all(math.isfinite(score) for score in scores):
-            raise BackendResponseError(f"{self.name} gave a score that is not finite.", backend=self.name)
-        kind = self.settings.scores
-        if kind == "logit" or (kind == "auto" and not all(0 <= score <= 1 for score in scores)):
-            return [0.5 * (1 + math.tanh(score / 2)) for score in scores]  # the sigmoid, without overflow
-        return [min(1.0, max(0.0, score)) for score in scores]
+        return scored_pairs(places, given, len(texts), self.settings.scores, self.name)
 
     def _place(self, document: Document, texts: Sequence[str]) -> int:
         """Return which text a document was; a compressor may have rewritten it, or dropped what stood beside it."""

@@ -10,6 +10,7 @@ class TestMyLedger(LedgerSuite):
 from __future__ import annotations
 
 from memkit.testing.ledger_data import tokens
+from memkit.testing.ledger_items import LedgerItems
 from memkit.testing.ledger_model import LedgerModelLaws
 from memkit.testing.ledger_reads import LedgerReads
 from memkit.testing.ledger_turns import LedgerTurns
@@ -19,5 +20,5 @@ from memkit.testing.ledger_writes import LedgerWrites
 __all__ = ["LedgerSuite", "tokens"]
 
 
-class LedgerSuite(LedgerWrites, LedgerReads, LedgerTurns, LedgerWork, LedgerModelLaws):
+class LedgerSuite(LedgerWrites, LedgerReads, LedgerTurns, LedgerWork, LedgerItems, LedgerModelLaws):
     """The laws of a ledger; each runs through the sync and through the async way of calling."""

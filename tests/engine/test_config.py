@@ -86,7 +86,7 @@ def test_a_model_is_a_name_a_dict_nothing_or_any_object_with_generate(tmp_path: 
     ("given", "error", "words"),
     [
         ({"vector_store": "chrome"}, UnknownProviderError, "'chroma'"),
-        ({"vector_store": "qdrant"}, ProviderNotAvailableError, "chroma, memory, sqlite"),
+        ({"vector_store": "qdrant"}, ProviderNotAvailableError, "chroma, langchain"),
         ({"llm": "opnai"}, UnknownProviderError, "'openai'"),
         ({"embedder": "hsh"}, UnknownProviderError, "'hash'"),
         ({"graph_store": "neo4j"}, ProviderNotAvailableError, "not built yet"),

@@ -105,3 +105,11 @@ def test_a_line_too_long_for_the_budget_is_passed_over_and_not_reported(memory: 
     memory.add_many([f"The cat called Ada is {n}." for n in range(3)], user_id="u")
     context = memory.context("The cat called Ada sleeps and eats", user_id="u", max_tokens=150)
     assert 1 <= len(context.memories) <= 3 and all(item.memory in str(context) for item in context.memories)
+
+
+def test_a_limit_and_a_threshold_bound_what_is_found_and_not_what_always_stands(memory: Face) -> None:
+    stock(memory)
+    few = memory.context("What is the cat called?", user_id="u", limit=3)
+    assert few.evidence.count("\n- [") == 3 and few.stable.count("\n- [") == 2
+    none = memory.context("What is the cat called?", user_id="u", threshold=1.0)
+    assert none.evidence == "" and none.stable == few.stable

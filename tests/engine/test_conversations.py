@@ -184,6 +184,18 @@ def test_other_runs_and_other_options_wait_for_themselves(world: World) -> None:
     assert len(llm.calls) == 3
 
 
+def test_a_run_that_the_messages_name_waits_for_itself_too(world: World) -> None:
+    llm = FakeLLM(lambda _: answer())
+    memory = world.open(llm=llm)
+    for run, said in (("a", PARIS), ("b", HELLO), ("a", {**HELLO, "id": "m8"})):
+        memory.add({**said, "run_id": run}, user_id="u", background=True, after_seconds=3600)
+    assert memory.stats().unfinished == 2
+    memory.forget(user_id="u", run_id="a")
+    assert memory.stats().unfinished == 1
+    memory.flush(timeout=20)
+    assert len(llm.calls) == 1
+
+
 def test_what_waits_is_done_at_the_end_or_by_the_next_process(world: World) -> None:
     llm = FakeLLM(lambda _: answer(fact("The user lives in Paris.", quote="I live in Paris.")))
     memory = world.open(llm=llm)

@@ -68,7 +68,7 @@ def test_one_add_is_one_model_call_and_two_embedding_requests(world: World) -> N
         [{"role": "user", "content": "I have a cat."}, {"role": "user", "content": "And a dog."}], user_id="u"
     )
     assert len(llm.calls) == 2 and result.usage.llm_calls == 1
-    assert embedder.requests == [("document", 2), ("document", 2)] and result.usage.embedding_calls == 2
+    assert embedder.requests == [("query", 2), ("document", 2)] and result.usage.embedding_calls == 2
 
 
 def test_a_fact_that_is_known_is_not_stored_again(world: World) -> None:

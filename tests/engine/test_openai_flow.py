@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from memkit.embedders.hash import HashEmbedder
 from memkit.errors import (
     AuthenticationError,
     BackendError,
@@ -163,3 +164,32 @@ def test_an_embedder_that_is_down_loses_nothing(world: World, server: OpenAIServ
     server._faults.clear()
     assert len(memory.repair().finished) == 1
     assert memory.texts(user_id="u") == ["The user lives in Oslo."]
+
+
+def test_no_text_is_embedded_twice_in_a_turn(world: World, server: OpenAIServer) -> None:
+    memory = connect(world, server)
+    memory.add("I have a dog.", user_id="u", infer=False)
+    server.requests.clear()
+    server.say(answer(fact("I have a cat.", quote="I have a cat.")))
+    memory.context("I have a cat.", user_id="u")
+    memory.add([{"role": "user", "content": "I have a cat."}], user_id="u")
+    memory.search("I have a cat.", user_id="u")
+    texts = [text for request in server.embedded for text in request]
+    assert texts == ["I have a cat."], "asked, looked up, stored and asked again"
+
+
+def test_an_embedder_that_tells_queries_from_documents_is_asked_for_both(world: World) -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Asymmetric(HashEmbedder):
+        symmetric = False
+
+        def embed(self, texts: Any, *, purpose: Any = "document") -> Any:
+            asked.extend((purpose, text) for text in texts)
+            return super().embed(texts, purpose=purpose)
+
+    memory = world.open(embedder=Asymmetric())
+    memory.add("tea", user_id="u", infer=False)
+    memory.search("tea", user_id="u")
+    memory.search("tea", user_id="u")
+    assert asked == [("document", "tea"), ("query", "tea")]

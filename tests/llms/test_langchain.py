@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import BaseModel, Field, SecretStr
 
@@ -278,3 +278,134 @@ def test_an_object_of_nobody_we_know_is_still_an_instance() -> None:
     assert not LangChainLLM.adapts(FakeLLM(["x"]))
     assert not LangChainLLM.adapts(object())
     assert "langchain_core" in sys.modules
+
+
+# Models as people wrap and write them.
+
+
+async def test_a_wrapper_stays_around_the_structured_request(mode: str) -> None:
+    class Lost(ConnectionError): ...
+
+    model = Scripted(answers=[Lost("once"), tool_call(name="teal")], tools=True)
+    retried = model.with_retry(retry_if_exception_type=(Lost,), wait_exponential_jitter=False)
+    assert (await ask(LangChainLLM(retried), mode, schema=Colour)).parsed == Colour(name="teal")
+    assert [tools is not None for _, tools in model.log] == [True, True]
+
+    broken = Scripted(answers=[Lost("always")], tools=True)
+    spare = Scripted(answers=[tool_call(name="navy")], tools=True)
+    llm = LangChainLLM(broken.with_fallbacks([spare]))
+    assert (await ask(llm, mode, schema=Colour)).parsed == Colour(name="navy")
+    assert spare.log[0][1] is not None
+
+    seen: list[Any] = []
+
+    class Tags(BaseCallbackHandler):
+        def on_chat_model_start(self, *args: Any, **kwargs: Any) -> None:
+            seen.append(kwargs["tags"])
+
+    tagged = Scripted(answers=[tool_call(name="teal")], tools=True).with_config(
+        tags=["mine"], callbacks=[Tags()]
+    )
+    assert (await ask(LangChainLLM(tagged), mode, schema=Colour)).parsed == Colour(name="teal")
+    assert seen and "mine" in seen[0]
+
+
+async def test_bound_arguments_reach_the_model_in_every_request(mode: str) -> None:
+    class Temperate(Scripted):
+        def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+            self.log.append(kwargs.get("temperature"))
+            return super()._generate(*args, **kwargs)
+
+    model = Temperate(answers=['{"name": "teal"}'], tools=True)
+    llm = LangChainLLM(model.bind(temperature=0.25))
+    assert (await ask(llm, mode, schema=Colour)).parsed == Colour(name="teal")
+    assert model.log[0] == 0.25
+
+
+@pytest.mark.parametrize(
+    "refusal", [NotImplementedError(), AttributeError("x"), KeyError("x"), RuntimeError("x")]
+)
+async def test_a_model_that_refuses_structured_output_is_asked_in_words(
+    mode: str, refusal: Exception
+) -> None:
+    class Refuses(Scripted):
+        def with_structured_output(self, *args: Any, **kwargs: Any) -> Any:
+            raise refusal
+
+    done = await ask(LangChainLLM(Refuses(answers=['{"name": "teal"}'])), mode, schema=Colour)
+    assert done.parsed == Colour(name="teal")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Colour(name="teal"),
+        {"name": "teal"},
+        {"raw": AIMessage(""), "parsed": {"name": "teal"}, "parsing_error": None},
+        {"raw": AIMessage('{"name": "teal"}'), "parsed": None, "parsing_error": ValueError("x")},
+        {"raw": None, "parsed": Colour(name="teal"), "parsing_error": None},
+    ],
+)
+async def test_structured_output_in_whatever_form_is_read(mode: str, answer: Any) -> None:
+    class Own(Scripted):
+        def with_structured_output(self, *args: Any, **kwargs: Any) -> Any:
+            return RunnableLambda(lambda _: answer)
+
+    model = Own(answers=["not asked"])
+    done = await ask(LangChainLLM(model), mode, schema=Colour)
+    assert done.parsed == Colour(name="teal")
+    assert model.log == []
+
+
+@pytest.mark.parametrize("answer", [None, [], ValueError("bad arguments")])
+async def test_structured_output_that_gives_nothing_is_asked_for_in_words(mode: str, answer: Any) -> None:
+    def give(_: Any) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    class Own(Scripted):
+        def with_structured_output(self, *args: Any, **kwargs: Any) -> Any:
+            return RunnableLambda(give)
+
+    done = await ask(LangChainLLM(Own(answers=['{"name": "teal"}'])), mode, schema=Colour)
+    assert done.parsed == Colour(name="teal")
+
+
+async def test_tool_arguments_that_are_no_json_are_mended(mode: str) -> None:
+    spoilt = {
+        "name": "Colour",
+        "args": '{"name": "teal",}',
+        "id": "1",
+        "error": "no JSON",
+        "type": "invalid_tool_call",
+    }
+    answer = AIMessage(content="", invalid_tool_calls=[spoilt])
+    done = await ask(LangChainLLM(Scripted(answers=[answer], tools=True)), mode, schema=Colour)
+    assert done.parsed == Colour(name="teal")
+
+
+async def test_blocks_of_content_are_read_as_their_text(mode: str) -> None:
+    blocks = [
+        {"type": "thinking", "thinking": '{"name": "wrong"}'},
+        {"type": "text", "text": '{"name":'},
+        {"type": "text", "text": ' "teal"}'},
+    ]
+    for model in (Scripted(answers=[blocks]), RunnableLambda(lambda _: AIMessage(content=blocks))):  # type: ignore[arg-type]
+        assert (await ask(LangChainLLM(model), mode, schema=Colour)).parsed == Colour(name="teal")
+
+
+async def test_the_config_of_the_caller_reaches_no_model_of_ours(mode: str) -> None:
+    seen: list[Any] = []
+
+    def answer(_: Any, config: RunnableConfig) -> AIMessage:
+        seen.append((config.get("configurable") or {}, config.get("tags") or []))
+        return AIMessage("hello")
+
+    llm = LangChainLLM(RunnableLambda(answer))
+    config: RunnableConfig = {"configurable": {"model": "another", "thread_id": "t"}, "tags": ["theirs"]}
+    if mode == "sync":
+        RunnableLambda(lambda _: llm.generate(HI).text).invoke("x", config)
+    else:
+        await RunnableLambda(_later(llm)).ainvoke("x", config)
+    assert seen == [({}, [])]

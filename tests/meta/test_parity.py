@@ -15,7 +15,7 @@ from tests.meta.tree import ROOT
 ALWAYS_SYNC = {"bind", "from_config", "from_env", "to_async", "to_sync"}  # they build a handle and do no I/O
 API = (
     "add add_many flush search context get get_all count messages scopes update delete delete_all forget "
-    "history undo bind to_async to_sync stats health repair rebuild reset close from_config from_env"
+    "history undo bind items to_async to_sync stats health repair rebuild reset close from_config from_env"
 ).split()
 
 
@@ -74,6 +74,7 @@ def test_everything_after_the_subject_of_a_call_is_keyword_only() -> None:
         "query",
         "memory_id",
         "operation_id",
+        "operations",
         "text",
         "path",
         "config",

@@ -10,11 +10,21 @@ import pytest
 
 from tests.meta.tree import projects
 
-PACKAGES = [
-    package.replace("/", ".")
-    for project in projects().values()
-    for package in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-]
+
+def packages() -> list[str]:
+    """The packages of every distribution; of a namespace that others share, those inside it that are ours."""
+    found: list[str] = []
+    for folder, project in projects().items():
+        for package in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
+            top = folder / package
+            typed = (
+                [top] if (top / "__init__.py").exists() else sorted(p.parent for p in top.rglob("py.typed"))
+            )
+            found += [".".join(path.relative_to(folder).parts) for path in typed]
+    return found
+
+
+PACKAGES = packages()
 
 
 @pytest.fixture(params=[*PACKAGES, "memkit.testing"])

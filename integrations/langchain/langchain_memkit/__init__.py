@@ -9,17 +9,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .classic import MemkitMemory
+    from .context import MemkitContext
+    from .history import MemkitChatMessageHistory
+    from .middleware import LongTermMemoryMiddleware
     from .reranker import MemkitReranker
     from .retriever import MemkitRetriever
+    from .store import MemkitStore
     from .tools import MemkitToolkit
 
 _HOME = {
+    "LongTermMemoryMiddleware": "middleware",
+    "MemkitChatMessageHistory": "history",
+    "MemkitContext": "context",
+    "MemkitMemory": "classic",
     "MemkitReranker": "reranker",
     "MemkitRetriever": "retriever",
+    "MemkitStore": "store",
     "MemkitToolkit": "tools",
 }
 
-__all__ = ["MemkitReranker", "MemkitRetriever", "MemkitToolkit"]
+__all__ = [
+    "LongTermMemoryMiddleware",
+    "MemkitChatMessageHistory",
+    "MemkitContext",
+    "MemkitMemory",
+    "MemkitReranker",
+    "MemkitRetriever",
+    "MemkitStore",
+    "MemkitToolkit",
+]
 
 
 def __getattr__(name: str) -> Any:

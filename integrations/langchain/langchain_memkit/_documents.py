@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.documents import Document
 
-from memkit import MemoryItem
+from memkit import MemoryItem, Message
 
 _IDS = ("user_id", "agent_id", "run_id", "actor_id", "role")
 _TIMES = ("created_at", "updated_at", "valid_from", "valid_until", "expires_at")
 
 
-def as_documents(memories: Sequence[MemoryItem]) -> list[Document]:
-    """Return a document for each memory, in the same order."""
-    return [as_document(memory) for memory in memories]
-
-
-def as_document(memory: MemoryItem) -> Document:
+def as_document(memory: MemoryItem, turns: Mapping[str, Message] | None = None) -> Document:
     """Return a memory as a document: its text, its id, and everything else as plain JSON in `metadata`.
 
     The caller's own metadata lies beside memkit's keys; a key of both is memkit's, and the caller's value is then
     under `metadata["metadata"]`. Times are ISO 8601 in UTC. What is None is left out.
+
+    Args:
+        memory: The memory.
+        turns: Turns by id, of which those that the memory rests on are attached; None attaches none.
     """
     own = _facts(memory)
+    if turns is not None:
+        ids = dict.fromkeys(source.message_id for source in memory.sources)
+        own["source_turns"] = [_turn(turns[id]) for id in ids if id in turns]
     hidden = {key: value for key, value in memory.metadata.items() if key in own}
     if hidden:
         own["metadata"] = hidden
     return Document(id=memory.id, page_content=memory.memory, metadata={**memory.metadata, **own})
+
+
+def _turn(turn: Message) -> dict[str, Any]:
+    facts = {"id": turn.id, "role": turn.role, "name": turn.name, "text": turn.text}
+    facts["created_at"] = turn.created_at.isoformat()
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _facts(memory: MemoryItem) -> dict[str, Any]:

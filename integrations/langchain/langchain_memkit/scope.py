@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 from langchain_core.runnables import RunnableConfig, ensure_config
 
+from memkit import AsyncMemory, Memory
 from memkit.errors import ScopeError
 from memkit.scope import SCOPE_FIELDS, ReadIds, Scope
 
@@ -50,7 +51,11 @@ class CallScope:
 
 
 def resolve_scope(
-    pinned: Mapping[str, ReadIds], bound: Scope | None = None, config: RunnableConfig | None = None
+    pinned: Mapping[str, ReadIds],
+    bound: Scope | None = None,
+    config: RunnableConfig | None = None,
+    *,
+    context: object = None,
 ) -> CallScope:
     """Return the scope of one call: for each id, what is fixed, else what the call says.
 
@@ -61,8 +66,9 @@ def resolve_scope(
         pinned: The ids given to the constructor.
         bound: The scope of a bound memory.
         config: The config of the call; without one the config of the surrounding runnable.
+        context: `runtime.context`, where the caller has it; None looks for that of the running graph.
     """
-    context = _graph_context()
+    context = _graph_context() if context is None else context
     configurable = dict(cast("Mapping[str, Any]", ensure_config(config).get("configurable") or {}))
     if not _OF_A_SERVER.isdisjoint(configurable):
         configurable.pop("run_id", None)
@@ -75,6 +81,16 @@ def resolve_scope(
                 fixed = _given(configurable, name)
         found[name] = fixed
     return CallScope(**found, bound=bound is not None)
+
+
+def across_runs(memory: Memory | AsyncMemory, scope: Scope) -> Memory | AsyncMemory:
+    """Return the memory of a user or an agent in all runs; a turn of one is learned against what is known from any.
+
+    It is that of the run alone where the scope has no other id, or the memory is bound to the run.
+    """
+    ids = scope.as_dict()
+    run = ids.pop("run_id", None)
+    return memory.bind(**ids) if ids else memory.bind(run_id=run)
 
 
 def _fixed(name: str, pinned: Mapping[str, ReadIds], bound: Scope | None) -> ReadIds:

@@ -172,7 +172,7 @@ def test_adding_is_verbatim_and_points_out_a_contradiction(memory: Memory) -> No
     tools = tools_of(memory, user_id="eve")
     first = tools["add_memory"].invoke(call("add_memory", {"text": "I live in Paris."}))
     second = tools["add_memory"].invoke(call("add_memory", {"text": "I moved to Berlin."}))
-    short = first.artifact[0]["id"][:8]
+    short = first.artifact[0]["id"][:6]
     assert f"[{short}] I live in Paris." in second.content
     assert [item["memory"] for item in second.artifact] == ["I moved to Berlin."]
 
