@@ -10,10 +10,10 @@ from memkit import MemoryItem
 from memkit.extraction.marks import fence
 from memkit.ranking.budget import estimate_tokens
 
-SHORT_ID: Final = 8
+SHORT_ID: Final = 6
 """Characters of an id as a model sees it."""
 LONGER_ID: Final = 12
-"""Characters where two memories on show begin with the same eight."""
+"""Characters where two memories on show begin alike."""
 CONFLICT_TOKENS: Final = 60
 """What an answer that names possible contradictions may cost."""
 

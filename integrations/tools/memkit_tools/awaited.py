@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from memkit import AddResult, HistoryEvent, Memory, MemoryItem, SearchResult
-from memkit.types import ChangeResult, Page
+if TYPE_CHECKING:
+    from memkit import AddResult, HistoryEvent, Memory, MemoryItem, SearchResult
+    from memkit.types import ChangeResult, Page
 
 
 class AwaitedMemory(Protocol):

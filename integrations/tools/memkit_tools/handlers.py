@@ -14,6 +14,7 @@ from memkit.types import HistoryEvent
 
 from . import arguments as of
 from .answers import (
+    LONGER_ID,
     SHORT_ID,
     RefusedError,
     ToolResult,
@@ -221,7 +222,7 @@ async def _find(call: Call, memory_id: str, *, closed: bool = False) -> MemoryIt
             filters={"id": {"gte": given, "lt": f"{given}\U0010ffff"}}, limit=3, include_closed=closed
         )
         if len(page.results) > 1:
-            choice = ", ".join(item.id[: max(12, len(given) + 4)] for item in page.results)
+            choice = ", ".join(item.id[:LONGER_ID] for item in page.results)
             raise RefusedError("ambiguous", f"{clip(given)!r} begins several ids: {choice}. Give more of it.")
         item = page.results[0] if page.results else None
     if item is None:

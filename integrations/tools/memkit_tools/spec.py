@@ -7,11 +7,10 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from pydantic import BaseModel, ValidationError
 
-from memkit import AsyncMemory, Memory
 from memkit.errors import ConfigurationError, ConflictError, InvalidInputError, MemkitError, did_you_mean
 from memkit.runtime import run_inline
 
@@ -19,6 +18,9 @@ from . import arguments as of
 from . import handlers
 from .answers import RefusedError, ToolResult, clip, refusal
 from .awaited import AwaitedMemory, Inline
+
+if TYPE_CHECKING:
+    from memkit import Memory
 
 log: Final = logging.getLogger("memkit_tools")
 
@@ -206,13 +208,13 @@ def run(
 
 async def arun(
     spec: ToolSpec,
-    memory: AsyncMemory,
+    memory: AwaitedMemory,
     arguments: object,
     *,
     prefix: str = "",
     max_results: int = MAX_RESULTS,
 ) -> ToolResult:
-    """Async version of `run`."""
+    """Async version of `run`, over anything whose methods can be awaited."""
     return await _answer(spec, memory, arguments, prefix, max_results)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import Any
@@ -120,6 +121,16 @@ def test_a_result_costs_at_most_15_tokens_beside_its_text(memory: Memory) -> Non
     texts = [row["memory"] for row in result.data["results"]]
     assert len(texts) == 20
     assert (estimate_tokens(result.text) - sum(map(estimate_tokens, texts))) / 20 <= 15
+
+
+def test_so_do_the_five_results_of_a_search_that_names_no_limit(memory: Memory) -> None:
+    memory.add_many([f"Ada keeps note {n} about the garden." for n in range(5)], user_id="ada")
+    result = Toolbox(memory, user_id="ada").call("search_memories", {"query": "garden notes"})
+    texts = [row["memory"] for row in result.data["results"]]
+    assert len(texts) == 5
+    # How often digits and letters take turns in an id is luck, which makes it four tokens on average.
+    usual = re.sub(r"(?m)^\[[0-9a-f]{6}\]", "[b0947a]", result.text)
+    assert (estimate_tokens(usual) - sum(map(estimate_tokens, texts))) / 5 <= 15
 
 
 def test_importing_loads_no_sdk() -> None:

@@ -15,7 +15,7 @@ from memkit.extraction.marks import strip_recalled
 from memkit.ranking.budget import estimate_tokens
 from memkit_tools import Toolbox, ToolResult
 
-LINE = re.compile(r"^\[([0-9a-f]{8})\] (.+) \((\d{8})\)$")
+LINE = re.compile(r"^\[([0-9a-f]{6})\] (.+) \((\d{8})\)$")
 
 
 def lines(result: ToolResult) -> list[str]:
@@ -73,7 +73,7 @@ def test_a_search_shows_fenced_lines_of_id_text_and_date(box: Toolbox) -> None:
     found = [LINE.fullmatch(line) for line in lines(result)]
     assert [match[1] for match in found if match] == [row["id"] for row in result.data["results"]]
     assert set(result.data["results"][0]) == {"id", "memory", "date", "score"}
-    assert [item.id[:8] for item in result.memories] == [row["id"] for row in result.data["results"]]
+    assert [item.id[:6] for item in result.memories] == [row["id"] for row in result.data["results"]]
 
 
 def test_what_was_recalled_is_never_extracted_again(box: Toolbox) -> None:
@@ -208,7 +208,7 @@ def test_at_most_two_are_named_in_sixty_tokens(box: Toolbox) -> None:
         "add_memory", {"text": "The user lives in a house in Berlin that has a garden with rooms."}
     )
     assert len(result.data["may_contradict"]) == 2
-    assert len(re.findall(r"\[[0-9a-f]{8}\]", result.text)) == 3
+    assert len(re.findall(r"\[[0-9a-f]{6}\]", result.text)) == 3
     assert estimate_tokens(result.text) <= 60
 
 
