@@ -73,7 +73,7 @@ class Script:
                     {"name": "manage_memory", "arguments": {"content": _fact(said), "action": "create"}}
                 ]
             }
-        return "It is sunny there."
+        return f"It is sunny in {said.split()[-1].strip('?')}."
 
     def _memory(self, body: Mapping[str, Any]) -> object:
         prompt = json.dumps(body["messages"], ensure_ascii=False)
