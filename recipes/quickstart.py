@@ -9,11 +9,15 @@ OPENAI_API_KEY=... python recipes/quickstart.py       facts are extracted, and a
 from __future__ import annotations
 
 import argparse
+import asyncio
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -143,6 +147,68 @@ def recall(memory: Memory, transcript: Path | None, asked: Sequence[str] | None)
     heading(f"4. Another user, {STRANGER!r}, asks the same")
     found = retriever.batch(list(questions), {"configurable": {"user_id": STRANGER}})
     say(f"{many(questions, 'question')}, {sum(len(documents) for documents in found)} memories found.")
+    call_tools(memory)
+    run_llama_index_agent(memory)
+
+
+def call_tools(memory: Memory) -> None:
+    """Answer the tool calls of a model, which follows a script here; it never says whose memories."""
+    heading("5. A model calls memory tools")
+    from memkit_tools import Toolbox
+
+    toolbox = Toolbox(memory, user_id=USER)
+    wish = {"text": "Nina wants a window seat on trains."}
+    script: Sequence[tuple[str, dict[str, Any]]] = (
+        ("add_memory", wish),
+        ("add_memory", wish),
+        ("search_memories", {"query": "Which seat on the train?", "limit": 1}),
+        ("search_memories", {"query": "seats", "user_id": STRANGER}),
+    )
+    for number, (name, arguments) in enumerate(script):
+        call = {"id": str(number), "function": {"name": name, "arguments": json.dumps(arguments)}}
+        (answer,) = toolbox.handle({"role": "assistant", "tool_calls": [call]})
+        say(
+            f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})",
+            indent=2,
+            style="cyan",
+        )
+        say(without_id(answer["content"]), indent=8)
+
+
+def run_llama_index_agent(memory: Memory) -> None:
+    """Let an agent of LlamaIndex answer in a session of its own; its model reads what it is shown."""
+    heading("6. An agent of LlamaIndex")
+    try:
+        from llama_index.core.agent.workflow import FunctionAgent
+        from llama_index.core.base.llms.types import ChatMessage
+        from llama_index.core.llms.mock import MockFunctionCallingLLM
+
+        from llama_index.memory.memkit import MemkitMemory
+    except ImportError:
+        say("It needs one more package: pip install -e integrations/llama-index")
+        return
+
+    def read(messages: Sequence[ChatMessage], **_: Any) -> ChatMessage:
+        shown = "\n".join(str(message.content) for message in messages)
+        lines = [line for line in shown.splitlines() if "hazelnut" in line]
+        return ChatMessage(role="assistant", content=without_id(lines[0]) if lines else "I do not know.")
+
+    async def ask(user: str) -> str:
+        own = MemkitMemory.from_defaults(memory=memory, user_id=user, session_id="tonight", write_back="off")
+        agent = FunctionAgent(tools=[], llm=MockFunctionCallingLLM(response_generator=read))
+        return str(
+            await agent.run(user_msg="What am I allergic to?", memory=own)  # pyright: ignore[reportDeprecated]
+        )
+
+    warnings.filterwarnings("ignore", category=DeprecationWarning)  # LlamaIndex's own
+    for user in (USER, STRANGER):
+        say(f"{user} asks what they are allergic to", indent=2, style="cyan")
+        say(asyncio.run(ask(user)), indent=8)
+
+
+def without_id(text: str) -> str:
+    """Return a line as a person reads it."""
+    return re.sub(r"\[[0-9a-f-]+\] ", "", text)
 
 
 def make_chain(retriever: MemkitRetriever) -> Runnable[str, dict[str, Any]]:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes .venv and installs one of the sets below into it; does nothing when that is already done.
 #   scripts/bootstrap.sh dev             everything: all extras, all of integrations/, tests and linters
-#   scripts/bootstrap.sh demo [EXTRA..]  the core with the given extras, and the LangChain adapter
+#   scripts/bootstrap.sh demo [EXTRA..]  the core with the given extras, and the adapters
 # Needs a Python 3.11+ on PATH (or $PYTHON) and a package index. uv is fetched into .venv for speed; where that
 # fails, pip does the work.
 set -euo pipefail
@@ -42,7 +42,7 @@ case $set_name in
     for folder in "${integrations[@]}"; do targets+=(-e "$folder"); done
     groups=(--group dev) ;;
   demo)
-    targets=(-e ".${extras:+[$extras]}" -e integrations/tools -e integrations/langchain)
+    targets=(-e ".${extras:+[$extras]}" -e integrations/tools -e integrations/langchain -e integrations/llama-index)
     groups=() ;;
   *) die "unknown set '$set_name'; use dev or demo" ;;
 esac

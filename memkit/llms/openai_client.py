@@ -118,11 +118,16 @@ class OpenAIClients:
         return default(mounts={key: transport(proxy=url) for key, url in patterns.items()})
 
     def close(self) -> None:
-        """Close the sync client, unless it was given."""
+        """Close the sync client, unless it was given, and let each running loop close its own."""
         with self._lock:
             if self._client is not None and self._given is None:
                 self._client.close()
                 self._client = None
+            left = list(self._aclients.items())
+            self._aclients.clear()
+        for loop, client in left:
+            if loop.is_running():
+                asyncio.run_coroutine_threadsafe(client.close(), loop)
 
     async def aclose(self) -> None:
         """Close the async client of this event loop, unless it was given."""

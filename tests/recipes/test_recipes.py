@@ -120,6 +120,21 @@ def test_in_the_demo_another_user_sees_none_of_it(demo: tuple[str, Path]) -> Non
     assert sections(demo[0])["4. Another user, 'leo', asks the same"] == ["5 questions, 0 memories found."]
 
 
+def test_the_demo_shows_a_model_that_calls_tools(demo: tuple[str, Path]) -> None:
+    lines = [line.strip() for line in sections(demo[0])["5. A model calls memory tools"]]
+    assert [line.split(" ")[0] for line in lines if line.startswith(("Saved", "Unchanged"))] == [
+        "Saved",
+        "Unchanged",
+    ]
+    assert any(line.startswith("Nina wants a window seat on trains. (") for line in lines)
+    assert lines[-1] == "search_memories has no argument 'user_id'. It takes: query, limit."
+
+
+def test_the_demo_shows_an_agent_of_llama_index(demo: tuple[str, Path]) -> None:
+    lines = [line.strip() for line in sections(demo[0])["6. An agent of LlamaIndex"]]
+    assert "allergic to hazelnuts" in " ".join(lines[1:3]) and lines[-1] == "I do not know."
+
+
 def test_the_demo_cleans_up_after_itself(demo: tuple[str, Path]) -> None:
     assert list((demo[1] / "home").iterdir()) == []
 
