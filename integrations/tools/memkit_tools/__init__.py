@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .answers import ToolResult
+    from .chat import with_memory
     from .toolbox import Toolbox
 
 _HOME = {
     "ToolResult": "answers",
     "Toolbox": "toolbox",
+    "with_memory": "chat",
 }
 
-__all__ = ["ToolResult", "Toolbox"]
+__all__ = ["ToolResult", "Toolbox", "with_memory"]
 
 
 def __getattr__(name: str) -> Any:
