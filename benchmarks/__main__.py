@@ -1,13 +1,14 @@
 """`python -m benchmarks NAME [options]`.
 
-`agent-turn` (what a turn costs beside peers), `engine` (speed beside peers), `mcp` (latency), `retrieval` (quality).
+`agent-turn` and `llama-index-turn` (what a turn costs beside peers), `engine` (speed beside peers), `mcp` (latency),
+`retrieval` (quality).
 """
 
 from __future__ import annotations
 
 import sys
 
-NAMES = ("agent-turn", "engine", "mcp", "retrieval")
+NAMES = ("agent-turn", "engine", "llama-index-turn", "mcp", "retrieval")
 
 
 def main() -> None:
@@ -18,6 +19,8 @@ def main() -> None:
         from benchmarks.agent_turn import main as run
     elif name == "engine":
         from benchmarks.engine import main as run
+    elif name == "llama-index-turn":
+        from benchmarks.llama_index_turn import main as run
     elif name == "mcp":
         from benchmarks.mcp import main as run
     elif name == "retrieval":

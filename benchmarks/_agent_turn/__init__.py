@@ -1,1 +1,1 @@
-"""What one turn of an agent costs with each memory: the workers of `benchmarks/agent_turn.py`."""
+"""What one turn of an agent costs with each memory: the models that are asked, and the agents that ask them."""

@@ -10,7 +10,7 @@ import base64
 import json
 from abc import abstractmethod
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
@@ -19,7 +19,7 @@ from zlib import crc32
 
 import numpy as np
 
-from memkit.errors import ConfigurationError
+from memkit.errors import BackendResponseError, ConfigurationError
 from memkit.filters import Filter
 from memkit.vector_stores.base import (
     StoreHit,
@@ -39,10 +39,11 @@ from memkit.vector_stores.base import (
 )
 
 if TYPE_CHECKING:
-    from memkit.vector_stores.base import Payload, Vector
+    from memkit.vector_stores.base import Vector
 
 T = TypeVar("T")
 Metadata = Mapping[str, Any]
+Flat = Mapping[str, str | float | bool]
 
 OWNER: Final = "memkit"
 """The metadata key of every entry of ours: the name of the collection."""
@@ -61,11 +62,11 @@ _APART: Final = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What is put under a key; the metadata are texts."""
+    """What is put under a key; the metadata of ours are texts."""
 
     key: str
     text: str
-    metadata: dict[str, str]
+    metadata: dict[str, str | float | bool]
     vector: Vector
 
 
@@ -107,16 +108,19 @@ class KeyedStore(VectorStore):
         """Delete entries that exist; at least one is given."""
 
     @abstractmethod
-    def _nearest(self, query: Vector, asked: int, filter: Filter | None) -> Nearest:
-        """Return about `asked` entries near a vector; a filter may be run as far as it loses no point."""
+    def _nearest(self, query: Vector, limit: int, filter: Filter | None) -> Nearest:
+        """Return the entries near a vector among which `limit` points that pass are likely to be.
+
+        A filter may be run as far as it loses no point; with less than that, more entries are needed (`widened`).
+        """
 
     def _listed(self, filter: Filter | None) -> Sequence[Metadata]:
         """Return the entries that a filter passes, where the store can list them; more may be among them."""
         del filter
         return ()
 
-    def _flat(self, payload: Payload) -> dict[str, str]:
-        """Return further metadata of a point, for the store's own filters."""
+    def _flat(self, payload: str) -> Flat:
+        """Return further metadata of a point, for the store's own filters; its payload is given as JSON."""
         del payload
         return {}
 
@@ -128,9 +132,20 @@ class KeyedStore(VectorStore):
             self._about = None
             found = self._opened()
             if found is None:
-                self._write([self._note(self._about_key, {"dim": dim, "embedder": embedder}, dim)])
+                self._make(dim, embedder)
                 self._about = found = dim, embedder
             check_embedder(f"The collection {self._collection!r}", found, (dim, embedder))
+
+    def _make(self, dim: int, embedder: str) -> None:
+        """Write down that the collection exists, and whose vectors it has."""
+        try:
+            self._write([self._note(self._about_key, {"dim": dim, "embedder": embedder}, dim)])
+        except BackendResponseError as error:
+            raise BackendResponseError(
+                f"{error.message} A store that keeps the dimension of its first vectors for good has to be "
+                f"a new one for an embedder of {dim} dimensions.",
+                backend=self.name,
+            ) from error
 
     def _opened(self) -> tuple[int, str] | None:
         """Return dimension and embedder of the collection, or None before it is made."""
@@ -210,7 +225,8 @@ class KeyedStore(VectorStore):
             self._write([*notes, *points])
 
     def _point(self, record: StoreRecord, payload: str) -> Entry:
-        metadata = self._flat(record.payload) | {
+        metadata = {
+            **self._flat(payload),
             OWNER: self._collection,
             POINT: "yes",
             _ID: json.dumps(record.id),
@@ -235,8 +251,12 @@ class KeyedStore(VectorStore):
         # Some direction: stores refuse a vector without one, and a search passes over what is no point.
         vector = np.zeros(dim, np.float32)
         vector[0] = 1
-        metadata = {OWNER: self._collection, _PAYLOAD: json.dumps(content)}
-        return Entry(key=key, text=key, metadata=metadata, vector=vector)
+        return Entry(
+            key=key,
+            text=key,
+            metadata={OWNER: self._collection, _PAYLOAD: json.dumps(content)},
+            vector=vector,
+        )
 
     def _ids(self) -> list[str]:
         """Return the ids of all points, sorted."""
@@ -260,7 +280,7 @@ class KeyedStore(VectorStore):
         if about is None:
             return []
         query = unit(check_vector(vector, about[0]))
-        nearest = self._nearest(query, max(5 * limit, 50), filter)
+        nearest = self._nearest(query, limit, filter)
         points = self._records(metadata for _, metadata, _ in nearest.found)
         self._check_score(_scored(points, query), nearest)
         hits = self._passing(points, query, filter)
@@ -300,9 +320,19 @@ class KeyedStore(VectorStore):
                 f'{best:.4g} to the nearest point and {worst:.4g} to a far one. Write "score": "{is_what}".'
             )
 
+    def _is_point(self, metadata: Metadata) -> bool:
+        return metadata.get(OWNER) == self._collection and POINT in metadata
+
+    def _condition(self, filter: Filter | None) -> Callable[[Metadata], bool]:
+        """Return a filter as a function of an entry's metadata, which passes no entry of others either."""
+        passes = record_filter(filter)
+        return lambda metadata: (
+            self._is_point(metadata) and passes(json.loads(metadata[_ID]), json.loads(metadata[_PAYLOAD]))
+        )
+
     def _record(self, metadata: Metadata) -> StoreRecord | None:
         """Return the point that an entry holds; None for what is no point of this collection."""
-        if metadata.get(OWNER) != self._collection or POINT not in metadata:
+        if not self._is_point(metadata):
             return None
         vector = np.frombuffer(base64.b64decode(metadata[_VECTOR]), "<f4").astype(np.float32)
         return StoreRecord(
@@ -340,6 +370,11 @@ class KeyedStore(VectorStore):
         """Return how many points match; with a filter all are read."""
         ids = self._ids()
         return len(ids) if filter is None else sum(len(self._points(chunk, filter)) for chunk in _chunks(ids))
+
+
+def widened(limit: int) -> int:
+    """Return how many entries to ask for where some of them may be of others or fail the filter."""
+    return max(5 * limit, 50)
 
 
 def _noted(metadata: Metadata) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from typing import Any, cast
 
@@ -18,14 +19,15 @@ class PreparedEmbeddings(Embeddings):
     def __init__(self) -> None:
         self._vectors: dict[str, list[float]] = {}
 
-    def lay_out(self, vectors: Mapping[str, list[float]]) -> None:
-        """Keep the vector of each text until `take_away`."""
+    @contextmanager
+    def laid_out(self, vectors: Mapping[str, list[float]]) -> Generator[None]:
+        """Have the vector of each text for as long as the block runs."""
         self._vectors.update(vectors)
-
-    def take_away(self, vectors: Mapping[str, list[float]]) -> None:
-        """Forget texts."""
-        for text in vectors:
-            self._vectors.pop(text, None)
+        try:
+            yield
+        finally:
+            for text in vectors:
+                self._vectors.pop(text, None)
 
     @override
     def embed_documents(self, texts: list[str]) -> list[list[float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeGuard, TypeVar, cast
 
@@ -11,13 +12,13 @@ from memkit.errors import BackendResponseError, ConfigurationError
 from memkit.filters import TEXT_FIELDS, And, Compare, Filter
 from memkit.llms.adapting import is_one_of, owner_of, translated_for
 from memkit.vector_stores.base import StoreSettings
-from memkit.vector_stores.keyed import OWNER, POINT, Entry, KeyedStore, Metadata, Nearest
+from memkit.vector_stores.keyed import OWNER, POINT, Entry, Flat, KeyedStore, Metadata, Nearest, widened
 
 if TYPE_CHECKING:
     from llama_index.core.schema import BaseNode
     from llama_index.core.vector_stores.types import BasePydanticVectorStore, MetadataFilters
 
-    from memkit.vector_stores.base import Payload, Vector
+    from memkit.vector_stores.base import Vector
 
 T = TypeVar("T")
 
@@ -94,9 +95,10 @@ class LlamaIndexStore(KeyedStore):
         for key in keys:
             self._call(self._client.delete, key)
 
-    def _nearest(self, query: Vector, asked: int, filter: Filter | None) -> Nearest:
+    def _nearest(self, query: Vector, limit: int, filter: Filter | None) -> Nearest:
         from llama_index.core.vector_stores.types import VectorStoreQuery
 
+        asked = widened(limit)
         given = VectorStoreQuery(
             query_embedding=query.tolist(),
             similarity_top_k=asked,
@@ -129,11 +131,12 @@ class LlamaIndexStore(KeyedStore):
         wanted = {OWNER: self._collection, POINT: "yes"} | dict(_equalities(filter))
         return MetadataFilters(filters=[MetadataFilter(key=key, value=text) for key, text in wanted.items()])
 
-    def _flat(self, payload: Payload) -> dict[str, str]:
+    def _flat(self, payload: str) -> Flat:
         if not self._filters:
             return {}
-        texts = {field: value for field in _FIELDS if _is_plain(value := payload.get(field))}
-        return texts | {_absent(field): "yes" for field in _MARKED if payload.get(field) is None}
+        fields: dict[str, object] = json.loads(payload)
+        texts = {field: value for field in _FIELDS if _is_plain(value := fields.get(field))}
+        return texts | {_absent(field): "yes" for field in _MARKED if fields.get(field) is None}
 
     def _call(self, method: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         try:

@@ -14,7 +14,7 @@ from langchain_core.vectorstores import InMemoryVectorStore, VectorStore
 from typing_extensions import override
 
 from memkit import AsyncMemory, Memory
-from memkit.errors import BackendError, ConfigurationError
+from memkit.errors import BackendError, BackendResponseError, ConfigurationError
 from memkit.filters import Filter, parse_filter
 from memkit.registry import adapter_of
 from memkit.vector_stores.base import StoreRecord
@@ -127,6 +127,16 @@ def test_a_store_that_cannot_read_by_id_is_refused() -> None:
 
     with pytest.raises(ConfigurationError, match="`get_by_ids`, `delete`, `add_documents`"):
         LangChainStore.Settings(client=Blind(), **DECLARED)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_store_that_refuses_the_dimension_is_to_be_a_new_one() -> None:
+    class Fixed(InMemoryVectorStore):
+        @override
+        def add_documents(self, documents: Any, ids: Any = None, **kwargs: Any) -> list[str]:
+            raise ValueError("expecting embedding with dimension of 16, got 3")
+
+    with pytest.raises(BackendResponseError, match=r"got 3.* a new one for an embedder of 3 dimensions"):
+        opened(Fixed(Counting()))
 
 
 # Whose vectors.

@@ -1,26 +1,13 @@
-"""One agent with one memory, in an environment of its own: plays the turns it is given, and says when each is done.
-
-python worker.py SYSTEM BASE_URL FOLDER        turns as JSON on standard input
-"""
+"""LangChain agents with memkit, langmem and mem0: the workers of `benchmarks/agent_turn.py`."""
 
 from __future__ import annotations
 
-import json
 import os
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-USER = "ada"
-EMBEDDING = "text-embedding-3-small"
-SYSTEM = "You are a travel assistant."
-
-
-def lookup_weather(city: str) -> str:
-    """Return the weather in a city."""
-    return f"It is sunny in {city}."
+from benchmarks._agent_turn.player import EMBEDDING, SYSTEM, USER, Player, lookup_weather, play
 
 
 def chat_model(base_url: str, name: str) -> Any:
@@ -30,7 +17,7 @@ def chat_model(base_url: str, name: str) -> Any:
     return ChatOpenAI(model=name, base_url=base_url, api_key=SecretStr("local"), max_retries=0)
 
 
-def memkit(base_url: str, folder: Path) -> tuple[Callable[[str, str], str], Callable[[], None]]:
+def memkit(base_url: str, folder: Path) -> Player:
     """The middleware: one line more than the agent alone."""
     from langchain.agents import create_agent
 
@@ -47,10 +34,10 @@ def memkit(base_url: str, folder: Path) -> tuple[Callable[[str, str], str], Call
     agent: Any = create_agent(
         chat_model(base_url, "agent"), [lookup_weather], system_prompt=SYSTEM, middleware=[middleware]
     )
-    return _turns_of(agent), middleware.flush
+    return Player(turn=_turns_of(agent), flush=middleware.flush)
 
 
-def langmem_tools(base_url: str, folder: Path) -> tuple[Callable[[str, str], str], Callable[[], None]]:
+def langmem_tools(base_url: str, folder: Path) -> Player:
     """langmem's hot path: the model calls the tools that search and store."""
     from langchain.agents import create_agent
     from langmem import create_manage_memory_tool, create_search_memory_tool
@@ -64,10 +51,10 @@ def langmem_tools(base_url: str, folder: Path) -> tuple[Callable[[str, str], str
     agent: Any = create_agent(
         chat_model(base_url, "agent"), tools, system_prompt=SYSTEM, store=_langgraph_store(base_url)
     )
-    return _turns_of(agent), _nothing
+    return Player(turn=_turns_of(agent))
 
 
-def langmem_manager(base_url: str, folder: Path) -> tuple[Callable[[str, str], str], Callable[[], None]]:
+def langmem_manager(base_url: str, folder: Path) -> Player:
     """langmem's background path: recall by a search before the agent, extraction by a store manager after it."""
     from langchain.agents import create_agent
     from langgraph.func import entrypoint
@@ -86,10 +73,10 @@ def langmem_manager(base_url: str, folder: Path) -> tuple[Callable[[str, str], s
         manager.invoke({"messages": [{"role": "user", "content": said}, done[-1]]})
         return done[-1].text
 
-    return lambda said, thread: str(turn.invoke(said, _config(thread))), _nothing
+    return Player(turn=lambda said, thread: str(turn.invoke(said, _config(thread))))
 
 
-def mem0(base_url: str, folder: Path) -> tuple[Callable[[str, str], str], Callable[[], None]]:
+def mem0(base_url: str, folder: Path) -> Player:
     """mem0's recipe for LangGraph: search, a system message, the agent, add."""
     os.environ |= {"MEM0_DIR": str(folder / "home"), "MEM0_TELEMETRY": "False"}
     from langchain.agents import create_agent
@@ -119,7 +106,7 @@ def mem0(base_url: str, folder: Path) -> tuple[Callable[[str, str], str], Callab
         )
         return answer
 
-    return turn, _nothing
+    return Player(turn=turn)
 
 
 SYSTEMS = {"memkit": memkit, "langmem-tools": langmem_tools, "langmem-manager": langmem_manager, "mem0": mem0}
@@ -151,25 +138,5 @@ def _config(thread: str) -> Any:
     return {"configurable": {"user_id": USER, "thread_id": thread}}
 
 
-def _nothing() -> None:
-    """Everything is done when the turn is."""
-
-
-def main() -> None:
-    """Play the turns, one thread each; print one line of JSON for each."""
-    name, base_url, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
-    turn, flush = SYSTEMS[name](base_url, folder)
-    print(json.dumps({"ready": True}), flush=True)
-    for number, line in enumerate(sys.stdin):
-        started = time.perf_counter()
-        answer = turn(json.loads(line), f"thread-{number}")
-        answered = time.perf_counter() - started
-        flush()
-        print(
-            json.dumps({"answer": answer, "answered_s": answered, "done_s": time.perf_counter() - started}),
-            flush=True,
-        )
-
-
 if __name__ == "__main__":
-    main()
+    play(SYSTEMS)
