@@ -17,13 +17,15 @@ __all__ = ["FakeCall", "FakeEmbedder", "FakeLLM", "extraction", "fact"]
 
 
 class FakeEmbedder:
-    """Embeds by the words of a text, the same everywhere; records its calls, and fails when it is told to.
+    """Embeds by the words of a text, whatever the purpose; records its calls, and fails when it is told to.
 
     Args:
         dim: Columns of a row.
         name: First part of its identity.
         errors: Errors that the next calls raise, in order; None lets one through.
     """
+
+    symmetric = True
 
     def __init__(
         self, dim: int = 64, *, name: str = "fake-words", errors: Sequence[Exception | None] = ()

@@ -16,7 +16,7 @@ from memkit.errors import ConfigurationError, MemkitError, ScopeError
 from memkit.scope import IdLike
 
 from ._messages import as_message, as_messages, as_turn, is_own
-from .scope import across_runs
+from .scope import across_runs, check_memory
 from .turns import is_answer, is_users
 
 log: Final = logging.getLogger("langchain_memkit")
@@ -53,7 +53,7 @@ class MemkitChatMessageHistory(BaseChatMessageHistory):
 
     Raises:
         ScopeError: No id was given, an id is blank, or one is outside of the bound memory.
-        ConfigurationError: `limit` is no positive number.
+        ConfigurationError: `limit` is no positive number, or `memory` no memory.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class MemkitChatMessageHistory(BaseChatMessageHistory):
         limit: int | None = None,
     ) -> None:
         super().__init__()
+        check_memory(memory)
         if memory.scope is None and user_id is None and agent_id is None and run_id is None:
             raise ScopeError(_MISSING, field="run_id")
         if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -31,7 +31,7 @@ from memkit_tools.spec import MODES, Mode
 from ._prompts import informed
 from ._siblings import sibling
 from ._waiting import MOST, Batch, Waiting
-from .scope import resolve_scope
+from .scope import check_memory, resolve_scope
 from .tools import MemkitToolkit
 from .turns import (
     Ids,
@@ -81,7 +81,8 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
     model sees that in its system message: the standing instructions and preferences right after your own prompt, the
     same bytes from turn to turn, so that a provider's prompt cache holds; after them what this turn's question found.
     None of it becomes a message of the thread. When the turn is done, the user's text and the final answer are stored
-    verbatim under the thread's id as the run, before the hook returns, and then learned from.
+    verbatim under the thread's id as the run, before the hook returns, and then learned from. The final answer is the
+    model's last message, the JSON of a structured one, or what a tool with `return_direct` returned.
 
     Whose memories is said by the constructor or by the call, in the order of `MemkitRetriever`: the scope of a bound
     memory, the arguments here, `runtime.context` of the agent, `config["configurable"]`. The run is `run_id` where any
@@ -144,6 +145,7 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
         name: str | None = None,
     ) -> None:
         super().__init__()
+        check_memory(memory)
         learns = bool(infer) and background
         _check_one_of("infer", infer, (True, False, "auto"))
         _check_one_of("evidence", evidence, ("system", "user"))
@@ -323,7 +325,8 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
                 ids = self._ids(runtime)
                 asked = messages[:-1] if messages and is_answer(messages[-1]) else messages
                 waiting = [lean(as_turn(message, at), ids) for message in unanswered(asked)]
-        return by_scope(finished(waiting, messages, at))
+        structured = cast("dict[str, Any]", state).get("structured_response") is not None
+        return by_scope(finished(waiting, messages, at, structured=structured))
 
     def _batches(self, turns: Sequence[tuple[Ids, list[Turn]]]) -> Iterator[Batch]:
         """Yield what to add: what did not succeed before, while it does now, then what is new."""

@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 from langchain_core.runnables import RunnableConfig, ensure_config
 
 from memkit import AsyncMemory, Memory
-from memkit.errors import ScopeError
+from memkit.errors import ConfigurationError, ScopeError
 from memkit.scope import SCOPE_FIELDS, ReadIds, Scope
 
 _MISSING: Final = (
@@ -81,6 +81,19 @@ def resolve_scope(
                 fixed = _given(configurable, name)
         found[name] = fixed
     return CallScope(**found, bound=bound is not None)
+
+
+def check_memory(memory: object) -> None:
+    """Refuse what is no memory, before it fails somewhere else.
+
+    Raises:
+        ConfigurationError: It is a path, say.
+    """
+    if not hasattr(memory, "bind"):
+        raise ConfigurationError(
+            f"`memory` must be a Memory or an AsyncMemory, not {memory!r:.80}. Make one: memkit.Memory(path).",
+            field="memory",
+        )
 
 
 def across_runs(memory: Memory | AsyncMemory, scope: Scope) -> Memory | AsyncMemory:

@@ -36,6 +36,7 @@ except ImportError as error:
     raise ImportError('MemkitStore needs langgraph. Type: pip install "langchain-memkit[agents]"') from error
 
 from ._store_values import checked_paths, compiled, texts_at
+from .scope import check_memory
 
 Index = Literal[False] | list[str] | None
 _WHOLE: Final = ("$",)
@@ -65,7 +66,7 @@ class MemkitStore(BaseStore):
         ttl: LangGraph's `TTLConfig`, or the default time to live in minutes. What has expired is gone at once.
 
     Raises:
-        ConfigurationError: `index` or `ttl` has another form, or the memory is bound to a user.
+        ConfigurationError: `index` or `ttl` has another form, or the memory is bound to a user or is none.
     """
 
     supports_ttl = True
@@ -76,6 +77,7 @@ class MemkitStore(BaseStore):
         index: Mapping[str, Any] | Literal[False] | None = None,
         ttl: TTLConfig | float | None = None,
     ) -> None:
+        check_memory(memory)
         if memory.scope is not None:
             raise ConfigurationError(
                 "MemkitStore was given a memory that is bound to a user, and namespaces lie outside of users. "

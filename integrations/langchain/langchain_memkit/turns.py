@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
-from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
 Turn = dict[str, Any]
 """One message as `Memory.add` takes it, in plain JSON, for a checkpointer keeps it; with its ids in `scope`."""
@@ -32,10 +32,14 @@ def is_answer(message: AnyMessage) -> bool:
 
 
 def unanswered(messages: Sequence[AnyMessage], cursor: str | None = None) -> list[AnyMessage]:
-    """Return what the user said since the last answer, or since the message that the cursor names if that is later."""
+    """Return what the user said since the last answer, or since the message that the cursor names if that is later.
+
+    A tool's result that the user goes on from was an answer too: it was returned directly, or is a structured one.
+    """
     start = 0
     for place, message in enumerate(messages):
-        if is_answer(message) or (cursor is not None and message.id == cursor):
+        told = isinstance(message, ToolMessage) and any(map(is_users, messages[place + 1 : place + 2]))
+        if told or is_answer(message) or (cursor is not None and message.id == cursor):
             start = place + 1
     return [message for message in messages[start:] if is_users(message)]
 
@@ -66,15 +70,18 @@ def id_of(message: AnyMessage) -> str:
     return hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()[:32]
 
 
-def finished(waiting: Sequence[Turn], messages: Sequence[AnyMessage], at: str) -> list[Turn]:
+def finished(
+    waiting: Sequence[Turn], messages: Sequence[AnyMessage], at: str, *, structured: bool = False
+) -> list[Turn]:
     """Return the waiting turns in order, each user's turn followed by the answer that the thread has for it.
 
     Of several answers to one user's turn the last is the final one.
 
     Args:
         waiting: Turns that are not remembered yet; what the thread has lost of them is not lost here.
-        messages: The thread.
+        messages: The thread, as the agent leaves it.
         at: When the answers were given.
+        structured: Whether the agent answers with an object.
     """
     by_id = {turn["id"]: turn for turn in waiting}
     here = {id_of(message) for message in messages}
@@ -86,12 +93,28 @@ def finished(waiting: Sequence[Turn], messages: Sequence[AnyMessage], at: str) -
             asked, answer = by_id.get(id_of(message)), None
             if asked is not None:
                 done.append({**asked, "content": as_turn(message, at)["content"]})
+        elif asked is not None and id_of(message) in by_id:
+            answer = by_id[id_of(message)]
         elif asked is not None and is_answer(message) and message.text.strip():
             answer = {**as_turn(message, at), "scope": asked["scope"]}
-            answer = by_id.get(answer["id"], answer)
+    if asked is not None and answer is None and (told := _told(messages, at, structured=structured)):
+        answer = {**told, "scope": asked["scope"]}
     done += [answer] if answer else []
     # A user's message without words is whole only in the thread; `keep` has stored it as it came.
-    return [turn for turn in done if turn["content"]]
+    return [turn for turn in done if not isinstance(turn["content"], str) or turn["content"].strip()]
+
+
+def _told(messages: Sequence[AnyMessage], at: str, *, structured: bool) -> Turn | None:
+    """Return the answer that a tool's result ends a turn with: what it says, or the object the model gave it."""
+    last = messages[-1]
+    if not isinstance(last, ToolMessage) or last.status == "error":
+        return None
+    told = as_turn(last, at)
+    calls = [call for message in messages if isinstance(message, AIMessage) for call in message.tool_calls]
+    given = next((call["args"] for call in reversed(calls) if call["id"] == last.tool_call_id), None)
+    if structured and given is not None:
+        told["content"] = _storable(json.dumps(given, ensure_ascii=False))
+    return told if told["content"].strip() else None
 
 
 def by_scope(turns: Sequence[Turn]) -> list[tuple[Ids, list[Turn]]]:
@@ -114,7 +137,7 @@ def of_all_runs(ids: Ids) -> Ids:
 def key_of(scope: Mapping[str, str | None], turns: Sequence[Turn]) -> str:
     """Return what recognises a turn by its user's messages, whatever was answered to them."""
     said = [turn["id"] for turn in turns if turn["role"] == "user"]
-    content = json.dumps([sorted(scope.items()), said])
+    content = json.dumps([sorted(scope.items()), said or [turn["id"] for turn in turns]])
     return f"langchain-turn-{hashlib.sha256(content.encode()).hexdigest()[:40]}"
 
 

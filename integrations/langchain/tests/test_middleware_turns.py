@@ -280,8 +280,9 @@ async def test_a_turn_that_ends_in_a_structured_answer_is_stored_once(mode: str)
                 await graph.ainvoke(asked, of("ada")) if mode == "async" else graph.invoke(asked, of("ada"))
             )
             assert done["structured_response"] == Rain(falls=True)
-        assert turns(memory) == ["user: Rain?", "user: Still?", "user: Now?"]
-        assert adds.sizes == [1, 1, 1]
+        given = 'assistant: {"falls": true}'
+        assert turns(memory) == ["user: Rain?", given, "user: Still?", given, "user: Now?", given]
+        assert adds.sizes == [2, 2, 2]
 
 
 async def test_messages_that_a_caller_removes_do_not_bring_others_back(store: Memory, mode: str) -> None:

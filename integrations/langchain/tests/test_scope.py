@@ -13,10 +13,15 @@ from langchain_core.prompts import PromptTemplate
 from langchain_core.runnables import RunnableConfig, RunnableLambda, RunnableParallel, RunnablePassthrough
 from langchain_core.tools import create_retriever_tool
 
-from langchain_memkit import MemkitRetriever
+from langchain_memkit import (
+    LongTermMemoryMiddleware,
+    MemkitChatMessageHistory,
+    MemkitRetriever,
+    MemkitStore,
+)
 from langchain_memkit.scope import resolve_scope
 from memkit import Memory
-from memkit.errors import InvalidInputError, ScopeError
+from memkit.errors import ConfigurationError, InvalidInputError, ScopeError
 
 QUESTION = "What do I drink?"
 
@@ -307,3 +312,9 @@ def test_outside_of_everything_nobody_is_named() -> None:
     assert json.dumps(found.as_arguments()) == '{"user_id": null, "agent_id": null, "run_id": null}'
     with pytest.raises(ScopeError, match="user_id"):
         found.checked()
+
+
+@pytest.mark.parametrize("make", [LongTermMemoryMiddleware, MemkitStore, MemkitChatMessageHistory])
+def test_what_is_no_memory_is_refused_at_once(make: Any) -> None:
+    with pytest.raises(ConfigurationError, match="`memory` must be a Memory"):
+        make("./store")

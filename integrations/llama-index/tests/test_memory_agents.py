@@ -83,7 +83,7 @@ async def test_a_function_agent_costs_one_search_one_add_and_two_embeddings_a_tu
     assert all([m.role for m in asked].count("system") == 2 for asked in model.asked)
     assert watch.queries == [QUESTION]
     assert watch.added == TURN
-    assert [len(texts) for texts in embedder.calls] == [1, 2]
+    assert embedder.calls == [(QUESTION,), ("Oat milk.",)]  # the question is not embedded twice
     roles = [message.role.value for message in memory.get_all()]
     assert roles == ["user", *["assistant", "tool"] * rounds, "assistant"]
 
