@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from memkit.errors import InvalidInputError
+from memkit.llms.fake import FakeLLM
 from memkit.ranking.budget import estimate_tokens
-from tests.engine.faces import Face, World
+from tests.engine.faces import Face, World, answer, fact
 
 
 def stock(memory: Face) -> None:
@@ -113,3 +114,19 @@ def test_a_limit_and_a_threshold_bound_what_is_found_and_not_what_always_stands(
     assert few.evidence.count("\n- [") == 3 and few.stable.count("\n- [") == 2
     none = memory.context("What is the cat called?", user_id="u", threshold=1.0)
     assert none.evidence == "" and none.stable == few.stable
+
+
+def test_what_was_said_and_is_not_learned_yet_is_shown_in_every_conversation(world: World) -> None:
+    learned = answer(fact("The user lives in Ghent.", quote="I live in Ghent."))
+    memory = world.open(llm=FakeLLM([learned]))
+    said = [{"role": "user", "content": "I live in Ghent."}, {"role": "assistant", "content": "How nice."}]
+    memory.add(said, user_id="u", run_id="monday", background=True, after_seconds=3600)
+    shown = memory.context("Where do I live?", user_id="u")
+    assert "user: I live in Ghent." in shown.evidence and "How nice." not in shown.evidence
+    assert shown.memories == [] and shown.tokens > 0
+    assert memory.context("Where do I live?", user_id="v").evidence == ""
+    assert memory.context("Where do I live?", user_id="u", run_id="tuesday").evidence == ""
+    assert memory.context("Where do I live?", user_id="u", max_tokens=10).evidence == ""
+    memory.flush(timeout=20)
+    shown = memory.context("Where do I live?", user_id="u")
+    assert "The user lives in Ghent." in shown.evidence and "not learned" not in shown.evidence
