@@ -127,7 +127,8 @@ class Background:
                 failed = {"": f"{type(error).__name__}: {error.message}"}
             finally:
                 for operation, reason in failed.items():
-                    log.warning("memkit: background work %s failed: %s", operation, reason)
+                    # By its kind alone: the words of somebody else's error may hold a key; `flush()` has them.
+                    log.warning("memkit: background work %s failed (%s)", operation, reason.partition(":")[0])
                 with self._condition:
                     self._failed.update(failed)
                     self._due = due

@@ -27,10 +27,10 @@ from memkit.errors import (
 )
 from memkit.scope import SCOPE_FIELDS, IdLike
 from memkit_tools.spec import MODES, Mode
+from memkit_tools.waiting import MOST, Batch, Waiting
 
 from ._prompts import informed
 from ._siblings import sibling
-from ._waiting import MOST, Batch, Waiting
 from .scope import check_memory, resolve_scope
 from .tools import MemkitToolkit
 from .turns import (
@@ -303,7 +303,7 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
         for batch in self._batches(turns):
             with self._holding(batch):
                 memory = self._memory.to_sync().bind(**of_all_runs(batch.ids))
-                memory.add(batch.turns, idempotency_key=key_of(batch.ids, batch.turns), **self._learn)
+                memory.add(batch.messages, idempotency_key=batch.key, **self._learn)
         return self._ended(state, turns)
 
     @override
@@ -313,7 +313,7 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
         for batch in self._batches(turns):
             with self._holding(batch):
                 memory = self._memory.to_async().bind(**of_all_runs(batch.ids))
-                await memory.add(batch.turns, idempotency_key=key_of(batch.ids, batch.turns), **self._learn)
+                await memory.add(batch.messages, idempotency_key=batch.key, **self._learn)
         return self._ended(state, turns)
 
     def _to_store(self, state: State, runtime: Runtime[Any]) -> list[tuple[Ids, list[Turn]]]:
@@ -336,9 +336,9 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
                 yield batch
                 if batch in self._waiting:
                     break
-            known = {turn["id"] for batch in held for turn in batch.turns}
+            known = {turn["id"] for batch in held for turn in batch.messages}
             if new := [turn for turn in said if turn["id"] not in known]:
-                yield Batch(ids=ids, turns=new)
+                yield Batch(ids=ids, messages=new, key=key_of(ids, new))
 
     @contextmanager
     def _holding(self, batch: Batch) -> Generator[None]:
@@ -364,7 +364,7 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
             lean(turn, ids)
             for ids, _ in turns
             for batch in self._waiting.batches(ids)
-            for turn in batch.turns
+            for turn in batch.messages
         ]
         return self._kept_state(waiting=left[-MOST:], cursor=id_of(messages[-1]) if messages else None)
 
@@ -382,7 +382,7 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
         for batch in self._waiting.batches():
             with suppress(IdempotencyError):
                 memory = self._memory.to_sync().bind(**of_all_runs(batch.ids))
-                memory.add(batch.turns, idempotency_key=key_of(batch.ids, batch.turns), **self._learn)
+                memory.add(batch.messages, idempotency_key=batch.key, **self._learn)
             self._waiting.drop(batch)
         self._memory.to_sync().flush(timeout)
 
@@ -391,7 +391,7 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
         for batch in self._waiting.batches():
             with suppress(IdempotencyError):
                 memory = self._memory.to_async().bind(**of_all_runs(batch.ids))
-                await memory.add(batch.turns, idempotency_key=key_of(batch.ids, batch.turns), **self._learn)
+                await memory.add(batch.messages, idempotency_key=batch.key, **self._learn)
             self._waiting.drop(batch)
         await self._memory.to_async().flush(timeout)
 

@@ -9,10 +9,10 @@ from typing import Any, Final, cast
 
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
+from memkit_tools.waiting import Ids
+
 Turn = dict[str, Any]
 """One message as `Memory.add` takes it, in plain JSON, for a checkpointer keeps it; with its ids in `scope`."""
-Ids = dict[str, str | None]
-"""`user_id`, `agent_id` and `run_id` that a turn is stored under."""
 
 _WORDS: Final = frozenset({"text", "input_text", "output_text"})
 
@@ -141,7 +141,7 @@ def key_of(scope: Mapping[str, str | None], turns: Sequence[Turn]) -> str:
     return f"langchain-turn-{hashlib.sha256(content.encode()).hexdigest()[:40]}"
 
 
-def lean(turn: Turn, scope: Ids) -> Turn:
+def lean(turn: Mapping[str, Any], scope: Ids) -> Turn:
     """Return a message as a thread's state keeps it: its words alone, and under which ids it is to be stored."""
     content = cast("str | list[Any]", turn["content"])
     if isinstance(content, list):
