@@ -128,6 +128,10 @@ class Facade:
     def _handle(self, face: type[F], bound: Bound) -> F:
         """Return another handle on the same parts, engine and background worker."""
         handle = object.__new__(face)
+        if face is type(self):
+            # What the constructor of a subclass has set; a method put on one object is that object's alone.
+            own = {name: value for name, value in vars(self).items() if not hasattr(face, name)}
+            handle.__dict__.update(own)
         handle._config = self._config
         handle._bound = bound
         handle._root = self._root

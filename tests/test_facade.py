@@ -7,6 +7,7 @@ import copy
 import pickle
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +93,24 @@ def test_a_copy_is_the_memory_itself() -> None:
     with Memory(":memory:") as memory:
         assert copy.copy(memory) is memory
         assert copy.deepcopy({"memory": [memory]})["memory"][0] is memory
+
+
+def test_a_handle_of_a_subclass_has_what_its_constructor_set() -> None:
+    class Counting(Memory):
+        def __init__(self, path: str) -> None:
+            super().__init__(path)
+            self.asked: list[str] = []
+
+        def count(self, *args: Any, **scope: Any) -> int:
+            self.asked.append("count")
+            return super().count(*args, **scope)
+
+    with Counting(":memory:") as memory:
+        bound = memory.bind(user_id="ada")
+        assert bound.count() == 0
+        bound.close()
+        assert memory.count(user_id="ada") == 0
+        assert memory.asked == ["count", "count"]
 
 
 def test_a_pickled_memory_opens_the_same_store_with_the_same_scope(

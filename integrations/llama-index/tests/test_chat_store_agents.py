@@ -8,6 +8,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from llama_index.core.storage.chat_store.base_db import MessageStatus
 from llama_index.core.workflow import Context
 
 from llama_index.storage.chat_store.memkit import MemkitChatStore, MemkitDBChatStore
-from memkit import Memory
+from memkit import Memory, Message
 from memkit.errors import ConfigurationError, ScopeError
 
 from .contract_chat_store import PNG, words
@@ -182,7 +183,7 @@ WRITE = """
 import asyncio, sys
 from llama_index.core.llms import ChatMessage
 from llama_index.storage.chat_store.memkit import MemkitDBChatStore
-from memkit import Memory
+from memkit import Memory, Message
 
 async def main():
     store = MemkitDBChatStore(memory=Memory(sys.argv[1]), user_id="ada")
@@ -314,6 +315,45 @@ async def test_the_order_holds_when_the_clock_stands_still(tmp_path: Path) -> No
         assert len({turn.created_at for turn in memory.messages(run_id="k")}) == 1
         assert await store.get_messages("k") == messages
         assert await store.get_messages("k", limit=3, offset=5) == messages[32:35]
+
+
+class Reading(Memory):
+    """Counts the turns it reads; somebody else may write before it does."""
+
+    def __init__(self, path: Any) -> None:
+        super().__init__(path)
+        self.read = 0
+        self.meanwhile: Callable[[], object] | None = None
+
+    def messages(self, *args: Any, **options: Any) -> list[Message]:
+        if self.meanwhile is not None:
+            write, self.meanwhile = self.meanwhile, None
+            write()
+        turns = super().messages(*args, **options)
+        self.read += len(turns)
+        return turns
+
+
+def test_one_message_of_a_long_conversation_is_deleted_without_reading_the_others() -> None:
+    with Reading(":memory:") as memory:
+        store = MemkitChatStore(memory=memory)
+        messages = [ChatMessage(content=f"m{number}") for number in range(200)]
+        store.set_messages("k", messages)
+        memory.read = 0
+        deleted = [store.delete_message("k", idx) for idx in (0, 100, 197, 197, -1)]
+        assert deleted == [messages[0], messages[101], messages[199], None, None]
+        assert store.delete_last_message("k") == messages[198]
+        assert memory.read < 10
+
+
+def test_a_message_that_is_added_meanwhile_does_not_move_the_place_of_others() -> None:
+    with Reading(":memory:") as memory:
+        store = MemkitChatStore(memory=memory)
+        messages = [ChatMessage(content=f"m{number}") for number in range(5)]
+        store.set_messages("k", messages)
+        memory.meanwhile = lambda: store.add_message("k", ChatMessage(content="new"))
+        assert store.delete_message("k", 2) == messages[2]
+        assert words(store.get_messages("k")) == ["m0", "m1", "m3", "m4", "new"]
 
 
 # Files of `SimpleChatStore`.

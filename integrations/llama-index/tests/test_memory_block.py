@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from llama_index.memory.memkit import MemkitMemoryBlock
 from llama_index.storage.chat_store.memkit import MemkitDBChatStore
 from memkit import Memory
-from memkit.errors import BackendUnavailableError, ConfigurationError, ScopeError
+from memkit.errors import BackendUnavailableError, ConfigurationError, FilterError, ScopeError
 from memkit.testing import FakeEmbedder, FakeLLM, extraction, fact
 
 from .scripted_agents import QUIET, Speaking, assistant, call, result, said, system, user
@@ -224,6 +224,7 @@ async def test_truncation_drops_the_lowest_ranked_first(store: Memory) -> None:
     assert [line for line in only_standing.splitlines() if line.startswith("- [")] == rows[:1]
     assert only_standing.count("<memkit:recalled>") == only_standing.count("</memkit:recalled>") == 1
     assert await block.atruncate(whole, count(whole)) is None
+    assert await block.atruncate(whole, 0) == whole
     for less in range(1, count(whole), 7):
         left = await block.atruncate(whole, less)
         assert left is None or count(left) <= count(whole) - less
@@ -285,6 +286,12 @@ async def test_a_reader_of_several_agents_sees_what_is_theirs(store: Memory) -> 
         ({"user_id": ""}, ScopeError),
         ({"user_id": "ada", "agent_id": ["one", None]}, ScopeError),
         ({"user_id": "ada", "k": 0}, ConfigurationError),
+        ({"user_id": "ada", "k": "5"}, ConfigurationError),
+        ({"user_id": "ada", "k": 2.5}, ConfigurationError),
+        ({"user_id": "ada", "infer": "yes"}, ConfigurationError),
+        ({"user_id": "ada", "threshold": 1.5}, ConfigurationError),
+        ({"user_id": "ada", "filters": "food"}, FilterError),
+        ({"user_id": "ada", "filters": {"price": {"$about": 5}}}, FilterError),
         ({"user_id": "ada", "write": "always"}, ConfigurationError),
         ({"user_id": "ada", "on_error": "log"}, ConfigurationError),
         ({"user_id": "ada", "memory": None}, ConfigurationError),

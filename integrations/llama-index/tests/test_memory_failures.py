@@ -7,6 +7,7 @@ import copy
 import json
 import pickle
 from collections.abc import Generator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from llama_index.core.base.llms.types import ChatMessage
 
 from llama_index.memory.memkit import MemkitMemory
 from memkit import Memory
-from memkit.errors import BackendUnavailableError, ConfigurationError, MemkitError, ScopeError
+from memkit.errors import BackendUnavailableError, ConfigurationError, FilterError, MemkitError, ScopeError
 from memkit.testing import FakeEmbedder, FakeLLM
 
 from .scripted_agents import Watching, assistant, said, session, texts, user
@@ -71,6 +72,17 @@ def test_its_dictionary_and_its_name_hold_no_secret_and_no_text(tmp_path: Path) 
         assert "sk-secret" not in text
         assert "Biscuit" not in text
         assert "ada-lovelace" not in repr(memory) + str(memory)
+
+
+def test_its_dictionary_is_json_though_its_filters_hold_times(store: Memory, watch: Watching) -> None:
+    store.add("I live in Ghent.", user_id="ada", metadata={"place": "Ghent"})
+    filters = {"created_at": {"gte": datetime(2020, 1, 1, tzinfo=UTC)}, "place": {"in": ("Ghent", "Bruges")}}
+    memory = session(store, filters=filters)
+    memory.put(user("Where do I live?"))
+    again = MemkitMemory.from_dict(json.loads(json.dumps(memory.to_dict())))
+    assert said(again.get()) == said(memory.get())
+    assert "Ghent" in str(again.get()[0].content)
+    assert again.failures == {}
 
 
 def test_one_of_a_memory_that_ended_with_its_process_says_so(tmp_path: Path) -> None:
@@ -203,6 +215,10 @@ def test_ids_of_any_type_are_texts(store: Memory) -> None:
         ({"k": 0}, ConfigurationError),
         ({"max_tokens": "many"}, ConfigurationError),
         ({"infer": "yes"}, ConfigurationError),
+        ({"threshold": "high"}, ConfigurationError),
+        ({"threshold": 1.5}, ConfigurationError),
+        ({"filters": "food"}, FilterError),
+        ({"filters": {"user_id": "bob"}}, FilterError),
         ({"after_seconds": 5}, ConfigurationError),
         ({"user_id": " "}, ScopeError),
         ({"user_id": ["ada"]}, ScopeError),

@@ -176,17 +176,23 @@ async def test_retrievers_of_two_users_run_side_by_side_without_a_leak(memory: M
         assert nodes and set(texts(nodes)) <= whose[user]
 
 
-@pytest.mark.parametrize("options", [{"k": 0}, {"memory": "not a memory"}])
+@pytest.mark.parametrize(
+    "options", [{"k": 0}, {"k": "5"}, {"k": 2.5}, {"threshold": 2}, {"memory": "not a memory"}]
+)
 def test_a_wrong_constructor_argument_is_an_error_at_once(memory: Memory, options: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=next(iter(options))):
         MemkitRetriever(**{"memory": memory, "user_id": "ada", **options})
 
 
+@pytest.mark.parametrize("filters", [{"user_id": "bob"}, "food", {"price": {"$about": 5}}])
+def test_a_wrong_filter_is_an_error_at_once(memory: Memory, filters: Any) -> None:
+    with pytest.raises(FilterError):
+        MemkitRetriever(memory=memory, user_id="ada", filters=filters)
+
+
 async def test_a_wrong_query_or_option_is_an_error_of_memkit(memory: Memory, mode: str) -> None:
     with pytest.raises(InvalidInputError, match="blank"):
         await ask(MemkitRetriever(memory=memory, user_id="ada"), mode, " ")
-    with pytest.raises(FilterError):
-        await ask(MemkitRetriever(memory=memory, user_id="ada", filters={"user_id": "bob"}), mode)
     with pytest.raises(InvalidInputError):
         await ask(MemkitRetriever(memory=memory, user_id="ada", kinds=["nonsense"]), mode)
 

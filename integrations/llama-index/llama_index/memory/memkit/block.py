@@ -18,6 +18,7 @@ from memkit import AsyncMemory, Memory, Message
 from memkit.errors import ConfigurationError, MemkitError, ScopeError
 from memkit.scope import IdLike, ReadIds, read_scope
 
+from ._options import check_recall
 from .turns import Part, answer_of, last_user, parts_of
 
 Write = Literal["flush", "never"]
@@ -70,6 +71,7 @@ class MemkitMemoryBlock(BaseMemoryBlock[str]):
     Raises:
         ScopeError: No scope, a blank id, or one outside a bound memory's.
         ConfigurationError: Another argument cannot be used as given.
+        FilterError: The filters are none of memkit's.
     """
 
     name: str = Field(default="memkit", description="The name of the block.")
@@ -113,9 +115,9 @@ class MemkitMemoryBlock(BaseMemoryBlock[str]):
         for option, value, known in (("write", write, Write), ("on_error", on_error, OnError)):
             if value not in get_args(known):
                 raise ConfigurationError(f"`{option}` is one of {get_args(known)}, not {value!r}.")
-        for option, value in (("k", k), ("max_tokens", max_tokens)):
-            if isinstance(value, bool) or value < 1:
-                raise ConfigurationError(f"`{option}` must be at least 1, not {value!r}.")
+        if infer not in (True, False, "auto"):
+            raise ConfigurationError(f"`infer` is True, False or 'auto', not {infer!r}.")
+        check_recall(k=k, max_tokens=max_tokens, threshold=threshold, filters=filters)
         fields: dict[str, Any] = {
             "name": name,
             "description": description,
@@ -223,6 +225,8 @@ class MemkitMemoryBlock(BaseMemoryBlock[str]):
     @override
     async def atruncate(self, content: str, tokens_to_truncate: int) -> str | None:
         """Return the content without its lowest-ranked memories, so many fewer tokens; None where none are left."""
+        if tokens_to_truncate <= 0:
+            return content
         tokens = cast("Any", get_tokenizer())
         lines = content.splitlines()
         left = len(tokens(content)) - tokens_to_truncate

@@ -10,6 +10,7 @@ from uuid import uuid4
 from llama_index.core.base.llms.types import ChatMessage
 from llama_index.core.bridge.pydantic import Field, PrivateAttr, field_serializer
 from llama_index.core.memory import BaseMemory
+from pydantic_core import to_jsonable_python
 from typing_extensions import override
 
 from memkit import AsyncMemory, Memory
@@ -18,6 +19,7 @@ from memkit.reconnect import describe, reconnect
 from memkit.runtime import run_inline
 from memkit.scope import IdLike, Scope
 
+from ._options import check_recall
 from .session import InsertMethod, Options, Session, WriteBack
 
 Infer = bool | Literal["auto"]
@@ -67,6 +69,7 @@ class MemkitMemory(BaseMemory):
 
     Raises:
         ConfigurationError: An argument cannot be used as given.
+        FilterError: The filters are none of memkit's.
         ScopeError: Nobody is named, an id is blank, or one is outside of a bound memory.
     """
 
@@ -111,8 +114,9 @@ class MemkitMemory(BaseMemory):
         method = insert_method.value if isinstance(insert_method, Enum) else insert_method
         _one_of("insert_method", method, get_args(InsertMethod))
         _one_of("write_back", write_back, get_args(WriteBack))
-        for name, value in (("token_limit", token_limit), ("k", k), ("max_tokens", max_tokens)):
-            _positive(name, value)
+        check_recall(
+            token_limit=token_limit, k=k, max_tokens=max_tokens, threshold=threshold, filters=filters
+        )
         if infer not in (True, False, "auto"):
             raise ConfigurationError(f"`infer` is True, False or 'auto', not {infer!r}.")
         if after_seconds is not None and write_back != "background":
@@ -211,6 +215,11 @@ class MemkitMemory(BaseMemory):
     @field_serializer("store")
     def _where(self, _: object) -> dict[str, Any]:
         return describe(self._session.memory)
+
+    @field_serializer("filters")
+    def _plain_filters(self, filters: object) -> Any:
+        """Return them as JSON has them; a time as text is the same filter."""
+        return to_jsonable_python(filters)
 
     @property
     def memory(self) -> Memory | AsyncMemory:
@@ -349,11 +358,6 @@ def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
         raise ConfigurationError(
             f"`{name}` is one of {names}, not {value!r}.{did_you_mean(str(value), known)}"
         )
-
-
-def _positive(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"`{name}` must be a whole number above 0, not {value!r}.")
 
 
 def _query(given: str | ChatMessage | None) -> str | None:

@@ -17,6 +17,7 @@ from memkit.errors import ConfigurationError, ScopeError
 from memkit.scope import IdLike, ReadIds, read_scope
 
 from ._nodes import as_nodes
+from ._options import check_recall
 
 log: Final = logging.getLogger("llama_index.memory.memkit")
 
@@ -46,7 +47,8 @@ class MemkitRetriever(BaseRetriever):
 
     Raises:
         ScopeError: No scope, a blank id, or one outside a bound memory's.
-        ConfigurationError: `memory` is none, or `k` is below 1.
+        ConfigurationError: `memory`, `k` or `threshold` cannot be used as given.
+        FilterError: The filters are none of memkit's.
     """
 
     def __init__(
@@ -66,8 +68,7 @@ class MemkitRetriever(BaseRetriever):
     ) -> None:
         if not isinstance(memory, Memory | AsyncMemory):  # pyright: ignore[reportUnnecessaryIsInstance]  callers are not all typed
             raise ConfigurationError(f"`memory` is a Memory or an AsyncMemory, not {type(memory).__name__}.")
-        if isinstance(k, bool) or k < 1:
-            raise ConfigurationError(f"`k` must be at least 1, not {k!r}.")
+        check_recall(k=k, threshold=threshold, filters=filters)
         if memory.scope is None:
             if user_id is None and agent_id is None and run_id is None:
                 raise ScopeError(_MISSING, field="user_id")

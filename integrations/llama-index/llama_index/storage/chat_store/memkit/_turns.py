@@ -77,8 +77,8 @@ class Turns:
     async def akeys(self) -> list[str]:
         return await self._async.runs(**self._everything())
 
-    def get(self, key: str, status: Statuses, limit: int | None = None) -> list[Message]:
-        return self._sync.messages(**self._scope(key), status=status, limit=limit)
+    def get(self, key: str, status: Statuses, limit: int | None = None, offset: int = 0) -> list[Message]:
+        return self._sync.messages(**self._scope(key), status=status, limit=limit, offset=offset)
 
     async def aget(
         self, key: str, status: Statuses, limit: int | None = None, offset: int | None = None
@@ -92,6 +92,9 @@ class Turns:
         """Return those of some turns that are still active."""
         ids = [row.id for row in rows]
         return await self._async.messages(**self._scope(key), ids=ids, status=("active",))
+
+    def count(self, key: str, status: Statuses) -> int:
+        return self._sync.count_messages(**self._scope(key), status=status)
 
     async def acount(self, key: str, status: Statuses) -> int:
         return await self._async.count_messages(**self._scope(key), status=status)
@@ -130,12 +133,27 @@ class Turns:
     async def amark(self, key: str, rows: Iterable[Message], status: MessageStatus) -> None:
         await self._async.mark_messages([row.id for row in rows], status=status, **self._scope(key))
 
+    def some(self, key: str, which: slice) -> list[Message]:
+        """Return some of the active turns; all are read only where somebody writes meanwhile."""
+        count = self.count(key, ("active",))
+        limit, offset = _from_the_end(which, count)
+        rows = self.get(key, ("active",), limit, offset) if limit else []
+        unchanged = self.count(key, ("active",)) == count
+        return rows if unchanged else self.get(key, ("active",))[which]
+
+    async def asome(self, key: str, which: slice) -> list[Message]:
+        count = await self.acount(key, ("active",))
+        limit, offset = _from_the_end(which, count)
+        rows = await self.aget(key, ("active",), limit, offset)
+        unchanged = await self.acount(key, ("active",)) == count
+        return rows if unchanged else (await self.aget(key, ("active",)))[which]
+
     def take(
         self, key: str, which: slice, status: MessageStatus = "deleted", *, newest: int | None = None
     ) -> list[ChatMessage]:
         """Give some of the active turns, or of the newest of them, another status, and return them."""
         with _alone:
-            rows = self.get(key, ("active",), newest)[which]
+            rows = self.some(key, which) if newest is None else self.get(key, ("active",), newest)[which]
             if rows:
                 self.mark(key, rows, status)
         return [as_message(row) for row in rows]
@@ -144,7 +162,10 @@ class Turns:
         self, key: str, which: slice, status: MessageStatus = "deleted", *, newest: int | None = None
     ) -> list[ChatMessage]:
         async with alone():
-            rows = (await self.aget(key, ("active",), newest))[which]
+            if newest is None:
+                rows = await self.asome(key, which)
+            else:
+                rows = (await self.aget(key, ("active",), newest))[which]
             if rows:
                 await self.amark(key, rows, status)
         return [as_message(row) for row in rows]
@@ -164,6 +185,12 @@ class Turns:
 def at(idx: int) -> slice:
     """Return the place of one message counted from 0; a negative one is nowhere."""
     return slice(idx, idx + 1) if idx >= 0 else slice(0)
+
+
+def _from_the_end(which: slice, count: int) -> tuple[int, int]:
+    """Return the limit and the offset by which the newest so many of a count are these places from the oldest."""
+    start, stop, _ = which.indices(count)
+    return max(stop - start, 0), count - stop
 
 
 def first(messages: Sequence[ChatMessage]) -> ChatMessage | None:
