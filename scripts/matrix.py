@@ -72,6 +72,13 @@ ROWS = (
         LANGCHAIN_PROJECTS,
         any_version=("certifi",),  # an index that lags behind has none new enough for the newest core
     ),
+    Row(
+        "mcp-1",
+        ("mcp>=1.28,<2", "anthropic", "jsonschema", "openai>=2,<4", "uvicorn"),
+        "integrations/tools/tests/test_mcp.py integrations/tools/tests/test_mcp_http.py"
+        " integrations/tools/tests/test_mcp_process.py",
+        ("integrations/tools",),
+    ),
     *(
         Row(
             f"llama-index-{name}",
@@ -125,7 +132,9 @@ def run(row: Row, report: Path | None) -> bool:
         return False
     wanted = ["-n", "2", "--dist", "worksteal", "-q", "-m", "not network"]
     xml = [] if report is None else [f"--junitxml={report / f'matrix-{row.name}.xml'}"]
-    return subprocess.run([python, "-m", "pytest", row.tests, *wanted, *xml], cwd=ROOT).returncode == 0
+    return (
+        subprocess.run([python, "-m", "pytest", *row.tests.split(), *wanted, *xml], cwd=ROOT).returncode == 0
+    )
 
 
 def environment(row: Row) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,6 +17,13 @@ LONGER_ID: Final = 12
 """Characters where two memories on show begin alike."""
 CONFLICT_TOKENS: Final = 60
 """What an answer that names possible contradictions may cost."""
+
+
+_PIECES: Final = re.compile(r"[A-Za-z]+|[0-9]{1,3}|[^\W\d_a-zA-Z]|[^\s]")
+_COMMON: Final = 9
+"""Letters of a word that may be one token."""
+_SLACK: Final = 4
+"""Tokens that ids may cost beyond their pieces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +59,9 @@ def clip(value: object, length: int = 40) -> str:
     return words if len(words) <= length else words[: length - 1] + "…"
 
 
-def one_line(item: MemoryItem) -> str:
-    """Return a memory's text on one line: a line break in it would look like another memory."""
-    return " ".join(item.memory.split())
+def one_line(text: str) -> str:
+    """Return a text on one line: a line break in it would look like another memory."""
+    return " ".join(text.split())
 
 
 def day(item: MemoryItem) -> str:
@@ -76,7 +84,7 @@ def listing(items: Sequence[MemoryItem]) -> str:
     The date has no hyphens, which would cost three tokens of each line's fifteen.
     """
     lines = [
-        f"[{short}] {one_line(item)} ({item.valid_from:%Y%m%d})"
+        f"[{short}] {one_line(item.memory)} ({item.valid_from:%Y%m%d})"
         for short, item in zip(short_ids(items), items, strict=True)
     ]
     return fence("\n".join(lines))
@@ -96,13 +104,27 @@ def contradictions(said: str, items: Sequence[MemoryItem]) -> str:
 
     Long memories are cut; the ids stay.
     """
-    words = [one_line(item).split() for item in items]
+    words = [item.memory.split() for item in items]
     for length in range(24, -1, -1):
         lines = [
             f"[{short}] {' '.join(text[:length])}{'…' if len(text) > length else ''}"
             for short, text in zip(short_ids(items), words, strict=True)
         ]
         answer = f"{said} May contradict:\n{fence(chr(10).join(lines))}"
-        if estimate_tokens(answer) <= CONFLICT_TOKENS:
+        if max(estimate_tokens(answer), _at_worst(answer)) <= CONFLICT_TOKENS:
             return answer
     return said
+
+
+def _at_worst(text: str) -> float:
+    """Return about how many tokens rare words cost; an estimate by length takes all words for common ones."""
+    pieces = _PIECES.findall(text)
+    return _SLACK + sum(_cost(piece) for piece in pieces)
+
+
+def _cost(piece: str) -> float:
+    if piece.isascii():
+        return 1 if len(piece) <= _COMMON else len(piece) / 2
+    if piece >= "\U00010000" or piece in "\u200d\ufe0f":  # emoji, and what joins them
+        return 3
+    return 1 if not piece.isalnum() or piece >= "\u2e80" else 0.5  # one of CJK; of other alphabets

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from memkit import AddResult, HistoryEvent, Memory, MemoryItem, SearchResult
+    from memkit.scope import Scope
     from memkit.types import ChangeResult, Page
 
 
@@ -17,8 +18,15 @@ class AwaitedMemory(Protocol):
         """Find memories."""
         ...
 
-    async def add_many(self, items: Sequence[str]) -> AddResult:
-        """Store texts as given, in one transaction."""
+    @property
+    def scope(self) -> Scope | None:
+        """Whose memories."""
+        ...
+
+    async def add(
+        self, messages: Sequence[str], *, infer: bool = True, idempotency_key: str | None = None
+    ) -> AddResult:
+        """Store texts."""
         ...
 
     async def get(self, memory_id: str) -> MemoryItem | None:
@@ -63,9 +71,16 @@ class Inline:
         """Find memories."""
         return self._memory.search(query, limit=limit)
 
-    async def add_many(self, items: Sequence[str]) -> AddResult:
-        """Store texts as given, in one transaction."""
-        return self._memory.add_many(items)
+    @property
+    def scope(self) -> Scope | None:
+        """Whose memories."""
+        return self._memory.scope
+
+    async def add(
+        self, messages: Sequence[str], *, infer: bool = True, idempotency_key: str | None = None
+    ) -> AddResult:
+        """Store texts."""
+        return self._memory.add(messages, infer=infer, idempotency_key=idempotency_key)
 
     async def get(self, memory_id: str) -> MemoryItem | None:
         """Return a memory by its full id."""

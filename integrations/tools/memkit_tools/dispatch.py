@@ -27,21 +27,17 @@ def calls_of(response: object) -> tuple[Shape, list[AskedCall]]:
     """Return whose message it is, and its tool calls in order.
 
     Args:
-        response: A message or a whole completion of OpenAI's Chat Completions, of Responses (or its `output`), of
-            Anthropic or of Gemini; a dict or an object of the SDK.
+        response: A message or a whole completion of OpenAI's Chat Completions, of Responses, of Anthropic or of Gemini,
+            or the list of its calls, output, blocks or parts; a dict or an object of the SDK.
 
     Raises:
         InvalidInputError: It is none of these.
     """
     given = _plain(response)
     if isinstance(given, list):
-        return "openai_responses", _responses(cast("list[object]", given))
+        return _listed(cast("list[object]", given))
     if isinstance(given, Mapping):
-        found = cast("Json", given)
-        if "choices" in found:
-            found = _first(found["choices"], "message")
-        if "candidates" in found:
-            found = _first(found["candidates"], "content")
+        found = _message(cast("Json", given))
         if "output" in found:
             return "openai_responses", _responses(_items(found["output"]))
         if "parts" in found:
@@ -50,8 +46,8 @@ def calls_of(response: object) -> tuple[Shape, list[AskedCall]]:
             return "anthropic", _anthropic(_items(found["content"]))
         if "tool_calls" in found or "role" in found:
             return "openai", _chat(_items(found.get("tool_calls")))
-        if not found:
-            return "gemini", []
+        if not found or found.get("type") in ("function_call", "tool_use"):
+            return _listed([found])
     raise InvalidInputError(
         f"`handle` takes a message or a completion of OpenAI, Anthropic or Gemini, not {type(response).__name__}."
     )
@@ -92,6 +88,30 @@ def messages_of(shape: Shape, answered: Sequence[tuple[AskedCall, ToolResult]]) 
         for call, result in answered
     ]
     return [{"role": "user", "parts": parts}]
+
+
+def _message(response: Json) -> Json:
+    """Return the message of a completion, or of one of its choices or candidates; else what was given."""
+    if "choices" in response:
+        return _first(response["choices"], "message")
+    if "candidates" in response:
+        return _first(response["candidates"], "content")
+    for field in ("message", "content"):
+        if isinstance(response.get(field), Mapping):
+            return cast("Json", response[field])
+    return response
+
+
+def _listed(items: Sequence[object]) -> tuple[Shape, list[AskedCall]]:
+    """Return the calls of a bare list: the output of Responses, or the calls, blocks or parts of a message."""
+    blocks = _blocks(items)
+    if any(block.get("type") == "tool_use" for block in blocks):
+        return "anthropic", _anthropic(blocks)
+    if any(isinstance(block.get("function"), Mapping) for block in blocks):
+        return "openai", _chat(blocks)
+    if any(block.get("function_call") or block.get("functionCall") for block in blocks):
+        return "gemini", _gemini(blocks)
+    return "openai_responses", _responses(blocks)
 
 
 def _plain(value: object) -> object:

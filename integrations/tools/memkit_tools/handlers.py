@@ -21,10 +21,12 @@ from .answers import (
     clip,
     contradictions,
     listing,
+    one_line,
     rows,
 )
 from .awaited import AwaitedMemory
 from .conflicts import may_contradict, page_size, related
+from .once import store_once
 
 log: Final = logging.getLogger("memkit_tools")
 
@@ -58,22 +60,28 @@ async def search_memories(call: Call, arguments: of.SearchMemories) -> ToolResul
 
 
 async def add_memory(call: Call, arguments: of.AddMemory) -> ToolResult:
-    """Store texts as given, in one transaction; those that are stored already are left alone."""
-    texts = list(dict.fromkeys(arguments.text))
+    """Store texts as given, in one transaction; those that are stored already are left alone.
+
+    Texts that differ in white space alone say the same, and look the same to a model.
+    """
+    first: dict[str, str] = {}
+    for text in arguments.text:
+        first.setdefault(one_line(text), text)
+    texts = list(first.values())
     known, near = await _known_and_near(call.memory, texts)
     new = [text for text in texts if text not in known]
-    stored = await _stored(call.memory, new)
-    items = known | stored
+    stored, mine = await store_once(call.memory, new)
+    items, saved = known | stored, set(new if mine else ())
     results = [
         {
-            "status": "unchanged" if text in known else "added",
+            "status": "added" if text in saved else "unchanged",
             "id": items[text].id[:SHORT_ID],
             "memory": items[text].memory,
         }
         for text in texts
     ]
     said = _said(results)
-    against = may_contradict(texts[0], near) if len(new) == len(texts) == 1 else []
+    against = may_contradict(texts[0], near) if len(saved) == len(texts) == 1 else []
     data: dict[str, Any] = results[0] if len(texts) == 1 else {"results": results}
     if against:
         data, said = data | {"may_contradict": rows(against)}, contradictions(said, against)
@@ -88,37 +96,24 @@ def _said(results: Sequence[Mapping[str, str]]) -> str:
     return " ".join(part for part in parts if part)
 
 
-async def _stored(memory: AwaitedMemory, texts: Sequence[str]) -> dict[str, MemoryItem]:
-    """Store texts and return the memory of each."""
-    if not texts:
-        return {}
-    stored: dict[str, MemoryItem] = {}
-    for text, outcome in zip(texts, (await memory.add_many(texts)).results, strict=True):
-        item = None if outcome.id is None else await memory.get(outcome.id)
-        if item is None:
-            raise RefusedError(
-                "rejected", f"`text` was not saved: {clip(outcome.reason or outcome.event, 120)}."
-            )
-        stored[text] = item
-    return stored
-
-
 async def _known_and_near(
     memory: AwaitedMemory, texts: Sequence[str]
 ) -> tuple[dict[str, MemoryItem], list[MemoryItem]]:
-    """Return the current memories with exactly these texts, and those that share words with them.
+    """Return the current memory of each text that is stored already, and those that share words with the texts.
 
     One pass over the scope answers both, where a search would embed each text a second time.
     """
-    same = {"memory": list(texts)}
+    same = {"memory": list({form for text in texts for form in (text, text.strip(), one_line(text))})}
     wanted = related(texts) if len(texts) == 1 else None
     filters = same if wanted is None else {"OR": [same, *wanted["OR"]]}
     page = await memory.get_all(filters=filters, limit=page_size())
-    known = {item.memory: item for item in page.results if item.memory in texts}
-    if page.next_cursor is not None and len(known) < len(texts):
+    found = {one_line(item.memory): item for item in reversed(page.results)}
+    if page.next_cursor is not None and any(one_line(text) not in found for text in texts):
         rest = await memory.get_all(filters=same, limit=page_size())
-        known |= {item.memory: item for item in rest.results}
-    return known, [item for item in page.results if item.memory not in known]
+        found |= {one_line(item.memory): item for item in rest.results}
+    known = {text: found[line] for text in texts if (line := one_line(text)) in found}
+    lines = {one_line(text) for text in known}
+    return known, [item for item in page.results if one_line(item.memory) not in lines]
 
 
 async def update_memory(call: Call, arguments: of.UpdateMemory) -> ToolResult:
@@ -187,7 +182,7 @@ async def get_memory_history(call: Call, arguments: of.GetMemoryHistory) -> Tool
 def _change(event: HistoryEvent) -> str:
     """Return one change on one line."""
     state = event.after or event.before
-    text = "" if state is None else f": {' '.join(state.memory.split())}"
+    text = "" if state is None else f": {one_line(state.memory)}"
     return f"{event.event} ({event.at:%Y%m%d}){text}"
 
 
@@ -235,4 +230,4 @@ async def _find(call: Call, memory_id: str, *, closed: bool = False) -> MemoryIt
 
 def _clean(memory_id: str) -> str:
     """Return an id without the brackets it was shown in."""
-    return memory_id.strip().strip("[]").strip()
+    return memory_id.strip().strip("[]").strip().lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from typing import Any
@@ -95,6 +96,24 @@ async def test_popped_items_are_gone_newest_first(memory: Memory) -> None:
     await session.clear_session()
     assert await session.get_items() == []
     assert await session.pop_item() is None
+
+
+async def test_no_item_is_popped_twice(memory: Memory) -> None:
+    session = MemkitSession(memory, "run", "ada")
+    items: Any = [{"role": "user", "content": f"Note {n}."} for n in range(8)]
+    await session.add_items(items)
+    popped: Any = await asyncio.gather(*(session.pop_item() for _ in range(5)))
+    assert sorted(item["content"] for item in popped) == [f"Note {n}." for n in range(3, 8)]
+    assert await session.get_items() == items[:3]
+
+
+def test_what_is_no_memory_is_refused_with_the_call_that_was_meant(memory: Memory) -> None:
+    swapped: Any = ("session-1", memory)
+    with pytest.raises(ConfigurationError, match=r"not str. Type: MemkitSession\(memory, "):
+        MemkitSession(*swapped)
+    for make in (memory_tools, recall_filter):
+        with pytest.raises(ConfigurationError, match="`memory` is a Memory or an AsyncMemory"):
+            make(swapped[0])
 
 
 async def test_a_session_leaves_the_turns_of_others_alone(memory: Memory) -> None:

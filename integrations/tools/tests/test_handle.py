@@ -117,6 +117,20 @@ async def test_gemini_gets_function_responses(box: Toolbox, mode: str) -> None:
         assert "Ada sails." in found["response"]["result"]
 
 
+async def test_a_part_of_a_completion_is_answered_too(box: Toolbox, mode: str) -> None:
+    made = ChatCompletion.model_validate(completion(chat(*CALLS)))
+    message = made.choices[0].message
+    for part in (made.choices[0], message.tool_calls, chat(*CALLS)["tool_calls"]):
+        assert [one["tool_call_id"] for one in await handle(box, mode, part)] == ["1", "2"]
+    assert [one["call_id"] for one in await handle(box, mode, items(*CALLS)[1])] == ["1"]
+    for part in (anthropic(*CALLS)["content"], anthropic(*CALLS)["content"][1:]):
+        [answer] = await handle(box, mode, part)
+        assert [block["tool_use_id"] for block in answer["content"]] == ["1", "2"]
+    for part in ({"content": gemini(*CALLS)}, gemini(*CALLS)["parts"]):
+        [answer] = await handle(box, mode, part)
+        assert [one["function_response"]["id"] for one in answer["parts"]] == ["1", "2"]
+
+
 @pytest.mark.parametrize(
     "response",
     [

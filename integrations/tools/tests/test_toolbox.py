@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections import Counter
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 
 from memkit import AsyncMemory, Memory
-from memkit.errors import ConfigurationError, ScopeError
+from memkit.errors import BackendUnavailableError, ConfigurationError, ScopeError
 from memkit.extraction.marks import strip_recalled
 from memkit.ranking.budget import estimate_tokens
+from memkit.testing import FakeEmbedder
 from memkit_tools import Toolbox, ToolResult
 
 LINE = re.compile(r"^\[([0-9a-f]{6})\] (.+) \((\d{8})\)$")
@@ -125,6 +127,18 @@ def test_a_duplicate_is_left_unchanged(box: Toolbox, memory: Memory) -> None:
     assert memory.count(user_id="ada@example.com") == 1
 
 
+@pytest.mark.parametrize(
+    "again", ["Ada\nknits.", " Ada knits.", "Ada  knits.\n", ["Ada knits.", "Ada knits. "]]
+)
+def test_texts_that_look_the_same_to_a_model_are_duplicates(box: Toolbox, memory: Memory, again: Any) -> None:
+    save(box, "Ada knits.")
+    assert box.call("add_memory", {"text": again}).data["status"] == "unchanged"
+    assert box.call("add_memory", {"text": "ADA knits."}).data["status"] == "added"
+    box.call("add_memory", {"text": ["One.", "Two.", "One. ", "Ada  knits."]})
+    texts = [item.memory for item in memory.get_all(user_id="ada@example.com").results]
+    assert sorted(texts) == ["ADA knits.", "Ada knits.", "One.", "Two."]
+
+
 def test_a_duplicate_is_found_among_many(box: Toolbox, memory: Memory) -> None:
     save(box, "Ada plays the oboe.")
     memory.add_many([f"Ada plays tune {n}." for n in range(600)], user_id="ada@example.com")
@@ -136,6 +150,53 @@ def test_a_removed_memory_and_one_of_another_user_are_no_duplicates(box: Toolbox
     box.call("delete_memory", {"memory_id": short})
     for text in ("Ada plays the oboe.", "I live in Oslo near the harbour."):
         assert box.call("add_memory", {"text": text}).data["status"] == "added"
+
+
+@pytest.mark.parametrize("given", ["The user skis.", ["The user skis.", "The user swims."]])
+async def test_what_several_say_at_once_is_stored_once(box: Toolbox, memory: Memory, given: Any) -> None:
+    count = 1 if isinstance(given, str) else len(given)
+    answers = await asyncio.gather(*(box.acall("add_memory", {"text": given}) for _ in range(8)))
+    kept = memory.get_all(user_id="ada@example.com").results
+    assert len(kept) == count
+    said = [row["status"] for answer in answers for row in answer.data.get("results", [answer.data])]
+    assert said.count("added") == count
+    assert said.count("unchanged") == 7 * count
+
+
+@pytest.mark.parametrize("removed", ["delete_memory", "delete_all_memories", "update_memory", "forget"])
+def test_what_was_removed_or_corrected_can_be_added_anew(box: Toolbox, memory: Memory, removed: str) -> None:
+    told: list[str] = []
+    for _ in range(3):
+        answer = box.call("add_memory", {"text": "The user skis."})
+        assert answer.data["status"] == "added"
+        told.append(answer.data["id"])
+        if removed == "forget":
+            memory.forget(memory_id=answer.memories[0].id)
+        elif removed == "delete_all_memories":
+            box.call(removed)
+        else:
+            text = {"text": f"The user skied {len(told)} times."} if removed == "update_memory" else {}
+            assert not box.call(removed, {"memory_id": answer.data["id"]} | text).is_error
+    assert len(set(told)) == 3
+    texts = [item.memory for item in memory.get_all(user_id="ada@example.com").results]
+    assert "The user skis." not in texts
+
+
+@pytest.mark.parametrize("given", ["The user skis.", ["The user skis.", "The user swims."]])
+def test_what_failed_and_is_said_again_is_stored_once(given: Any) -> None:
+    down = BackendUnavailableError("down", backend="test")
+    with Memory(":memory:", llm=None, embedder=FakeEmbedder(errors=[down, down])) as memory:
+        box = Toolbox(memory, user_id="ada")
+        answers = [box.call("add_memory", {"text": given}) for _ in range(4)]
+        assert [answer.is_error for answer in answers] == [True, True, False, False]
+        assert len(memory.get_all(user_id="ada").results) == (1 if isinstance(given, str) else 2)
+
+
+def test_agents_of_one_user_keep_the_same_text_each(memory: Memory) -> None:
+    for agent in ("coach", "cook"):
+        box = Toolbox(memory, user_id="ada", agent_id=agent)
+        assert box.call("add_memory", {"text": "The user skis."}).data["status"] == "added"
+    assert len(memory.get_all(user_id="ada").results) == 2
 
 
 def test_a_list_is_stored_whole(box: Toolbox, memory: Memory) -> None:
@@ -212,6 +273,19 @@ def test_at_most_two_are_named_in_sixty_tokens(box: Toolbox) -> None:
     assert estimate_tokens(result.text) <= 60
 
 
+@pytest.mark.parametrize(
+    "home",
+    ["Llanfairpwllgwyngyllgogerychwyrndrobwll", "\U0001f9d1\u200d\U0001f680\U0001f9f5" * 3, "0123456789" * 4],
+)
+def test_words_of_many_tokens_are_cut_sooner(box: Toolbox, home: str) -> None:
+    for number in "ABC":
+        save(box, f"The user lives in {home} {home} {number}.")
+    result = box.call("add_memory", {"text": f"The user lives in Berlin {home}."})
+    assert len(result.data["may_contradict"]) == 2
+    assert result.text.count(home) <= 1  # which the new one does not repeat: two of them would be too much
+    assert len(re.findall(r"\[[0-9a-f]{6}\]", result.text)) == 3
+
+
 # Ids.
 
 
@@ -220,7 +294,7 @@ def test_an_id_or_any_beginning_of_one_is_accepted(box: Toolbox, length: int) ->
     save(box, "Ada plays the oboe.")
     full = box.call("get_memories", {}).memories[0].id
     assert box.call("get_memory", {"memory_id": full[:length]}).memories[0].id == full
-    assert box.call("get_memory", {"memory_id": f" [{full[:length]}] "}).memories[0].id == full
+    assert box.call("get_memory", {"memory_id": f" [{full[:length].upper()}] "}).memories[0].id == full
 
 
 def test_a_beginning_of_several_ids_is_refused_with_longer_ones(box: Toolbox, memory: Memory) -> None:

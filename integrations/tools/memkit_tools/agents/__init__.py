@@ -27,7 +27,7 @@ from ..chat.turns import digest, words
 from ..render import schema
 from ..spec import MAX_RESULTS, Mode, ToolSpec, offered
 from ..toolbox import Toolbox
-from .scope import scope_of
+from .scope import check_memory, scope_of
 from .session import MemkitSession
 
 __all__ = ["MemkitSession", "RecallFilter", "memory_tools", "recall_filter"]
@@ -60,6 +60,7 @@ def memory_tools(
         ScopeError: An id is blank, or outside of the bound memory.
         ConfigurationError: The mode, the prefix or a description cannot be used.
     """
+    check_memory(memory, 'memory_tools(memory, user_id="alice")')
     pinned = {"user_id": user_id, "agent_id": agent_id}
     options: dict[str, Any] = {
         "mode": mode, "prefix": prefix, "descriptions": descriptions, "allow_bulk_delete": allow_bulk_delete,
@@ -133,6 +134,7 @@ class RecallFilter:
         max_tokens: int = 1000,
         threshold: float | None = None,
     ) -> None:
+        check_memory(memory, 'recall_filter(memory, user_id="alice")')
         if k < 1 or max_tokens < 1:
             raise ConfigurationError("`k` and `max_tokens` must be whole numbers of at least 1.", field="k")
         self.failures = 0

@@ -6,12 +6,28 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from memkit import AsyncMemory, Memory
-from memkit.errors import ScopeError
+from memkit.errors import ConfigurationError, ScopeError
 
 _MISSING: Final = (
     "No user_id: whose memories? Give the run a context that has one, "
     'Runner.run(agent, text, context={{"user_id": "alice"}}), or pin it, {made}(memory, user_id="alice").'
 )
+
+
+def check_memory(memory: object, made: str) -> None:
+    """Refuse what is no memory, such as the session id that other sessions take first.
+
+    Args:
+        made: The call that was meant, for the error.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if not isinstance(memory, Memory | AsyncMemory):
+        raise ConfigurationError(
+            f"`memory` is a Memory or an AsyncMemory, not {type(memory).__name__}. Type: {made}.",
+            field="memory",
+        )
 
 
 def ids_of(memory: Memory | AsyncMemory, pinned: Mapping[str, Any], context: object) -> dict[str, Any]:

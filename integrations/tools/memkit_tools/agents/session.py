@@ -14,7 +14,7 @@ from memkit.errors import ConfigurationError, InvalidInputError, MemkitError
 from memkit.scope import IdLike
 
 from ..chat.turns import get, kind, words
-from .scope import ids_of
+from .scope import check_memory, ids_of
 
 log: Final = logging.getLogger("memkit_tools")
 
@@ -68,6 +68,7 @@ class MemkitSession:
         background: bool = True,
         after_seconds: float | None = None,
     ) -> None:
+        check_memory(memory, 'MemkitSession(memory, "session-1", user_id="alice")')
         learns = bool(infer) and background
         if after_seconds and not learns:
             raise ConfigurationError("`after_seconds` needs a background extraction.", field="after_seconds")
@@ -75,6 +76,8 @@ class MemkitSession:
         self.session_settings = SessionSettings() if session_settings is None else session_settings
         self.failures = 0
         """How often items were kept and could not be learned from."""
+        self._popping = 0
+        self._popped: set[str] = set()
         self._memory = memory
         self._pinned = {"user_id": user_id, "agent_id": agent_id}
         self._remember = remember
@@ -125,11 +128,19 @@ class MemkitSession:
     async def pop_item(self, *, wrapper: RunContextWrapper[Any] | None = None) -> TResponseInputItem | None:
         """Take the newest item out of the history and return it, or None from an empty one."""
         memory = self._bound(wrapper)
-        last = await self._turns(memory, 1)
-        if not last:
+        self._popping += 1
+        try:
+            while last := await self._turns(memory, 1):
+                mine = last[0].id not in self._popped  # else another call has read the same one meanwhile
+                self._popped.add(last[0].id)
+                await memory.mark_messages([last[0].id], status="deleted")
+                if mine:
+                    return _item(last[0])
             return None
-        await memory.mark_messages([last[0].id], status="deleted")
-        return _item(last[0])
+        finally:
+            self._popping -= 1
+            if not self._popping:
+                self._popped.clear()
 
     async def clear_session(self, *, wrapper: RunContextWrapper[Any] | None = None) -> None:
         """Put the items aside: hidden everywhere, and erased only by `memory.forget`.
