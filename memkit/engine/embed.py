@@ -46,7 +46,8 @@ async def _embed(
         matrix = await _ask(engine, embedder, unique, meter, purpose, progress=progress)
     else:
         matrix = await _ask_for_new(engine, embedder, unique, meter, purpose)
-    meter.embedder = (embedder.identity, embedder.dim)  # an unknown model tells its columns with the first answer
+    # Only now: an unknown model tells how many columns it has with its first answer.
+    meter.embedder = (embedder.identity, embedder.dim)
     if len(unique) == len(texts):
         return matrix
     place = {text: n for n, text in enumerate(unique)}
@@ -72,7 +73,13 @@ async def _ask_for_new(
 
 
 async def _ask(
-    engine: Engine, embedder: Embedder, unique: Sequence[str], meter: Meter, purpose: Purpose, *, progress: bool
+    engine: Engine,
+    embedder: Embedder,
+    unique: Sequence[str],
+    meter: Meter,
+    purpose: Purpose,
+    *,
+    progress: bool,
 ) -> npt.NDArray[np.float32]:
     parts: list[npt.NDArray[np.float32]] = []
     with progress_bar(len(unique), "Embedding", enabled=progress) as bar:
