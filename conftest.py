@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Generator
 from pathlib import Path
 from typing import Literal
@@ -14,6 +16,15 @@ from memkit.testing.network import block_network  # noqa: E402
 
 Mode = Literal["sync", "async"]
 CONFORMANCE = Path(__file__).parent / "tests" / "conformance"
+
+
+def pytest_configure() -> None:
+    # A run in the background is told to ignore Ctrl-C, and so would be every process that a test sends one to.
+    if (
+        signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        and threading.current_thread() is threading.main_thread()
+    ):
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
