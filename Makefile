@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-engines format lint type docs recipes notebooks check bench dist constraints clean
+.PHONY: help demo test test-engines matrix format lint type docs recipes notebooks check bench dist constraints clean
 
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 PY := $(BIN)/python
@@ -27,6 +27,10 @@ test: ## all tests that need no server (ARGS="-k word" for some)
 test-engines: ## conformance over every backend, real engines and servers
 	@scripts/bootstrap.sh dev
 	$(PYTEST) --dist loadscope -m "engine and not network" $(ARGS)
+
+matrix: ## the integrations on their oldest and newest versions (ARGS="langchain-floor" for one row)
+	@scripts/bootstrap.sh dev
+	$(PY) scripts/matrix.py $(ARGS)
 
 format: ## put the code in shape (CHECK=1: only say what is not)
 	@scripts/bootstrap.sh dev
