@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import importlib
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any, Final, ParamSpec, TypeVar
 
@@ -54,18 +57,30 @@ def checks_arguments(cls: C) -> C:
 def _checked(method: Callable[P, Any], name: str) -> Callable[P, Any]:
     known = frozenset(inspect.signature(method).parameters) - {"self"}
 
-    @functools.wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+    def check(kwargs: dict[str, Any]) -> None:
         if not known.issuperset(kwargs):
             raise _unknown(name, next(key for key in kwargs if key not in known), known)
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+        check(kwargs)
         return method(*args, **kwargs)
 
     @functools.wraps(method)
     async def acall(*args: P.args, **kwargs: P.kwargs) -> Any:
-        return await call(*args, **kwargs)
+        check(kwargs)
+        if "memkit.engine.search" not in sys.modules:
+            await asyncio.to_thread(_import_engine)
+        return await method(*args, **kwargs)
 
     # Frameworks ask whether a method is a coroutine function before they await it.
     return acall if inspect.iscoroutinefunction(method) else call
+
+
+def _import_engine() -> None:
+    """Import what a first call needs, in a thread beside the event loop, which the imports would hold up."""
+    for module in ("embedders.hash", "ledger.sqlite", "engine.add", "engine.context", "engine.search"):
+        importlib.import_module(f"memkit.{module}")
 
 
 def _unknown(method: str, given: str, known: frozenset[str]) -> UnknownArgumentError:

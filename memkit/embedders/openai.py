@@ -162,6 +162,7 @@ class OpenAIEmbedder:
     async def aembed(self, texts: Sequence[str], *, purpose: Purpose = "document") -> npt.NDArray[np.float32]:
         """Async version of [`OpenAIEmbedder.embed`]."""
         del purpose
+        await self._clients.aready("embeddings")
         pieces, owners = _pieces(texts)
         rows: list[npt.NDArray[np.float32]] = []
         for batch in _batches(pieces):

@@ -233,6 +233,7 @@ class OpenAILLM:
         tools: Sequence[Mapping[str, Any]] | None = None,
     ) -> Completion:
         """Async version of [`OpenAILLM.generate`]."""
+        await self._clients.aready("chat")
         for _ in range(_MAX_ADAPTATIONS):
             asked = self._format
             request = self._request(messages, schema, tools, asked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import threading
 import time
 import weakref
@@ -96,6 +97,15 @@ class OpenAIClients:
                 )
                 self._aclients[loop] = known = self._anonymous(made)
             return known
+
+    async def aready(self, resource: str) -> None:
+        """Import the SDK and a resource of it beside the event loop, which they would hold up for a second."""
+        if f"openai.resources.{resource}" not in sys.modules:
+            await asyncio.to_thread(self._import, resource)
+
+    def _import(self, resource: str) -> None:
+        _sdk(self._backend)
+        import_module(f"openai.resources.{resource}")
 
     def _anonymous(self, client: C) -> C:
         """Take out the organisation and project that the SDK reads from the environment, for other vendors."""

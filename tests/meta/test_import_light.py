@@ -74,7 +74,7 @@ def test_the_engine_needs_no_vendor_package(tmp_path: Path) -> None:
     code = """
         class Hidden:
             def find_spec(self, name, path=None, target=None):
-                if name.split(".")[0] in {"chromadb", "openai", "langchain_core", "httpx", "httpx2"}:
+                if name.split(".")[0] in {"chromadb", "openai", "langchain_core", "httpx", "httpx2", "onnxruntime"}:
                     raise ModuleNotFoundError(name, name=name)
 
         sys.meta_path.insert(0, Hidden())
@@ -90,5 +90,30 @@ def test_the_engine_needs_no_vendor_package(tmp_path: Path) -> None:
                 assert "memkit-ai[chroma]" in str(error), error
             else:
                 raise AssertionError("a missing extra went unnoticed")
+    """
+    probe(code, tmp_path)
+
+
+def test_the_first_awaited_call_imports_nothing_heavy_in_the_event_loop(tmp_path: Path) -> None:
+    code = """
+        import asyncio, threading
+
+        class Watch:
+            seen = set()
+
+            def find_spec(self, name, path=None, target=None):
+                if name in {"numpy", "sqlite3", "memkit.engine.search", "memkit.ledger.sqlite"}:
+                    self.seen.add((name, threading.current_thread() is threading.main_thread()))
+
+        sys.meta_path.insert(0, Watch())
+        import memkit
+
+        async def main():
+            async with memkit.AsyncMemory(":memory:", llm=None, embedder="hash") as memory:
+                await memory.add("tea", user_id="ada", infer=False)
+
+        asyncio.run(main())
+        assert {name for name, _ in Watch.seen} == {"numpy", "sqlite3", "memkit.engine.search", "memkit.ledger.sqlite"}
+        assert not any(in_loop for _, in_loop in Watch.seen), Watch.seen
     """
     probe(code, tmp_path)
