@@ -39,7 +39,7 @@ class LangChainStore(KeyedStore):
     store was made with are not asked. A hit is scored exactly, by the vector kept with it; the store's own numbers are
     held against `score`, and a declaration that they contradict is an error. The collection shares the store with
     documents of others, which are neither found nor touched. Only the sync methods of the store are called, under
-    `AsyncMemory` in worker threads. It needs `add_documents`, `delete`, `get_by_ids` and `similarity_search`.
+    `AsyncMemory` in worker threads, one call at a time. It needs `add_documents`, `delete`, `get_by_ids` and `similarity_search`.
     """
 
     name = "langchain"
@@ -162,7 +162,8 @@ class LangChainStore(KeyedStore):
 
     def _call(self, method: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         try:
-            return method(*args, **kwargs)
+            with self._lock:  # nothing says that a store may be called from several threads at once
+                return method(*args, **kwargs)
         except MemkitError:
             raise
         except Exception as error:
