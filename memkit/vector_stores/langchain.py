@@ -39,7 +39,8 @@ class LangChainStore(KeyedStore):
     store was made with are not asked. A hit is scored exactly, by the vector kept with it; the store's own numbers are
     held against `score`, and a declaration that they contradict is an error. The collection shares the store with
     documents of others, which are neither found nor touched. Only the sync methods of the store are called, under
-    `AsyncMemory` in worker threads, one call at a time. It needs `add_documents`, `delete`, `get_by_ids` and `similarity_search`.
+    `AsyncMemory` in worker threads, and one at a time. It needs `add_documents`, `delete`, `get_by_ids` and
+    `similarity_search`.
     """
 
     name = "langchain"
