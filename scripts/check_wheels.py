@@ -43,11 +43,7 @@ print("works:", *{packages_list})
 def main() -> int:
     projects = [tomllib.loads(path.read_text("utf-8")) for path in manifests()]
     names = [project["project"]["name"] for project in projects]
-    packages = [
-        ".".join(Path(package).parts)
-        for project in projects
-        for package in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    ]
+    packages = [name for path in manifests() for name in packages_of(path)]
     wheels = [wheel_of(name) for name in names]
     for project, wheel in zip(projects, wheels, strict=True):
         check_contents(project, wheel)
@@ -80,6 +76,17 @@ def main() -> int:
 def manifests() -> list[Path]:
     """The core first."""
     return [ROOT / "pyproject.toml", *sorted(ROOT.glob("integrations/*/pyproject.toml"))]
+
+
+def packages_of(manifest: Path) -> list[str]:
+    """The packages of a distribution; of a namespace that others share, those inside it that are ours."""
+    project = tomllib.loads(manifest.read_text("utf-8"))
+    found: list[str] = []
+    for package in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
+        top = manifest.parent / package
+        typed = [top] if (top / "__init__.py").exists() else sorted(p.parent for p in top.rglob("py.typed"))
+        found += [".".join(path.relative_to(manifest.parent).parts) for path in typed]
+    return found
 
 
 def wheel_of(name: str) -> Path:

@@ -8,23 +8,10 @@ from typing import Any
 
 import pytest
 
+from scripts.check_wheels import manifests, packages_of
 from tests.meta.tree import projects
 
-
-def packages() -> list[str]:
-    """The packages of every distribution; of a namespace that others share, those inside it that are ours."""
-    found: list[str] = []
-    for folder, project in projects().items():
-        for package in project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]:
-            top = folder / package
-            typed = (
-                [top] if (top / "__init__.py").exists() else sorted(p.parent for p in top.rglob("py.typed"))
-            )
-            found += [".".join(path.relative_to(folder).parts) for path in typed]
-    return found
-
-
-PACKAGES = packages()
+PACKAGES = [package for manifest in manifests() for package in packages_of(manifest)]
 
 
 @pytest.fixture(params=[*PACKAGES, "memkit.testing"])
