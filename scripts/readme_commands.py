@@ -65,6 +65,19 @@ def commands(block: list[str]) -> list[str]:
     return kept
 
 
+def served_by(block: list[str]) -> list[str]:
+    """What can be imported after an install: the core, and each adapter that is named or comes with the workspace."""
+    text = "\n".join(block)
+    return ["memkit"] + [
+        package
+        for folder, package in (
+            ("langchain", "langchain_memkit"),
+            ("llama-index", "llama_index.memory.memkit"),
+        )
+        if f"integrations/{folder}" in text or "--all-packages" in text
+    ]
+
+
 def installs(block: list[str]) -> bool:
     return any(re.search(r"\bpip install |\buv sync\b", line) for line in block)
 
@@ -89,7 +102,7 @@ def run(block: list[str], scratch: Path) -> bool:
     environment["PATH"] = f"{tools}{os.pathsep}{environment['PATH']}"
     environment["PIP_QUIET"] = "1"
     environment["MEMKIT_PATH"] = str(scratch / "data")
-    steps = [*block, ".venv/bin/python -c 'import memkit, langchain_memkit'"]
+    steps = [*block, f".venv/bin/python -c 'import {', '.join(served_by(block))}'"]
     script = "set -eu\n" + "\n".join(f"printf '%s\\n' {shlex.quote('+ ' + step)}\n{step}" for step in steps)
     started = time.monotonic()
     done = subprocess.run(
