@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from memkit import AsyncMemory, Memory
 
 from .contract_chat_store import ChatStoreContract
 from .contract_db_chat_store import DBChatStoreContract
+from .stock import end_what_is_left
 
 KINDS = ("file", "memory", "awaited")
 
@@ -95,6 +96,11 @@ class TestSQLAlchemyChatStore(DBChatStoreContract):
         "test_each_message_is_taken_once_by_those_who_take_at_once": "some are given to several",
         "test_two_puts_at_once_archive_what_two_in_turn_do": "each archives as many, of what the other has left",
     }
+
+    @pytest.fixture(autouse=True)
+    async def _nothing_left_open(self) -> AsyncGenerator[None]:
+        yield
+        await end_what_is_left()
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> SQLAlchemyChatStore:

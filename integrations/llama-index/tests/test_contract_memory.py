@@ -17,6 +17,7 @@ from memkit import Memory
 
 from .contract_memory import MemoryContract
 from .scripted_agents import QUIET
+from .stock import end_what_is_left
 
 pytestmark = QUIET
 
@@ -57,6 +58,7 @@ class TestStockMemory(MemoryContract):
     async def _engine(self, tmp_path: Path) -> AsyncGenerator[None]:
         self.engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'chat.db'}")
         yield
+        await end_what_is_left()
         await self.engine.dispose()
 
     def make(self, token_limit: int = 3000) -> BaseMemory:
