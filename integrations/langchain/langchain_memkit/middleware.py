@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-import threading
-from collections import Counter
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, NotRequired, cast, get_type_hints
@@ -20,14 +18,12 @@ from typing_extensions import TypedDict, override
 from memkit import AsyncMemory, Context, Memory
 from memkit.errors import (
     ConfigurationError,
-    ExtractionError,
     IdempotencyError,
-    InvalidInputError,
     ScopeError,
 )
 from memkit.scope import SCOPE_FIELDS, IdLike
 from memkit_tools.spec import MODES, Mode
-from memkit_tools.waiting import MOST, Batch, Waiting
+from memkit_tools.waiting import MOST, Batch, Failures, Waiting
 
 from ._prompts import informed
 from ._siblings import sibling
@@ -67,8 +63,6 @@ _MISSING: Final = (
     'context=MemkitContext(user_id="alice")) or {"configurable": {"user_id": "alice"}}, or pin it, '
     'LongTermMemoryMiddleware(memory, user_id="alice").'
 )
-_FINAL: Final = (ExtractionError, InvalidInputError)
-"""Errors that trying again does not mend: the model's junk, whose turns are kept, and what no memory takes."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SEPARATORS: Final = 2
 """Tokens between the parts of the system message."""
@@ -178,9 +172,7 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
         self._key = f"memkit_{self._self.name}"
         self._schema = _schema(self._key)
         self._waiting = Waiting()
-        self._lock = threading.Lock()
-        self._failures: Counter[str] = Counter()
-        self._last_error: Exception | None = None
+        self._failures = Failures(log, "last_error")
         self.tools: Sequence[BaseTool] = []
         if tools:
             self.tools = MemkitToolkit(
@@ -206,13 +198,12 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
     @property
     def failures(self) -> dict[str, int]:
         """How often `keep`, `recall` and `remember` have failed; empty while none has."""
-        with self._lock:
-            return dict(self._failures)
+        return self._failures.counts
 
     @property
     def last_error(self) -> Exception | None:
         """The error of the last failure."""
-        return self._last_error
+        return self._failures.last
 
     # Before the model.
 
@@ -225,10 +216,10 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
         """
         turn, found = self._begin(state, runtime), Context()
         if turn.said:
-            with self._tolerating("keep"):
+            with self._failures.tolerating("keep"):
                 self._memory.to_sync().bind(**turn.ids).keep(turn.said)
         if turn.question:
-            with self._tolerating("recall"):
+            with self._failures.tolerating("recall"):
                 memory = self._memory.to_sync().bind(**of_all_runs(turn.ids))
                 found = memory.context(turn.question, **self._recall)
         return self._begun(turn, found)
@@ -238,10 +229,10 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
         """Async version of `before_agent`."""
         turn, found = self._begin(state, runtime), Context()
         if turn.said:
-            with self._tolerating("keep"):
+            with self._failures.tolerating("keep"):
                 await self._memory.to_async().bind(**turn.ids).keep(turn.said)
         if turn.question:
-            with self._tolerating("recall"):
+            with self._failures.tolerating("recall"):
                 memory = self._memory.to_async().bind(**of_all_runs(turn.ids))
                 found = await memory.context(turn.question, **self._recall)
         return self._begun(turn, found)
@@ -301,7 +292,7 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
         """Store the user's messages and the final answer, and learn from them."""
         turns = self._to_store(state, runtime)
         for batch in self._batches(turns):
-            with self._holding(batch):
+            with self._waiting.holding(batch, self._failures):
                 memory = self._memory.to_sync().bind(**of_all_runs(batch.ids))
                 memory.add(batch.messages, idempotency_key=batch.key, **self._learn)
         return self._ended(state, turns)
@@ -311,7 +302,7 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
         """Async version of `after_agent`."""
         turns = self._to_store(state, runtime)
         for batch in self._batches(turns):
-            with self._holding(batch):
+            with self._waiting.holding(batch, self._failures):
                 memory = self._memory.to_async().bind(**of_all_runs(batch.ids))
                 await memory.add(batch.messages, idempotency_key=batch.key, **self._learn)
         return self._ended(state, turns)
@@ -321,7 +312,7 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
         messages, own, at = state["messages"], self._own(state), _now()
         waiting: list[Turn] = [] if own is None else own.get("waiting", [])
         if own is None:  # the turn began under another name
-            with self._tolerating("remember"):
+            with self._failures.tolerating("remember"):
                 ids = self._ids(runtime)
                 asked = messages[:-1] if messages and is_answer(messages[-1]) else messages
                 waiting = [lean(as_turn(message, at), ids) for message in unanswered(asked)]
@@ -339,23 +330,6 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
             known = {turn["id"] for batch in held for turn in batch.messages}
             if new := [turn for turn in said if turn["id"] not in known]:
                 yield Batch(ids=ids, messages=new, key=key_of(ids, new))
-
-    @contextmanager
-    def _holding(self, batch: Batch) -> Generator[None]:
-        """Let a batch wait while it cannot be added, and count it the first time."""
-        try:
-            yield
-        except IdempotencyError:  # the same messages of the user, with the answer of another try
-            pass
-        except _FINAL as error:
-            self._failed("remember", error)
-        except Exception as error:  # noqa: BLE001  (a hook of the caller's raises anything)
-            if batch not in self._waiting:
-                self._failed("remember", error)
-            if gone := self._waiting.hold(batch):
-                log.error("memkit: %d messages were given up; at most %d wait for the memory.", gone, MOST)
-            return
-        self._waiting.drop(batch)
 
     def _ended(self, state: State, turns: Sequence[tuple[Ids, list[Turn]]]) -> dict[str, Any] | None:
         """Return the state between two turns: what still waits, and up to where the thread is remembered."""
@@ -394,21 +368,6 @@ class LongTermMemoryMiddleware(AgentMiddleware[State, Any, Any]):
                 await memory.add(batch.messages, idempotency_key=batch.key, **self._learn)
             self._waiting.drop(batch)
         await self._memory.to_async().flush(timeout)
-
-    @contextmanager
-    def _tolerating(self, operation: str) -> Generator[None]:
-        """Count what fails inside: it must not cost the answer."""
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001  (a hook of the caller's raises anything)
-            self._failed(operation, error)
-
-    def _failed(self, operation: str, error: Exception) -> None:
-        """Log and count an error by its type; the words of somebody else's may hold a key."""
-        with self._lock:
-            self._failures[operation] += 1
-            self._last_error = error
-        log.error("memkit: %s failed (%s); see `last_error`", operation, type(error).__name__)
 
     # Whose, and where in the state.
 

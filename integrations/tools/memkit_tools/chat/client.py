@@ -188,12 +188,12 @@ class _Client:
     @property
     def memory_failures(self) -> dict[str, int]:
         """How often `keep`, `recall` and `remember` have failed; empty while none has."""
-        return dict(self._keeper.failures)
+        return self._keeper.failures.counts
 
     @property
     def last_memory_error(self) -> Exception | None:
         """The error of the last failure."""
-        return self._keeper.last_error
+        return self._keeper.failures.last
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # a copy or a pickle in the making has no client yet

@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from memkit.errors import ExtractionError, IdempotencyError, InvalidInputError, ScopeError
+from memkit.errors import IdempotencyError, ScopeError
 from memkit.scope import SCOPE_FIELDS
 
-from ..waiting import MOST, Batch, Ids, Waiting
+from ..waiting import Batch, Failures, Ids, Waiting
 from .bound import BoundMemory, InlineMemory
 from .turns import Answer, Asked, Content, Request, Shape, Turn, digest, turn_ids, words
 
@@ -27,8 +27,6 @@ _MISSING: Final = (
     'No user_id: whose memories? Pass it to the client, with_memory(client, memory, user_id="alice"), or with the '
     'call, create(..., user_id="alice").'
 )
-_FINAL: Final = (ExtractionError, InvalidInputError)
-"""Errors that trying again does not mend: the model's junk, whose turns are kept, and what no memory takes."""
 _OPEN: Final = 256
 """So many turns are known by what was recalled for them; more than run at once."""
 _NEWEST: Final = 20
@@ -51,8 +49,7 @@ class Keeper:
         learn: Mapping[str, Any],
     ) -> None:
         self.memory = memory
-        self.failures: Counter[str] = Counter()
-        self.last_error: Exception | None = None
+        self.failures = Failures(log, "last_memory_error")
         self._inline = inline
         self._ids = dict(ids)
         self._recall = dict(recall)
@@ -89,7 +86,7 @@ class Keeper:
         if isinstance(given, Iterable) and not isinstance(given, str):  # a generator can be read but once
             request = {**request, shape.field: list(cast("Iterable[object]", given))}
         turn: Turn | None = None
-        with self._tolerating("recall"):
+        with self.failures.tolerating("recall"):
             turn = await self._turn(ids, shape.asked(request))
             if turn is not None and turn.recalled:
                 request = shape.informed(request, turn.recalled)
@@ -104,13 +101,13 @@ class Keeper:
             return None
         turn = Turn(ids=ids, conversation=asked.conversation)
         turn.said = _users(contents, turn_ids(ids, asked.before, contents), ids)
-        with self._tolerating("keep"):
+        with self.failures.tolerating("keep"):
             if asked.before is None:
                 turn.said = _users(contents, await self._names(ids, asked, contents), ids)
             await self._bound(ids).keep(turn.said)
         question = next((text for content in reversed(contents) if (text := words(content)).strip()), None)
         if question:
-            with self._tolerating("recall"):
+            with self.failures.tolerating("recall"):
                 found = await self._bound({**ids, "run_id": None}).context(question, **self._recall)
                 turn.recalled = tuple(text for text in (found.stable, found.evidence) if text)
                 for warning in found.warnings:
@@ -148,7 +145,7 @@ class Keeper:
         """Remember a turn whose answer is final; one that calls tools goes on with the next request."""
         if turn is None:
             return
-        with self._tolerating("remember"):
+        with self.failures.tolerating("remember"):
             given = answer()
             found = given if isinstance(given, Answer) else await given
             if found.failed:
@@ -171,7 +168,7 @@ class Keeper:
         said = [message["id"] for message in messages if message["role"] == "user"]
         key = f"chat-turn-{digest([sorted(turn.ids.items()), said])}"
         for batch in [*self._waiting.batches(turn.ids), Batch(ids=turn.ids, messages=messages, key=key)]:
-            with self._holding(batch):
+            with self._waiting.holding(batch, self.failures):
                 await self._add(batch)
 
     async def _add(self, batch: Batch) -> None:
@@ -205,38 +202,6 @@ class Keeper:
             with suppress(IdempotencyError):
                 await self._add(batch)
             self._waiting.drop(batch)
-
-    @contextmanager
-    def _holding(self, batch: Batch) -> Generator[None]:
-        """Let a batch wait while it cannot be added, and count it the first time."""
-        try:
-            yield
-        except IdempotencyError:  # the same messages of the user, with the answer of another try
-            pass
-        except _FINAL as error:
-            self.failed("remember", error)
-        except Exception as error:  # noqa: BLE001  (a hook of the caller's raises anything)
-            if batch not in self._waiting:
-                self.failed("remember", error)
-            if gone := self._waiting.hold(batch):
-                log.error("memkit: %d messages were given up; at most %d wait for the memory.", gone, MOST)
-            return
-        self._waiting.drop(batch)
-
-    @contextmanager
-    def _tolerating(self, operation: str) -> Generator[None]:
-        """Count what fails inside: it must not cost the answer."""
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001  (a hook of the caller's raises anything)
-            self.failed(operation, error)
-
-    def failed(self, operation: str, error: Exception) -> None:
-        """Log and count an error by its type; the words of somebody else's may hold a key."""
-        with self._lock:
-            self.failures[operation] += 1
-            self.last_error = error
-        log.error("memkit: %s failed (%s); see `last_memory_error`", operation, type(error).__name__)
 
 
 def _key(ids: Ids, asked: Asked) -> str:

@@ -33,7 +33,7 @@ class _Reading:
             AttributeError,
             TypeError,
         ) as error:  # an event in a shape of its own is the caller's all the same
-            self._keeper.failed("remember", error)
+            self._keeper.failures.note("remember", error)
             return None
 
     def _leave(self) -> None:
