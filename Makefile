@@ -17,7 +17,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: ## remember a conversation, recall it in a second process (STORE=chroma for Chroma)
-	@scripts/bootstrap.sh demo $(if $(OPENAI_API_KEY),openai) $(filter-out sqlite memory,$(STORE))
+	@scripts/bootstrap.sh demo local $(if $(OPENAI_API_KEY),openai) $(filter-out sqlite memory,$(STORE))
 	@$(PY) recipes/quickstart.py --store $(STORE) $(ARGS)
 
 test: ## all tests that need no server (ARGS="-k word" for some)

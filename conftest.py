@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+# How fast the machine is decides no test.
+settings.register_profile("any-speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-speed")
 pytest.register_assert_rewrite("memkit.testing")  # the suites explain their failures like any test
 from memkit.testing.network import block_network  # noqa: E402
 
 Mode = Literal["sync", "async"]
 CONFORMANCE = Path(__file__).parent / "tests" / "conformance"
+
+
+# Without a model, unless a test asks for one: the same vectors wherever the tests run.
+os.environ["MEMKIT_LOCAL_EMBEDDER"] = "hash"
 
 
 def pytest_configure() -> None:
@@ -39,10 +47,11 @@ def _network_brake(request: pytest.FixtureRequest) -> Generator[None]:  # pyrigh
 @pytest.fixture(autouse=True)
 def _own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     """No setting, key or data folder of the developer's reaches a test."""
-    for name in list(os.environ):
+    for name in os.environ.keys() - {"MEMKIT_LOCAL_EMBEDDER"}:
         if name.startswith(("MEMKIT_", "OPENAI_", "ANTHROPIC_", "CHROMA_", "LANGCHAIN_", "LANGSMITH_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("MEMKIT_PATH", str(tmp_path / "memkit-home"))
+    monkeypatch.setenv("MEMKIT_MODELS", str(tmp_path / "models"))
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -1,14 +1,14 @@
 """`python -m benchmarks NAME [options]`.
 
 `agent-turn` and `llama-index-turn` (what a turn costs beside peers), `engine` (speed beside peers), `mcp` (latency),
-`retrieval` (quality).
+`retrieval` (quality), `soak` (a long life: does it stay small).
 """
 
 from __future__ import annotations
 
 import sys
 
-NAMES = ("agent-turn", "engine", "llama-index-turn", "mcp", "retrieval")
+NAMES = ("agent-turn", "engine", "llama-index-turn", "mcp", "retrieval", "soak")
 
 
 def main() -> None:
@@ -25,6 +25,8 @@ def main() -> None:
         from benchmarks.mcp import main as run
     elif name == "retrieval":
         from benchmarks.retrieval import main as run
+    elif name == "soak":
+        from benchmarks.soak import main as run
     else:
         raise SystemExit(f"Unknown benchmark {name!r}. Known: {', '.join(NAMES)}.")
     run(rest)

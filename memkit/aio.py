@@ -6,7 +6,7 @@ Engine modules are imported inside the methods, so that importing memkit loads n
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from .arguments import UNSET, Unset, checks_arguments
 from .clock import Instant
@@ -14,8 +14,9 @@ from .config import MemoryConfig, env_config, load_config
 from .conversations import AsyncConversations
 from .items import AsyncItems
 from .operating import AsyncOperating
-from .runtime import AsyncRuntime
-from .scope import IdLike, ReadIds
+from .runtime import AsyncRuntime, run_inline
+from .schemas import Kinds
+from .scope import IdLike, ReadIds, Scope
 from .types import (
     AddResult,
     ChangeResult,
@@ -30,6 +31,13 @@ from .vectors import AsyncVectors
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from pydantic import BaseModel
+
+    from .engine.add_request import AddRequest
+
+_FEW: Final = 64
+"""Up to so many items of an `add_many` are written from the loop itself."""
 
 
 @checks_arguments
@@ -54,6 +62,7 @@ class AsyncMemory(AsyncConversations, AsyncItems, AsyncOperating, AsyncVectors):
         ledger: Any = None,
         instructions: str | None = None,
         hooks: Sequence[Any] = (),
+        schemas: Sequence[type[BaseModel] | str] = (),
     ) -> None:
         given = {
             "vector_store": vector_store,
@@ -64,6 +73,7 @@ class AsyncMemory(AsyncConversations, AsyncItems, AsyncOperating, AsyncVectors):
             "ledger": ledger,
             "instructions": instructions,
             "hooks": hooks,
+            "schemas": schemas,
         }
         self._setup(path, given)
 
@@ -136,10 +146,25 @@ class AsyncMemory(AsyncConversations, AsyncItems, AsyncOperating, AsyncVectors):
         from .engine.add import add
 
         found = self._before_add(self._requests.as_items(items), user_id, agent_id, run_id)
-        request = self._requests.add_request(
-            self._bound, found, user_id, agent_id, run_id, metadata=None, infer=infer, progress=progress
-        )
-        return self._after_add(await add(self._engine, request), request.scope)
+
+        def request() -> AddRequest:
+            return self._requests.add_request(
+                self._bound, found, user_id, agent_id, run_id, metadata=None, infer=infer, progress=progress
+            )
+
+        if infer or not isinstance(found, list) or len(cast("list[object]", found)) <= _FEW:
+            asked = request()
+            return self._after_add(await add(self._engine, asked), asked.scope)
+        # Thousands of records are made, checked and packed here and there: all of it in one thread, without a model
+        # to wait for, and nothing in the loop.
+        engine = self.to_sync()._engine
+
+        def write() -> tuple[AddResult, Scope]:
+            asked = request()
+            return run_inline(add(engine, asked)), asked.scope
+
+        result, scope = await self._engine.rt.call(write, None)
+        return self._after_add(result, scope)
 
     async def flush(self, timeout: float | None = None) -> None:
         """Async version of `Memory.flush`."""
@@ -158,7 +183,7 @@ class AsyncMemory(AsyncConversations, AsyncItems, AsyncOperating, AsyncVectors):
         limit: int = 10,
         threshold: float | None = None,
         rerank: bool | None = None,
-        kinds: Iterable[str] | str | None = None,
+        kinds: Kinds = None,
         as_of: Instant | None = None,
         explain: bool = False,
         allow_global: bool = False,
@@ -194,6 +219,7 @@ class AsyncMemory(AsyncConversations, AsyncItems, AsyncOperating, AsyncVectors):
         filters: Mapping[str, Any] | None = None,
         limit: int = 50,
         threshold: float | None = None,
+        kinds: Kinds = None,
         max_tokens: int = 1000,
     ) -> Context:
         """Async version of `Memory.context`."""
@@ -208,6 +234,7 @@ class AsyncMemory(AsyncConversations, AsyncItems, AsyncOperating, AsyncVectors):
             filters=filters,
             limit=limit,
             threshold=threshold,
+            kinds=kinds,
         )
         budget = self._requests.positive("max_tokens", max_tokens)
         return await context(self._engine, self._before_search(request), budget)
@@ -231,23 +258,16 @@ class AsyncMemory(AsyncConversations, AsyncItems, AsyncOperating, AsyncVectors):
         cursor: str | None = None,
         as_of: Instant | None = None,
         include_closed: bool = False,
+        kinds: Kinds = None,
         allow_global: bool = False,
     ) -> Page:
         """Async version of `Memory.get_all`."""
         from .engine.read import get_all
 
         request = self._requests.list_request(
-            self._bound,
-            user_id,
-            agent_id,
-            run_id,
-            filters,
-            limit,
-            cursor,
-            as_of,
-            include_closed,
-            allow_global,
-        )
+            self._bound, user_id, agent_id, run_id, filters, limit, cursor, as_of, include_closed, allow_global,
+            kinds,
+        )  # fmt: skip
         return await get_all(self._engine, request)
 
     async def count(
@@ -257,13 +277,14 @@ class AsyncMemory(AsyncConversations, AsyncItems, AsyncOperating, AsyncVectors):
         agent_id: ReadIds = None,
         run_id: ReadIds = None,
         filters: Mapping[str, Any] | None = None,
+        kinds: Kinds = None,
         allow_global: bool = False,
     ) -> int:
         """Async version of `Memory.count`."""
         from .engine.read import count
 
         request = self._requests.list_request(
-            self._bound, user_id, agent_id, run_id, filters, 1, None, None, False, allow_global
+            self._bound, user_id, agent_id, run_id, filters, 1, None, None, False, allow_global, kinds
         )
         return await count(self._engine, request)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import importlib
 import inspect
@@ -70,6 +69,8 @@ def _checked(method: Callable[P, Any], name: str) -> Callable[P, Any]:
     async def acall(*args: P.args, **kwargs: P.kwargs) -> Any:
         check(kwargs)
         if "memkit.engine.search" not in sys.modules:
+            import asyncio
+
             await asyncio.to_thread(_import_engine)
         return await method(*args, **kwargs)
 
@@ -77,9 +78,16 @@ def _checked(method: Callable[P, Any], name: str) -> Callable[P, Any]:
     return acall if inspect.iscoroutinefunction(method) else call
 
 
+_FIRST: Final = (
+    *("embedders.hash", "ledger.sqlite"),
+    *(f"engine.{name}" for name in ("add", "change", "context", "conversations", "erase", "items", "jobs")),
+    *(f"engine.{name}" for name in ("operate", "read", "search", "undo")),
+)
+
+
 def _import_engine() -> None:
     """Import what a first call needs, in a thread beside the event loop, which the imports would hold up."""
-    for module in ("embedders.hash", "ledger.sqlite", "engine.add", "engine.context", "engine.search"):
+    for module in _FIRST:
         importlib.import_module(f"memkit.{module}")
 
 

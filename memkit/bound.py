@@ -1,4 +1,4 @@
-"""The scope of a handle: what `bind` fixed, and what a call may still say."""
+"""The scope of a handle: what `bind` fixed, and what a call may still say; and the schemas of its memory."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from .errors import ScopeError
+from .schemas import NO_SCHEMAS, Schemas
 from .scope import ReadIds, ReadScope, Scope, one_id, read_scope, write_scope
 
 
 class Bound:
     """The scope of a handle: nothing that is passed to it can leave it."""
 
-    def __init__(self, scope: Scope | None) -> None:
+    def __init__(self, scope: Scope | None, schemas: Schemas = NO_SCHEMAS) -> None:
         self.scope = scope
+        self.schemas = schemas
 
     @property
     def guard(self) -> ReadScope | None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import ConfigurationError, did_you_mean
 from .registry import ProviderKind, adapter_of, check_name
+from .schemas import schemas_of
 
 PATH_VARIABLE: Final = "MEMKIT_PATH"
 LEDGER_FILE: Final = "memory.db"
@@ -20,7 +21,7 @@ LEDGER_FILE: Final = "memory.db"
 class ProviderConfig(BaseModel):
     """A provider by name, with its settings; or a ready-made one."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", defer_build=True)
     kind: ClassVar[ProviderKind]
 
     provider: str = "auto"
@@ -90,7 +91,7 @@ _ALIASES: Final = {
 class MemoryConfig(BaseModel):
     """Everything a `Memory` is made of. Every field may be left out."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid", defer_build=True)
 
     path: Any = None
     """A folder, a ledger file (with a suffix), `":memory:"`, or None for the default."""
@@ -103,6 +104,8 @@ class MemoryConfig(BaseModel):
     instructions: str | None = None
     """What to remember and what not, in plain words, for the extraction."""
     hooks: Sequence[Any] = ()
+    schemas: Any = ()
+    """Pydantic models of which typed records are kept, or their import paths: `"my_app.memories:Pet"`."""
 
     def __init__(self, **data: Any) -> None:
         values = _modern(data)
@@ -115,6 +118,7 @@ class MemoryConfig(BaseModel):
         self.embedder = as_provider(self.embedder, EmbedderConfig)
         self.graph_store = as_provider(self.graph_store, GraphStoreConfig)
         self.reranker = as_provider(self.reranker, RerankerConfig)
+        self.schemas = schemas_of(self.schemas)
 
 
 def as_provider(given: Any, kind: type[ProviderConfig]) -> ProviderConfig | None:
@@ -175,12 +179,15 @@ def env_config() -> MemoryConfig:
         "reranker",
         "ledger",
         "instructions",
+        "schemas",
     ):
         value = os.environ.get(f"MEMKIT_{field.upper()}")
         if not value:
             continue
-        if field in ("path", "ledger", "instructions"):
+        if field in ("path", "instructions"):
             data[field] = value
+        elif field == "schemas":
+            data[field] = [path.strip() for path in value.split(",") if path.strip()]
         elif value.lower() == "none":
             data[field] = None
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -52,13 +51,13 @@ class Facade:
             self._config = load_config(path)
         else:
             self._config = MemoryConfig(path=path, **given)
-        self._bound = Bound(None)
         self._root = self
         self._engines_made = {}
         self._background_made = None
         from .parts import Parts
 
         self._parts_made = Parts(self._config)
+        self._bound = Bound(None, self._parts_made.schemas)
         self._parts_made.wake = self._wake
         self._parts_made.recover = self._recover
         _open[id(self)] = self
@@ -120,10 +119,12 @@ class Facade:
         if self._root is not self:
             return
         await self._parts.aclose_clients()
+        import asyncio
+
         await asyncio.to_thread(self._close)
 
     def _bind(self, scope: Scope) -> Self:
-        return self._handle(type(self), Bound(scope))
+        return self._handle(type(self), Bound(scope, self._bound.schemas))
 
     def _handle(self, face: type[F], bound: Bound) -> F:
         """Return another handle on the same parts, engine and background worker."""
@@ -241,7 +242,7 @@ class Facade:
 def _is_default(name: str, value: object) -> bool:
     if name in ("vector_store", "llm", "embedder"):
         return isinstance(value, str) and value == "auto"
-    return value is None or (name == "hooks" and isinstance(value, tuple) and not value)
+    return value is None or (name in ("hooks", "schemas") and isinstance(value, tuple) and not value)
 
 
 def _reopen(face: Callable[[MemoryConfig], Facade], config: MemoryConfig, scope: Scope | None) -> Facade:

@@ -107,6 +107,14 @@ def comparisons(filter: Filter | None) -> Iterator[Compare]:
             yield from comparisons(part)
 
 
+def fields_of(filter: Filter | None) -> frozenset[str]:
+    """Return the fields of a payload that a filter looks at; `metadata` is one of them."""
+    return frozenset(
+        "metadata" if metadata_name(compare.field) is not None else compare.field
+        for compare in comparisons(filter)
+    )
+
+
 # ------------------------------------------------------------------------------------------- parsing
 
 
@@ -301,12 +309,22 @@ def compile_filter(filter: Filter | None) -> Predicate:
         return _always
     if isinstance(filter, Compare):
         return _compile_compare(filter)
+    if isinstance(filter, Or) and (one_field := _words_in_one_field(filter)) is not None:
+        return _compile_compare(one_field)
     parts = [compile_filter(part) for part in filter.parts]
     if isinstance(filter, And):
         return parts[0] if len(parts) == 1 else lambda payload: _all(parts, payload)
     if isinstance(filter, Or):
         return lambda payload: _any(parts, payload)
     return lambda payload: not _any(parts, payload)
+
+
+def _words_in_one_field(filter: Or) -> Compare | None:
+    """Return several texts looked for in one field as one comparison, which folds the field once for all of them."""
+    parts = [part for part in filter.parts if isinstance(part, Compare) and part.op == "icontains"]
+    if len(parts) < 2 or len(parts) < len(filter.parts) or len({part.field for part in parts}) > 1:
+        return None
+    return Compare(parts[0].field, "icontains", tuple(part.value for part in parts))
 
 
 def _always(payload: Mapping[str, Any]) -> bool:  # noqa: ARG001 (a predicate like any other)

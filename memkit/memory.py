@@ -15,6 +15,7 @@ from .conversations import Conversations
 from .items import Items
 from .operating import Operating
 from .runtime import run_inline
+from .schemas import Kinds
 from .scope import IdLike, ReadIds
 from .types import (
     AddResult,
@@ -30,6 +31,8 @@ from .vectors import Vectors
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from pydantic import BaseModel
 
 
 @checks_arguments
@@ -53,11 +56,13 @@ class Memory(Conversations, Items, Operating, Vectors):
         embedder: `"auto"` is what the store was made with, else OpenAI with a key, else `"hash"`, which needs nothing.
         graph_store: None for no graph.
         reranker: None for the engine's own order.
-        ledger: Where the system of record lives, if not in `path`.
+        ledger: Where the system of record lives, if not in `path`; a dict also says how it is kept (see the guide).
         instructions: What to remember and what not, in plain words, for the extraction.
         hooks: Objects with any of `before_add(messages, scope)`, `after_add(result, scope)`,
             `before_search(query, scope)` and `after_search(result, scope)`; what one returns replaces its first
             argument, None keeps it.
+        schemas: Pydantic models, or their import paths: beside facts, records of these are extracted, checked and kept
+            as memories with `data`, one current record per key; see the guide.
 
     Raises:
         UnknownProviderError: No provider of that name is registered.
@@ -77,6 +82,7 @@ class Memory(Conversations, Items, Operating, Vectors):
         ledger: Any = None,
         instructions: str | None = None,
         hooks: Sequence[Any] = (),
+        schemas: Sequence[type[BaseModel] | str] = (),
     ) -> None:
         given = {
             "vector_store": vector_store,
@@ -87,6 +93,7 @@ class Memory(Conversations, Items, Operating, Vectors):
             "ledger": ledger,
             "instructions": instructions,
             "hooks": hooks,
+            "schemas": schemas,
         }
         self._setup(path, given)
 
@@ -132,7 +139,7 @@ class Memory(Conversations, Items, Operating, Vectors):
 
         Args:
             messages: A text, a message (`role, content` and optionally `name, created_at, metadata, run_id, id`), a
-                list of them, or messages of LangChain or LlamaIndex.
+                list of them, messages of LangChain or LlamaIndex, or records of a schema, stored as given.
             metadata: JSON values kept with every memory of this call and usable in filters.
             infer: False stores texts as given, with no model call; `results` then has one outcome per input.
             kind: `fact, preference, instruction, event, procedure, message` or `summary`, instead of what is inferred.
@@ -231,7 +238,7 @@ class Memory(Conversations, Items, Operating, Vectors):
         limit: int = 10,
         threshold: float | None = None,
         rerank: bool | None = None,
-        kinds: Iterable[str] | str | None = None,
+        kinds: Kinds = None,
         as_of: Instant | None = None,
         explain: bool = False,
         allow_global: bool = False,
@@ -244,7 +251,7 @@ class Memory(Conversations, Items, Operating, Vectors):
             limit: At most so many results.
             threshold: Leave out results under this score, in [0, 1].
             rerank: True or None uses the configured reranker, False does not.
-            kinds: Only these kinds.
+            kinds: Only these kinds, by name or by the class of a schema.
             as_of: What was true then, by what is known now.
             explain: Return every signal of every result.
             allow_global: Search across all users.
@@ -288,6 +295,7 @@ class Memory(Conversations, Items, Operating, Vectors):
         filters: Mapping[str, Any] | None = None,
         limit: int = 50,
         threshold: float | None = None,
+        kinds: Kinds = None,
         max_tokens: int = 1000,
     ) -> Context:
         """Return memories packed into a token budget, ready for a prompt: `str(context)`.
@@ -313,6 +321,7 @@ class Memory(Conversations, Items, Operating, Vectors):
             filters=filters,
             limit=limit,
             threshold=threshold,
+            kinds=kinds,
         )
         budget = self._requests.positive("max_tokens", max_tokens)
         return run_inline(context(self._engine, self._before_search(request), budget))
@@ -334,6 +343,7 @@ class Memory(Conversations, Items, Operating, Vectors):
         cursor: str | None = None,
         as_of: Instant | None = None,
         include_closed: bool = False,
+        kinds: Kinds = None,
         allow_global: bool = False,
     ) -> Page:
         """Return a page of memories, newest first.
@@ -344,6 +354,7 @@ class Memory(Conversations, Items, Operating, Vectors):
             cursor: The `next_cursor` of the page before.
             as_of: What was true then.
             include_closed: Also facts that were superseded or retracted.
+            kinds: Only these kinds.
             allow_global: Across all users.
 
         Returns:
@@ -352,17 +363,9 @@ class Memory(Conversations, Items, Operating, Vectors):
         from .engine.read import get_all
 
         request = self._requests.list_request(
-            self._bound,
-            user_id,
-            agent_id,
-            run_id,
-            filters,
-            limit,
-            cursor,
-            as_of,
-            include_closed,
-            allow_global,
-        )
+            self._bound, user_id, agent_id, run_id, filters, limit, cursor, as_of, include_closed, allow_global,
+            kinds,
+        )  # fmt: skip
         return run_inline(get_all(self._engine, request))
 
     def count(
@@ -372,13 +375,14 @@ class Memory(Conversations, Items, Operating, Vectors):
         agent_id: ReadIds = None,
         run_id: ReadIds = None,
         filters: Mapping[str, Any] | None = None,
+        kinds: Kinds = None,
         allow_global: bool = False,
     ) -> int:
         """Return how many memories are current in a scope."""
         from .engine.read import count
 
         request = self._requests.list_request(
-            self._bound, user_id, agent_id, run_id, filters, 1, None, None, False, allow_global
+            self._bound, user_id, agent_id, run_id, filters, 1, None, None, False, allow_global, kinds
         )
         return run_inline(count(self._engine, request))
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from .arguments import checks_arguments
 from .facade import Facade
+from .progress import Progress
 from .runtime import run_inline
 from .types import ChangeResult, Health, RepairReport, ScopePage, Stats
 
@@ -66,18 +67,22 @@ class Operating(Facade):
         vector_store: Any = None,
         embedder: Any = None,
         graph_store: Any = None,
-        progress: bool = False,
+        progress: Progress = False,
     ) -> ChangeResult:
         """Project the ledger again, onto another index or with another embedder; no model is called.
+
+        Searches see the old vectors until all new ones are there, and writes go on. A rebuild that ended early goes on
+        where it was when it is called again.
 
         Args:
             vector_store: The index to fill and use from now on; None fills the current one.
             embedder: The embedder to use from now on; every memory is embedded again.
             graph_store: The graph to fill and use from now on.
-            progress: Show bars on standard error.
+            progress: True shows bars on standard error; a function is told (done, total).
 
         Raises:
             BackendError: The index or the embedder cannot be reached.
+            ConflictError: Another process rebuilds this store now.
         """
         from .engine.rebuild import rebuild
 
@@ -156,7 +161,7 @@ class AsyncOperating(Facade):
         vector_store: Any = None,
         embedder: Any = None,
         graph_store: Any = None,
-        progress: bool = False,
+        progress: Progress = False,
     ) -> ChangeResult:
         """Async version of `Memory.rebuild`."""
         from .engine.rebuild import rebuild

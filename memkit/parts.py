@@ -17,13 +17,17 @@ from .embedders.recent import RecentVectors
 from .errors import ConfigurationError, EmbedderMismatchError, MemkitError, ProviderNotAvailableError
 from .ledger.base import Ledger
 from .llms.base import LLM
-from .registry import ProviderKind, check_name, names, provider_class
+from .projector import Projector
+from .registry import ProviderKind, availability, check_name, names, provider_class
 from .rerankers.base import Reranker
+from .schemas import Schemas
 from .vector_stores.base import VectorStore
 
 log: Final = logging.getLogger("memkit")
 
 OPENAI_KEY: Final = "OPENAI_API_KEY"
+LOCAL_EMBEDDER: Final = "MEMKIT_LOCAL_EMBEDDER"
+"""Names the embedder that `"auto"` takes for a new store where there is no key, instead of the best that is here."""
 
 
 class Parts:
@@ -51,10 +55,14 @@ class Parts:
         self.store_ready = False
         self.recovered = False
         self.drained_at = 0
+        self.projector = Projector()
+        """Brings the index after the ledger."""
         self.wake: Callable[[], None] = _nobody
         """Tells the background worker that something waits."""
         self.recover: Callable[[], None] = _nobody
         """Tells it to take up what an earlier process left."""
+        self.schemas = Schemas(config.schemas)
+        """Of which kinds typed records are kept."""
         self.choices: dict[str, str] = {}
         """For each part what was chosen, and why."""
         for kind in ("vector_store", "llm", "embedder", "graph_store", "reranker"):
@@ -106,20 +114,38 @@ class Parts:
         from .ranking.text import TOKENIZER_VERSION, tokens
 
         file = self.file
+        if isinstance(given, Mapping):
+            from .ledger.settings import KINDS, sqlite_settings
+
+            settings = sqlite_settings(cast("Mapping[str, Any]", given))
+            return SqliteLedger(
+                file if settings.path is None else place(settings.path)[0],
+                tokenize=tokens,
+                tokenizer_version=TOKENIZER_VERSION,
+                vector_kind=KINDS[settings.vectors],
+                synchronous=settings.synchronous,
+                busy_timeout_s=settings.busy_timeout_s,
+            )
         if isinstance(given, str | os.PathLike) and str(cast("str", given)) not in ("auto", "sqlite"):
             file = place(given)[0]
         return SqliteLedger(file, tokenize=tokens, tokenizer_version=TOKENIZER_VERSION)
 
     # The embedder.
 
-    def embedder(self) -> Embedder:
+    def embedder(self, *, checked: bool = True) -> Embedder:
         """Return the embedder, checked against the one the store was made with.
+
+        Without `checked` it is the one of the last time, where there was one: for a write, which is checked inside
+        its transaction.
 
         Raises:
             EmbedderMismatchError: The store was made with another one.
             MissingDependencyError: Its extra is not installed.
             ConfigurationError: It cannot be made, for example without a key.
         """
+        known = self._embedder
+        if known is not None and not checked:
+            return known
         with self._lock:
             if self._embedder is None:
                 self._embedder = self._make_embedder()
@@ -130,6 +156,11 @@ class Parts:
                     raise _mismatch(stored, self._embedder.identity)
                 self._embedder = self._make_embedder()
             return self._embedder
+
+    @property
+    def embedder_built(self) -> bool:
+        """Whether `embedder(checked=False)` has it at hand."""
+        return self._embedder is not None
 
     def forget_embedder(self) -> None:
         """Choose the embedder anew, after a reset."""
@@ -171,19 +202,31 @@ class Parts:
             made = cast("Embedder", _build("embedder", "openai", None))
             self.choices["embedder"] = f"{made.identity} ({OPENAI_KEY} is set)"
         else:
-            made = cast("Embedder", _build("embedder", "hash", None))
-            self.choices["embedder"] = f"{made.identity} (no key, no model: words and structure)"
+            name, why = _keyless_embedder()
+            made = cast("Embedder", _build("embedder", name, None))
+            self.choices["embedder"] = f"{made.identity} ({why})"
         log.info("memkit: embedder %s", self.choices["embedder"])
         return made
 
     # The model.
 
+    @property
+    def llm_built(self) -> bool:
+        """Whether `llm()` has it at hand."""
+        return self._llm_built
+
     def llm(self) -> LLM | None:
         """Return the language model, or None when there is none."""
+        if self._llm_built:
+            return self._llm
         with self._lock:
             if not self._llm_built:
                 self._llm = self._make_llm()
                 self._llm_built = True
+                if self._llm is None and len(self.schemas):
+                    log.warning(
+                        "memkit: schemas are filled by a model, and there is none: turns are kept verbatim"
+                    )
             return self._llm
 
     def _make_llm(self) -> LLM | None:
@@ -210,6 +253,8 @@ class Parts:
 
     def store(self) -> VectorStore | None:
         """Return the external index, or None when the ledger's own vectors serve."""
+        if self._store_built:
+            return self._store
         with self._lock:
             if not self._store_built:
                 self._store = self._make_store()
@@ -273,8 +318,10 @@ class Parts:
 
     def close(self) -> None:
         """Free everything that was built; may be called twice."""
+        self.closed = True
+        if self._store is not None:
+            self.projector.settle(self._store.patience_s)
         with self._lock:
-            self.closed = True
             for part in (self._store, self._embedder, self._llm, self._reranker, self._ledger):
                 closer = getattr(part, "close", None)
                 if closer is not None:
@@ -285,6 +332,27 @@ class Parts:
 
 def _nobody() -> None:
     """Wake nobody: there is no background worker."""
+
+
+def _keyless_embedder() -> tuple[str, str]:
+    """Return the name of the best embedder that needs no key and is whole, and why it is that one."""
+    if asked := os.environ.get(LOCAL_EMBEDDER):
+        check_name("embedder", asked)
+        return asked, f"no key, {LOCAL_EMBEDDER} is set"
+    nothing = "hash", "no key, no model: words and structure"
+    if availability("embedder", "minilm") != "installed":
+        return nothing
+    from .embedders import minilm_weights
+
+    try:
+        weights = minilm_weights.find(None)
+    except ConfigurationError:
+        return nothing
+    try:
+        minilm_weights.check(weights)
+    except ConfigurationError as error:
+        return "hash", f"no key; {error}"
+    return "minilm", "no key, and the model is here"
 
 
 def _build(kind: ProviderKind, name: str, config: Any) -> object:
@@ -339,6 +407,11 @@ def _check(kind: ProviderKind, given: ProviderConfig) -> None:
 def _check_ledger(given: Any) -> None:
     if given is None or isinstance(given, Ledger | Path) or given in ("auto", "sqlite"):
         return
+    if isinstance(given, Mapping):
+        from .ledger.settings import sqlite_settings
+
+        sqlite_settings(cast("Mapping[str, Any]", given))
+        return
     if isinstance(given, str):
         if given.startswith(("postgres://", "postgresql://")):
             raise ProviderNotAvailableError("ledger", "postgresql", ["sqlite"])
@@ -347,7 +420,7 @@ def _check_ledger(given: Any) -> None:
                 f"Unknown ledger {given.partition('://')[0]!r}. Give a file, or leave it out."
             )
         return
-    raise ConfigurationError(f"`ledger` is a file, a URL or a Ledger, not {type(given).__name__}.")
+    raise ConfigurationError(f"`ledger` is a file, a URL, a dict or a Ledger, not {type(given).__name__}.")
 
 
 def _checked_embedder(given: Any) -> Embedder:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 from .config import MemoryConfig, ProviderConfig
 from .errors import ConfigurationError
 from .facade import Facade, open_memories
+from .schemas import import_path
 from .settings import SecretStr
 
 if TYPE_CHECKING:
@@ -45,9 +46,16 @@ def describe(memory: Memory | AsyncMemory) -> dict[str, Any]:
             objects.append(part)
         else:
             made[part] = written
+    paths = [import_path(model) for model in config.schemas]
+    if None in paths:
+        objects.append("schemas")
+    elif paths:
+        made["schemas"] = paths
     ledger = config.ledger
     if isinstance(ledger, str | os.PathLike):
         made["ledger"] = _USER_INFO.sub("", str(cast("str", ledger)))
+    elif isinstance(ledger, Mapping):
+        made["ledger"] = dict(cast("Mapping[str, Any]", ledger))
     elif ledger is not None:
         objects.append("ledger")
     if memory._parts.file is None:  # pyright: ignore[reportPrivateUsage]
@@ -93,7 +101,7 @@ def _opened_again(described: dict[str, Any]) -> Memory:
         raise ConfigurationError(
             "This was kept in a memory in ':memory:', which ended with its process. Give the memory a `path`."
         )
-    needed = [part for part in objects if part not in ("llm", "reranker")]
+    needed = [part for part in objects if part not in ("llm", "reranker", "schemas")]
     if needed:
         raise ConfigurationError(
             f"The memory at {path!r} was made with objects that cannot be written down: {', '.join(needed)}. Open it "

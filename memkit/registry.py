@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -167,9 +168,13 @@ ADAPTERS: Final[Mapping[ProviderKind, tuple[str, ...]]] = {
 def adapter_of(kind: ProviderKind, given: object) -> str | None:
     """Return the provider that wraps an object of a framework, or None for an object of nobody we know."""
     for name in ADAPTERS.get(kind, ()):
-        if provider_class(kind, name).adapts(given):
+        # Nobody has an object of a framework that was never imported; our own adapters take long to import.
+        if _FRAMEWORKS[name] in sys.modules and provider_class(kind, name).adapts(given):
             return name
     return None
+
+
+_FRAMEWORKS: Final = {"langchain": "langchain_core", "llama_index": "llama_index.core"}
 
 
 def availability(kind: ProviderKind, name: str) -> str:

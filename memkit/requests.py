@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .arguments import UNSET
 from .bound import Bound
 from .clock import Instant, to_us
 from .errors import InvalidInputError, ScopeError, did_you_mean
+from .schemas import Kinds
 from .scope import ReadIds, ReadScope, Scope
 from .types import KINDS, MESSAGE_STATUSES, ORIGINS
 
 if TYPE_CHECKING:
-    from .engine.add_request import AddRequest
+    from pydantic import BaseModel
+
+    from .engine.add_request import AddRequest, GivenRecord
     from .engine.change import UpdateRequest
     from .engine.conversations import KeepRequest, MessagesRequest
     from .engine.read import ListRequest, ScopesRequest
     from .engine.search import SearchRequest
+    from .filters import Filter
 
 MAX_KEY_LENGTH: Final = 512
 _LONGEST_DELAY_S: Final = 86_400
@@ -53,7 +57,8 @@ def add_request(
     from .extraction.messages import check_metadata, normalise
 
     scope = bound.write(user_id, agent_id, run_id)
-    items = normalise(messages)
+    records = _records(bound, messages)
+    items = [] if records else normalise(messages)
     for name, value in (("infer", infer), ("background", background), ("progress", progress)):
         _boolean(name, value)
     procedural = _procedural(memory_type, scope, infer=infer)
@@ -73,7 +78,28 @@ def add_request(
         background=background,
         after_seconds=_delay(after_seconds, background=background),
         progress=progress,
+        records=records,
     )
+
+
+def _records(bound: Bound, given: object) -> list[GivenRecord]:
+    """Return what was given as typed records, none where it is something else.
+
+    Raises:
+        InvalidInputError: Records and messages stand in one call.
+    """
+    from .engine.add_request import GivenRecord
+
+    items = list(cast("Sequence[object]", given)) if isinstance(given, list | tuple) else [given]
+    found = [(schema, item) for item in items if (schema := bound.schemas.of(item)) is not None]
+    if found and len(found) < len(items):
+        raise InvalidInputError(
+            "Typed records and messages stand in one call. Add the records by a call of their own.",
+            field="messages",
+        )
+    return [
+        GivenRecord(schema=schema, values=schema.set_in(cast("BaseModel", item))) for schema, item in found
+    ]
 
 
 def _delay(seconds: object, *, background: bool) -> float | None:
@@ -118,7 +144,7 @@ def search_request(
     limit: int,
     threshold: float | None = None,
     rerank: bool | None = None,
-    kinds: Iterable[str] | str | None = None,
+    kinds: Kinds = None,
     as_of: Instant | None = None,
     explain: bool = False,
     allow_global: bool = False,
@@ -137,7 +163,7 @@ def search_request(
         limit=positive("limit", limit),
         threshold=_share("threshold", threshold),
         rerank=rerank,
-        kinds=_kinds(kinds),
+        kinds=_kinds(bound, kinds),
         as_of=None if as_of is None else to_us(as_of, field="as_of", end_of_day=True),
         explain=_boolean("explain", explain),
     )
@@ -201,15 +227,15 @@ def one_of(field: str, value: object, known: Iterable[str]) -> Any:
     )
 
 
-def _kinds(value: Iterable[str] | str | None) -> frozenset[str] | None:
+def _kinds(bound: Bound, value: Kinds) -> frozenset[str] | None:
     if value is None:
         return None
-    wanted = [value] if isinstance(value, str) else list(value)
+    wanted = [value] if isinstance(value, str | type) else list(value)
     if not wanted:
         raise InvalidInputError(
             "`kinds` is an empty list. Name at least one kind, or leave it out.", field="kinds"
         )
-    return frozenset(one_of("kinds", kind, KINDS) for kind in wanted)
+    return frozenset(bound.schemas.kind_of("kinds", kind) for kind in wanted)
 
 
 def _share(field: str, value: object) -> float | None:
@@ -275,6 +301,7 @@ def list_request(
     as_of: Instant | None,
     include_closed: bool,
     allow_global: bool,
+    kinds: Kinds = None,
 ) -> ListRequest:
     """Return a checked `get_all` or `count`."""
     from .engine.read import ListRequest
@@ -282,12 +309,22 @@ def list_request(
 
     return ListRequest(
         scope=bound.read(user_id, agent_id, run_id, allow_global=_boolean("allow_global", allow_global)),
-        filter=parse_filter(filters),
+        filter=_of_kinds(_kinds(bound, kinds), parse_filter(filters)),
         limit=positive("limit", limit),
         cursor=optional_text("cursor", cursor),
         as_of=None if as_of is None else to_us(as_of, field="as_of", end_of_day=True),
         include_closed=_boolean("include_closed", include_closed),
     )
+
+
+def _of_kinds(kinds: frozenset[str] | None, given: Filter | None) -> Filter | None:
+    """Return a filter that some kinds have to pass too."""
+    from .filters import And, Compare
+
+    if kinds is None:
+        return given
+    only = Compare("kind", "in", sorted(kinds))
+    return only if given is None else And((only, given))
 
 
 def keep_request(

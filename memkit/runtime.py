@@ -3,22 +3,24 @@
 In sync mode nothing ever suspends: `call` runs the sync method and returns, so one `send(None)` drives a whole
 coroutine to its end (the technique of the EdgeDB client). It works inside Jupyter and inside a running loop,
 because no loop is involved. In async mode the native async method is awaited where a backend has one, and the
-sync one runs in memkit's own bounded threads where it has not.
+sync one runs in memkit's own bounded threads where it has not. What the engine computes and reads by itself runs in
+threads that take turns, so that the loop is not one of many that want the interpreter.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import functools
 import os
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from .errors import BackendTimeoutError
+from .lane import Lane
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,8 +56,20 @@ class Runtime(Protocol):
         """Call a backend by whichever of its twins fits."""
         ...
 
+    async def work(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Compute, or read what is near: work that keeps the interpreter busy and waits for nobody."""
+        ...
+
     async def gather(self, *jobs: Coroutine[Any, Any, R]) -> Sequence[R]:
         """Run jobs side by side and return their values in order; the first error is raised."""
+        ...
+
+    async def wait(self, future: Future[R], stuck_s: Callable[[], float], patience_s: float) -> R:
+        """Wait for work in another thread, which goes on, for as long as it gets on.
+
+        Raises:
+            BackendTimeoutError: It has not got on for `patience_s` seconds.
+        """
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -64,6 +78,7 @@ class Runtime(Protocol):
 
 
 _POOL_SIZE = 16
+_LEAST_WAIT_S = 0.01
 
 
 class _Pool:
@@ -106,12 +121,24 @@ class SyncRuntime:
         """Call the sync twin."""
         return sync(*args, **kwargs)
 
+    async def work(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do it here and now."""
+        return function(*args, **kwargs)
+
     async def gather(self, *jobs: Coroutine[Any, Any, R]) -> Sequence[R]:
         """Run jobs in threads that see the caller's context variables; a single one runs in place."""
         if len(jobs) == 1:
             return [await jobs[0]]
         futures = [self._pool.get().submit(contextvars.copy_context().run, run_inline, job) for job in jobs]
         return [future.result() for future in futures]
+
+    async def wait(self, future: Future[R], stuck_s: Callable[[], float], patience_s: float) -> R:
+        """Block the thread."""
+        while True:
+            finished, _ = futures.wait([future], max(_LEAST_WAIT_S, patience_s - stuck_s()))
+            if finished:
+                return future.result()
+            _check_stuck(stuck_s(), patience_s)
 
     async def sleep(self, seconds: float) -> None:
         """Block the thread."""
@@ -127,6 +154,8 @@ class AsyncRuntime:
 
     def __init__(self, max_workers: int = _POOL_SIZE) -> None:
         self._pool = _Pool(max_workers, "memkit-worker")
+        self._own = _Pool(max_workers, "memkit-engine")
+        self._lane = Lane(self._own.get)
 
     async def call(
         self,
@@ -138,14 +167,21 @@ class AsyncRuntime:
         """Await the async twin, or run the sync one in a worker thread."""
         if async_ is not None:
             return await async_(*args, **kwargs)
-        context = contextvars.copy_context()
-        work = functools.partial(context.run, functools.partial(sync, *args, **kwargs))
+        work = _in_context(sync, *args, **kwargs)
+        import asyncio
+
         return await asyncio.get_running_loop().run_in_executor(self._pool.get(), work)
+
+    async def work(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Do it in a thread, one piece after the other."""
+        return await self._lane.run(_in_context(function, *args, **kwargs))
 
     async def gather(self, *jobs: Coroutine[Any, Any, R]) -> Sequence[R]:
         """Run jobs as tasks; when one fails the others are cancelled."""
         if len(jobs) == 1:
             return [await jobs[0]]
+        import asyncio
+
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(job) for job in jobs]
@@ -153,13 +189,38 @@ class AsyncRuntime:
             raise errors.exceptions[0] from errors
         return [task.result() for task in tasks]
 
+    async def wait(self, future: Future[R], stuck_s: Callable[[], float], patience_s: float) -> R:
+        """Let other tasks run meanwhile."""
+        import asyncio
+
+        # Whoever stops waiting does not stop the work, for which others may wait too.
+        waited = asyncio.wrap_future(future)
+        while True:
+            finished, _ = await asyncio.wait([waited], timeout=max(_LEAST_WAIT_S, patience_s - stuck_s()))
+            if finished:
+                return waited.result()
+            _check_stuck(stuck_s(), patience_s)
+
     async def sleep(self, seconds: float) -> None:
         """Let other tasks run meanwhile."""
+        import asyncio
+
         await asyncio.sleep(seconds)
 
     def close(self) -> None:
         """Let the threads end."""
         self._pool.close()
+        self._own.close()
+
+
+def _check_stuck(stuck_s: float, patience_s: float) -> None:
+    if stuck_s >= patience_s:
+        raise BackendTimeoutError(f"It did not get on for {patience_s:g} seconds.")
+
+
+def _in_context(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Callable[[], R]:
+    """Return a call that sees the caller's context variables in whichever thread it runs."""
+    return functools.partial(contextvars.copy_context().run, functools.partial(function, *args, **kwargs))
 
 
 class Deadline:

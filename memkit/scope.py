@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from .errors import ScopeError
 
@@ -16,8 +16,7 @@ ReadIds = IdLike | Sequence[IdLike | None] | None
 SCOPE_FIELDS: Final = ("user_id", "agent_id", "run_id")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Owner:
+class Owner(NamedTuple):
     """The one a record belongs to: its user, else its agent, else its run."""
 
     kind: str

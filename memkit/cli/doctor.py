@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _VARIABLES: Final = (
     "MEMKIT_PATH", USER_VARIABLE, "MEMKIT_CONFIG", "MEMKIT_VECTOR_STORE", "MEMKIT_LLM", "MEMKIT_EMBEDDER",
-    "MEMKIT_GRAPH_STORE", "MEMKIT_RERANKER", "MEMKIT_LEDGER", "MEMKIT_INSTRUCTIONS", "OPENAI_API_KEY",
-    "OPENAI_BASE_URL",
+    "MEMKIT_LOCAL_EMBEDDER", "MEMKIT_MODELS", "MEMKIT_GRAPH_STORE", "MEMKIT_RERANKER", "MEMKIT_LEDGER",
+    "MEMKIT_INSTRUCTIONS", "OPENAI_API_KEY", "OPENAI_BASE_URL",
 )  # fmt: skip
 
 
@@ -53,7 +53,7 @@ def stats(session: Session) -> None:
 def doctor(session: Session) -> None:
     """Explain what is active and what is missing.
 
-    For every part it says why it was chosen, and for what is missing what to type. Nothing is written. The exit code
+    For every part it says why it was chosen, and for what is missing what to type. No memory is written. The exit code
     is 1 when something is broken.
     """
     report = _report(session)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator, Iterable
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
@@ -57,17 +58,22 @@ def import_(
     --user is typed.
     """
     from ..transcripts import format_of, parse_entries, read_entries
+    from ..transfer.archive import file_lines, is_archive
 
     one_of(format_, FORMATS, "--format")
     name = "standard input" if str(file) == "-" else file.name
-    entries = parse_entries(sys.stdin.read(), name) if str(file) == "-" else read_entries(file)
-    found = format_of(entries)
+    streamed = str(file) != "-" and is_archive(file)
+    entries = (
+        [] if streamed else parse_entries(sys.stdin.read(), name) if str(file) == "-" else read_entries(file)
+    )
+    found = "memkit" if streamed else format_of(entries)
     wanted = {"json": "openai", "jsonl": "openai", "auto": found}.get(format_, format_)
     if wanted != found:
         usage_error(f"{name!r} looks like {found}, not {format_}. Leave --format out, or give another file.")
     with session.memory() as memory:
         if found == "memkit":
-            _import_archive(session, memory, entries, name, agent, run, dry_run=dry_run)
+            read = (lambda: file_lines(file)) if streamed else (lambda: iter(entries))
+            _import_archive(session, memory, read, name, agent, run, dry_run=dry_run)
         else:
             _import_transcript(session, memory, entries, name, agent, run, infer=infer, dry_run=dry_run)
 
@@ -75,7 +81,7 @@ def import_(
 def _import_archive(
     session: Session,
     memory: Memory,
-    entries: Iterable[object],
+    read: Callable[[], Iterator[object]],
     name: str,
     agent: str | None,
     run: str | None,
@@ -85,11 +91,14 @@ def _import_archive(
     from ..progress import progress_bar
     from ..transfer.archive import import_archive, read_archive
 
-    records = read_archive(entries, name)
+    # Once to see that every line can be read, then to store.
+    count = sum(1 for _ in read_archive(read(), name))
     typed = {"user_id": session.typed_user, "agent_id": agent, "run_id": run}
     scope = {key: value for key, value in typed.items() if value is not None}
-    with progress_bar(len(records), "Importing", enabled=_shows_progress(session)) as bar:
-        report = import_archive(memory, records, scope=scope or None, dry_run=dry_run, advance=bar.advance)
+    with progress_bar(count, "Importing", enabled=_shows_progress(session)) as bar:
+        report = import_archive(
+            memory, read_archive(read(), name), scope=scope or None, dry_run=dry_run, advance=bar.advance
+        )
     if session.json:
         session.out.document(report.as_dict())
     else:
@@ -98,10 +107,17 @@ def _import_archive(
 
 def _show_archive(session: Session, report: ArchiveReport) -> None:
     what = f"{plural(report.memories, 'memory')} and {plural(report.messages, 'message')}"
+    if report.items:
+        what = f"{plural(report.items, 'stored value')}, {what}"
     verb = "Would import" if report.dry_run else "Imported"
     session.out.line(
         f"{verb} {what} of {plural(len(report.owners), 'owner')}; {report.present} there already."
     )
+    if report.conflicts:
+        session.out.note(
+            f"Left as they are, though the file says otherwise: {', '.join(report.conflicts[:20])}"
+            + (f" and {len(report.conflicts) - 20:,} more." if len(report.conflicts) > 20 else ".")
+        )
     _show_end(session, report.operations, report.pending, dry_run=report.dry_run)
 
 
@@ -179,18 +195,25 @@ def export(
 ) -> None:
     """Export as JSON lines that `memkit import` reads.
 
-    Messages and memories are written, closed ones too, after a line that says what wrote them.
+    Messages and memories are written with their history, closed and deleted ones too; with --all
+    also the values of the key-value store. What is forgotten is in no export.
     """
+    from ..progress import progress_bar
     from ..transfer.archive import export_lines
 
     if everything and (session.typed_user is not None or agent is not None or run is not None):
         usage_error("--all and a scope exclude each other.")
     scope = None if everything else session.scope(agent, run)
-    counts = {"header": 0, "message": 0, "memory": 0}
+    counts = Counter[str]()
     with session.memory() as memory, _target(output) as stream:
-        for line in export_lines(memory, scope):
-            counts[line["type"]] += 1
-            stream.write(dumps(line, stream) + "\n")
+        stats = memory.stats()
+        total = stats.messages + stats.memories + stats.stored_items if everything else 0
+        shows = everything and output is not None and _shows_progress(session)
+        with progress_bar(total, "Exporting", enabled=shows) as bar:
+            for line in export_lines(memory, scope):
+                counts[line["type"]] += 1
+                stream.write(dumps(line, stream) + "\n")
+                bar.advance(1)
     if output is None:
         return
     if session.json:
@@ -199,9 +222,13 @@ def export(
             "memories": counts["memory"],
             "messages": counts["message"],
         }
+        if counts["item"]:
+            done["items"] = counts["item"]
         session.out.document(done)
     else:
         what = f"{plural(counts['memory'], 'memory')} and {plural(counts['message'], 'message')}"
+        if counts["item"]:
+            what = f"{plural(counts['item'], 'stored value')}, {what}"
         session.out.line(f"Exported {what} to {output}.")
 
 
@@ -215,6 +242,8 @@ def _target(output: Path | None) -> Generator[TextIO]:
     try:
         with part.open("w", encoding="utf-8", newline="\n") as stream:
             yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
         part.replace(output)
     finally:
         part.unlink(missing_ok=True)

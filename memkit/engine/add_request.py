@@ -8,9 +8,18 @@ from typing import Any
 
 from ..extraction.messages import InputMessage
 from ..ledger.base import Operation
+from ..schemas import Data, Schema
 from ..scope import Scope
 from ..types import AddResult
 from .digests import content_digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenRecord:
+    """A typed record as it is given: the fields that were set."""
+
+    schema: Schema
+    values: Data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +41,8 @@ class AddRequest:
     background: bool = False
     after_seconds: float | None = None
     progress: bool = False
+    records: Sequence[GivenRecord] = ()
+    """Typed records in place of items."""
 
     def options(self) -> dict[str, Any]:
         """Return everything but the content, as JSON for the durable queue."""
@@ -48,10 +59,11 @@ class AddRequest:
 
     def digest(self) -> bytes:
         """Return what recognises the same call made again."""
-        content = [
+        content: list[list[Any]] = [
             [i.role, i.content, i.name, i.created_at, i.metadata, scope.as_dict(), i.id]
             for i, scope in zip(self.items, self.scopes, strict=True)
         ]
+        content += [[given.schema.kind, given.values] for given in self.records]
         return content_digest([content, self.options(), self.infer])
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ..clock import now_us
-from ..errors import ConflictError, MemoryNotFoundError
+from ..errors import ConflictError, InvalidInputError, MemoryNotFoundError
 from ..ledger.base import Applied, Batch, EditRecord, Record
 from ..scope import Owner, ReadScope
 from ..types import ChangeResult
@@ -46,6 +46,12 @@ async def update(engine: Engine, request: UpdateRequest, guard: ReadScope | None
         if not changed:
             return ChangeResult(message="Nothing to change.", operation_id=operation_id)
         meter, vector, dedup = Meter(), None, None
+        if "text" in changed and record.data is not None:
+            raise InvalidInputError(
+                f"The memory {request.memory_id!r} is a typed record, whose text follows from its fields. Add the "
+                f"record again with the new values: add({record.kind}(...), ...).",
+                field="text",
+            )
         if "text" in changed:
             text = embedded_text(changed["text"], record.kind, record.actor_id)
             vector = (await embed_documents(engine, [text], meter))[0]

@@ -37,6 +37,7 @@ async def context(engine: Engine, request: SearchRequest, max_tokens: int) -> Co
         record
         for record in standing
         if request.scope.allows(record.user_id, record.agent_id, record.run_id)
+        and (request.kinds is None or record.kind in request.kinds)
         and (accepts is None or accepts(payload(record)))
     ]
     found = await search(engine, request)
@@ -63,7 +64,7 @@ async def _not_learned_yet(engine: Engine, request: SearchRequest) -> list[str]:
 
     Without them, what was said a moment ago would be unknown in another conversation until the model has read it.
     """
-    if request.filter is not None:
+    if request.filter is not None or request.kinds is not None:
         return []
     jobs = [job for job in await engine.call(engine.ledger.jobs) if job.kind == "extract"]
     if not jobs:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
-from uuid import uuid4
+from random import Random
+from typing import Any, Final, ParamSpec, TypeVar
 
+from ..embedders.base import Embedder
 from ..errors import BackendError, BackendUnavailableError, MemkitError
 from ..ledger.base import Applied, Batch, Ledger
+from ..llms.base import LLM
 from ..parts import Parts
+from ..rerankers.base import Reranker
 from ..runtime import Runtime
-from ..types import Usage
+from ..types import Usage, unchecked
+
+_random: Final = Random()
+# Not the system's own numbers for each id: asking for them lets go of the interpreter, and an event loop that does so
+# beside busy threads waits milliseconds to have it back.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,9 +40,10 @@ class Engine:
         return self.parts.ledger
 
     async def call(self, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call a backend's method: its async twin (`a` + name) in async mode, where there is one."""
-        owner = getattr(method, "__self__", None)
-        twin = getattr(owner, f"a{method.__name__}", None) if owner is not None else None
+        """Call a method of the ledger: its async twin (`a` + name) in async mode, where there is one."""
+        twin = _twin(method)
+        if twin is None:
+            return await self.rt.work(method, *args, **kwargs)
         return await self.rt.call(method, twin, *args, **kwargs)
 
     async def ask(self, name: str, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -43,7 +54,7 @@ class Engine:
             BackendError: It raised anything else that is not ours.
         """
         try:
-            return await self.call(method, *args, **kwargs)
+            return await self.rt.call(method, _twin(method), *args, **kwargs)
         except MemkitError:
             raise
         except OSError as error:
@@ -53,6 +64,20 @@ class Engine:
         except Exception as error:
             raise BackendError(f"{name!r} failed ({type(error).__name__}: {error}).", backend=name) from error
 
+    async def llm(self) -> LLM | None:
+        """Return the language model; it is built beside the event loop."""
+        return self.parts.llm() if self.parts.llm_built else await self.rt.work(self.parts.llm)
+
+    async def reranker(self) -> Reranker | None:
+        """Return the reranker, or None when there is none; it is built beside the event loop."""
+        return None if self.parts.config.reranker is None else await self.rt.work(self.parts.reranker)
+
+    async def embedder(self, *, checked: bool = True) -> Embedder:
+        """Return the embedder, built and compared with the ledger's beside the event loop; see `Parts.embedder`."""
+        if self.parts.embedder_built and not checked:
+            return self.parts.embedder(checked=False)
+        return await self.rt.work(self.parts.embedder, checked=checked)
+
     async def apply(self, batch: Batch) -> Applied:
         """Write one transaction.
 
@@ -60,6 +85,12 @@ class Engine:
         inside the transaction and refuses another: somebody may have rebuilt or reset it since.
         """
         return await self.call(self.ledger.apply, batch)
+
+
+def _twin(method: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]] | None:
+    """Return the awaited form of a backend's method, where it has one."""
+    owner = getattr(method, "__self__", None)
+    return None if owner is None else getattr(owner, f"a{method.__name__}", None)
 
 
 @dataclass(slots=True)
@@ -75,14 +106,20 @@ class Meter:
 
     def usage(self) -> Usage:
         """Return the counts."""
-        return Usage(
-            llm_calls=self.llm_calls,
-            embedding_calls=self.embedding_calls,
-            input_tokens=self.input_tokens,
-            output_tokens=self.output_tokens,
+        return unchecked(
+            Usage,
+            {
+                "llm_calls": self.llm_calls,
+                "embedding_calls": self.embedding_calls,
+                "input_tokens": self.input_tokens,
+                "output_tokens": self.output_tokens,
+                "embedding_tokens": 0,
+            },
         )
 
 
 def new_id() -> str:
-    """Return a fresh UUID4 as text."""
-    return str(uuid4())
+    """Return a fresh UUID of version 4: random from its first character on, so that a few of them tell it apart."""
+    bits = _random.getrandbits(128) & ~(0xF000 << 64) & ~(0xC000 << 48) | 0x4000 << 64 | 0x8000 << 48
+    text = f"{bits:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from hashlib import blake2b
+from typing import Any
 
 from ..extraction.messages import InputMessage
 from ..scope import Scope
@@ -21,6 +23,16 @@ def fact_digest(text: str, scope: Scope) -> bytes:
     """Return what makes a fact the same: scope and words, whatever their case and spacing."""
     ids = [scope.user_id, scope.agent_id, scope.run_id]
     return content_digest(["fact", ids, " ".join(text.casefold().split()).rstrip(".!")])
+
+
+def slot_digest(kind: str, key: Sequence[Any]) -> bytes:
+    """Return what makes a typed record the same one, whatever it says: kind and values of the key."""
+    return content_digest(["record", kind, list(key)])
+
+
+def record_digest(slot: bytes, scope: Scope) -> bytes:
+    """Return what only one current typed record of a scope has."""
+    return content_digest(["record", slot.hex(), [scope.user_id, scope.agent_id, scope.run_id]])
 
 
 def content_digest(value: object) -> bytes:

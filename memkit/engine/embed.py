@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 
 from ..embedders.base import Embedder, Purpose
 from ..errors import BackendResponseError
-from ..progress import progress_bar
+from ..progress import Progress, progress_bar
 from .core import Engine, Meter
 
 _SLICE = 2048
@@ -19,26 +20,35 @@ _FEW = 32
 
 
 async def embed_documents(
-    engine: Engine, texts: Sequence[str], meter: Meter, *, progress: bool = False
+    engine: Engine, texts: Sequence[str], meter: Meter, *, progress: Progress = False, checked: bool = True
 ) -> npt.NDArray[np.float32]:
-    """Return one unit row per text, in order; equal texts are embedded once."""
-    return await _embed(engine, texts, meter, "document", progress=progress)
+    """Return one unit row per text, in order; equal texts are embedded once.
+
+    `checked=False` leaves it to the transaction that follows to find out whether the store has another embedder now.
+    """
+    embedder = await engine.embedder(checked=checked)
+    return await _embed(engine, embedder, texts, meter, "document", progress=progress)
 
 
 async def embed_queries(engine: Engine, texts: Sequence[str], meter: Meter) -> npt.NDArray[np.float32]:
     """Return one unit row per query, in order; what was asked a moment ago is not embedded again."""
-    return await _embed(engine, texts, meter, "query")
+    return await _embed(engine, await engine.embedder(), texts, meter, "query")
 
 
 async def embed_query(engine: Engine, text: str, meter: Meter) -> npt.NDArray[np.float32]:
     """Return the unit vector of a query."""
-    return (await _embed(engine, [text], meter, "query"))[0]
+    return (await _embed(engine, await engine.embedder(), [text], meter, "query"))[0]
 
 
 async def _embed(
-    engine: Engine, texts: Sequence[str], meter: Meter, purpose: Purpose, *, progress: bool = False
+    engine: Engine,
+    embedder: Embedder,
+    texts: Sequence[str],
+    meter: Meter,
+    purpose: Purpose,
+    *,
+    progress: Progress = False,
 ) -> npt.NDArray[np.float32]:
-    embedder = engine.parts.embedder()
     unique = list(dict.fromkeys(texts))
     if not unique:
         return np.zeros((0, 0), np.float32)
@@ -63,12 +73,13 @@ async def _ask_for_new(
     keys = [(embedder.identity, side, text) for text in texts]
     known = [recent.get(key) for key in keys]
     new = [n for n, row in enumerate(known) if row is None]
-    if not new:
-        return np.stack([row for row in known if row is not None])
-    rows = await _ask(engine, embedder, [texts[n] for n in new], meter, purpose, progress=False)
-    for n, row in zip(new, rows, strict=True):
-        known[n] = row
-        recent.put(keys[n], row)
+    if new:
+        rows = await _ask(engine, embedder, [texts[n] for n in new], meter, purpose, progress=False)
+        for n, row in zip(new, rows, strict=True):
+            known[n] = row
+            recent.put(keys[n], row)
+        if len(new) == len(texts):
+            return rows
     return np.stack([row for row in known if row is not None])
 
 
@@ -79,17 +90,25 @@ async def _ask(
     meter: Meter,
     purpose: Purpose,
     *,
-    progress: bool,
+    progress: Progress,
 ) -> npt.NDArray[np.float32]:
+    if len(unique) <= _SLICE and not progress:
+        return await _ask_once(engine, embedder, unique, meter, purpose)
     parts: list[npt.NDArray[np.float32]] = []
     with progress_bar(len(unique), "Embedding", enabled=progress) as bar:
         for start in range(0, len(unique), _SLICE):
             piece = unique[start : start + _SLICE]
-            rows = await engine.ask(embedder.identity, embedder.embed, piece, purpose=purpose)
-            meter.embedding_calls += 1
-            parts.append(checked_rows(rows, len(piece), embedder.identity, embedder.dim))
+            parts.append(await _ask_once(engine, embedder, piece, meter, purpose))
             bar.advance(len(piece))
-    return np.concatenate(parts) if len(parts) > 1 else parts[0]
+    return np.concatenate(parts)
+
+
+async def _ask_once(
+    engine: Engine, embedder: Embedder, texts: Sequence[str], meter: Meter, purpose: Purpose
+) -> npt.NDArray[np.float32]:
+    rows = await engine.ask(embedder.identity, embedder.embed, texts, purpose=purpose)
+    meter.embedding_calls += 1
+    return checked_rows(rows, len(texts), embedder.identity, embedder.dim)
 
 
 def checked_rows(rows: object, count: int, identity: str, dim: int) -> npt.NDArray[np.float32]:
@@ -98,17 +117,24 @@ def checked_rows(rows: object, count: int, identity: str, dim: int) -> npt.NDArr
     Raises:
         BackendResponseError: The shape is wrong or a value is not finite.
     """
-    matrix = np.asarray(rows, dtype=np.float32)
+    try:
+        matrix = np.asarray(rows, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise BackendResponseError(
+            f"The embedder {identity!r} returned what is no rows of numbers ({error}).", backend=identity
+        ) from error
     if matrix.shape != (count, dim):
         raise BackendResponseError(
             f"The embedder {identity!r} returned shape {matrix.shape} for {count} texts; "
             f"({count}, {dim}) was expected.",
             backend=identity,
         )
-    if not np.isfinite(matrix).all():
-        raise BackendResponseError(
-            f"The embedder {identity!r} returned values that are not finite.", backend=identity
-        )
-    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    unit: npt.NDArray[np.float32] = (matrix / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
-    return unit
+    norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
+    if not math.isfinite(norms.sum()):
+        if not np.isfinite(matrix).all():
+            raise BackendResponseError(
+                f"The embedder {identity!r} returned values that are not finite.", backend=identity
+            )
+        norms = np.sqrt(np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64))
+    norms[norms == 0] = 1
+    return (matrix / norms[:, None]).astype(np.float32, copy=False)

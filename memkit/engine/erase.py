@@ -41,7 +41,7 @@ async def forget(
     engine.parts.caches.clear()
     engine.parts.recent_vectors.clear()
     behind = await drain(engine)
-    indexes = {engine.ledger.name: _IN_FILE}
+    indexes = {engine.ledger.name: _IN_FILE if counts.complete else _PENDING}
     store = engine.parts.store()
     if store is not None:
         indexes[store.name] = _PENDING if store.name in behind else _POINTS

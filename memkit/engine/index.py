@@ -22,7 +22,7 @@ async def open_store(engine: Engine, store: VectorStore) -> None:
     parts = engine.parts
     if parts.store_ready:
         return
-    embedder = parts.embedder()
+    embedder = await engine.embedder()
     await engine.ask(store.name, store.open, dim=embedder.dim, embedder=embedder.identity)
     in_index = (await engine.ask(store.name, store.info)).count
     in_ledger = await engine.call(engine.ledger.size, None)
@@ -42,7 +42,7 @@ async def open_store(engine: Engine, store: VectorStore) -> None:
 
 async def empty_store(engine: Engine, store: VectorStore) -> None:
     """Drop what an index holds, whatever embedder it came from; `open_store` makes it anew."""
-    embedder = engine.parts.embedder()
+    embedder = await engine.embedder()
     with suppress(EmbedderMismatchError):  # It is there, and its vectors are what has to go.
         await engine.ask(store.name, store.open, dim=embedder.dim, embedder=embedder.identity)
     await engine.ask(store.name, store.drop)
@@ -54,6 +54,9 @@ async def store_for_search(engine: Engine) -> tuple[VectorStore | None, str | No
     store = engine.parts.store()
     if store is None:
         return None, None
+    error = engine.parts.store_error
+    if error is not None and engine.parts.projector.stuck_s() >= store.patience_s:
+        return None, f"{error.message} The ledger's own vectors were searched."
     try:
         await open_store(engine, store)
     except LedgerMismatchError:

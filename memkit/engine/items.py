@@ -20,6 +20,7 @@ from ..item_types import (
     StoreItem,
 )
 from ..ledger.items import ItemBatch, ItemDrop, ItemPut, ItemRow, ItemsApplied
+from ..progress import Progress
 from .core import Engine, Meter
 from .embed import embed_documents, embed_query
 from .start import ready
@@ -193,7 +194,7 @@ async def sweep(engine: Engine) -> None:
         continue
 
 
-async def embed_again(engine: Engine, *, progress: bool = False) -> None:
+async def embed_again(engine: Engine, *, progress: Progress = False) -> None:
     """Embed the texts whose vectors are of an earlier embedder; until then no search scores them."""
     after: tuple[int, int] | None = None
     while texts := await engine.call(engine.ledger.stale_texts, _SLICE, after):

@@ -23,6 +23,7 @@ async def run_job(engine: Engine, job: Job) -> AddResult:
     try:
         if job.kind == "verbatim":
             return await finish_verbatim(engine, job)
+        await engine.llm()
         if job.payload.get("procedural"):
             return await learn_procedure(engine, job)
         return await learn(engine, job)
@@ -68,7 +69,7 @@ async def run_pending(
     failed: dict[str, str] = {}
     states = ("waiting", "running", "failed") if retry_failed else ("waiting",)
     jobs = await engine.call(engine.ledger.jobs, states)
-    if not asked and any(job.kind != "verbatim" for job in jobs) and engine.parts.llm() is None:
+    if not asked and any(job.kind != "verbatim" for job in jobs) and await engine.llm() is None:
         jobs = [job for job in jobs if job.kind == "verbatim"]
     if not (asked or early):
         now = now_us()

@@ -7,7 +7,7 @@ a stale one, and what changed meanwhile is decided again without another call.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ..clock import now_us
@@ -15,17 +15,20 @@ from ..errors import ConflictError
 from ..extraction.extract import Candidate, Extracted, extract
 from ..extraction.marks import strip_recalled
 from ..extraction.messages import InputMessage
-from ..ledger.base import AddRecord, Applied, Batch, Change, EditRecord, Job, Record, SourceRef, StoredMessage
+from ..extraction.typed import KnownRecord, RecordCandidate
+from ..ledger.base import AddRecord, Applied, Batch, Job, Record, SourceRef, StoredMessage
 from ..scope import ReadScope, Scope, read_scope
 from ..types import KINDS, AddOutcome, AddResult
 from .add_request import result_of
 from .core import Engine, Meter, new_id
-from .digests import fact_digest
-from .embed import embed_documents, embed_queries
+from .digests import fact_digest, slot_digest
+from .embed import embed_queries
 from .images import described
 from .outbox import drain
 from .search import SearchRequest, search_ledger
+from .steps import Step, as_written, changes_of, closing, numbered, with_vectors
 from .turns import as_inputs, job_messages, require_llm, scope_of
+from .typed import RecordPlan, Said, embed_new, known_records
 from .views import is_current
 
 OFFERED: Final = 15
@@ -47,21 +50,26 @@ async def learn(engine: Engine, job: Job) -> AddResult:
     llm = require_llm(engine)
     inputs = await described(engine, llm, as_inputs(new), meter)
     offered = await _related(engine, options, inputs, meter)
+    facts = [record for record in offered if record.data is None][:OFFERED]
+    records = [record for record in offered if record.data is not None][:OFFERED]
+    records += await _profiles(engine, options)
     extracted = await extract(
         engine.rt,
         llm,
         inputs,
-        [record.text for record in offered],
+        [record.text for record in facts],
         now=now_us(),
         instructions=engine.parts.config.instructions,
         prompt=options.prompt,
         origin=options.origin,  # pyright: ignore[reportArgumentType]
         earlier=await _earlier(engine, new[0]),
+        schemas=engine.parts.schemas,
+        known=[KnownRecord(kind=record.kind, data=dict(record.data or {})) for record in records],
     )
     meter.llm_calls += extracted.usage.llm_calls
     meter.input_tokens += extracted.usage.input_tokens
     meter.output_tokens += extracted.usage.output_tokens
-    return await _finish(engine, job, _Plan(options, new, extracted, offered, known), meter)
+    return await _finish(engine, job, _Plan(options, new, extracted, facts, known), meter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,21 +106,32 @@ class _Options:
 async def _related(
     engine: Engine, options: _Options, inputs: Sequence[InputMessage], meter: Meter
 ) -> list[Record]:
-    """Return current facts near any of the turns, most related first; one embedding request."""
+    """Return current facts and records near any of the turns, most related first; one embedding request."""
     texts = [strip_recalled(item.text) for item in inputs if item.role in ("user", "assistant")]
-    texts = [text for text in texts if text.strip()][-_QUERIES:]
-    if not texts or await engine.call(engine.ledger.embedder) is None:
+    texts = [text for text in texts if text.strip()]
+    together = -(-len(texts) // _QUERIES)
+    texts = ["\n".join(texts[n : n + together]) for n in range(0, len(texts), max(1, together))]
+    outlook = await engine.call(engine.ledger.outlook, options.read)
+    if not texts or outlook.embedder is None:
         return []
     vectors = await embed_queries(engine, texts, meter)
+    kinds = _FACTS.union(schema.kind for schema in engine.parts.schemas)
     best: dict[int, tuple[float, Record]] = {}
     for n, text in enumerate(texts):
-        request = SearchRequest(query=text, scope=options.read, kinds=_FACTS, limit=_PER_TURN)
-        local = await engine.rt.call(search_ledger, None, engine, request, text, vectors[n], (), False)
+        request = SearchRequest(query=text, scope=options.read, kinds=kinds, limit=_PER_TURN)
+        local = await engine.rt.work(search_ledger, engine, request, outlook, text, vectors[n], (), False)
         for hit in local.hits:
             if hit.record.rid not in best or hit.score > best[hit.record.rid][0]:
                 best[hit.record.rid] = (hit.score, hit.record)
     ranked = sorted(best.values(), key=lambda pair: (-pair[0], pair[1].rid))
-    return [record for _, record in ranked[:OFFERED]]
+    return [record for _, record in ranked]
+
+
+async def _profiles(engine: Engine, options: _Options) -> list[Record]:
+    """Return the current records of kinds of which a scope has only one: a turn about them need not resemble them."""
+    slots = [slot_digest(schema.kind, []) for schema in engine.parts.schemas if not schema.key]
+    found = await known_records(engine, options.scope.owner, options.read, slots)
+    return [record for records in found.values() for record in records]
 
 
 async def _earlier(engine: Engine, first: StoredMessage) -> list[InputMessage]:
@@ -122,18 +141,6 @@ async def _earlier(engine: Engine, first: StoredMessage) -> list[InputMessage]:
     scope = read_scope(first.user_id, first.agent_id or [None], first.run_id)
     rows = await engine.call(engine.ledger.messages, scope, limit=_EARLIER, before=first.created_at)
     return as_inputs([row for row in rows if row.rid < first.rid])
-
-
-@dataclass(slots=True)
-class _Step:
-    """One accepted candidate: the changes it makes, or why it makes none."""
-
-    candidate: Candidate
-    event: str
-    changes: list[Change] = field(default_factory=list[Change])
-    first: int = 0
-    previous: Record | None = None
-    reason: str | None = None
 
 
 class _Plan:
@@ -152,82 +159,119 @@ class _Plan:
         self.extracted = extracted
         self.offered = list(offered)
         self.known = known
-        self.vectors: Any = None
+        self.records = RecordPlan(
+            [self._said(record) for record in extracted.records], options.scope.owner, options.read
+        )
 
-    def texts(self) -> list[str]:
-        """Return the texts to embed, one per accepted candidate."""
-        return [candidate.text for candidate in self.extracted.accepted]
+    def steps(self, now: int) -> list[Step]:
+        """Return the steps against the known records as they are now: facts, then typed records."""
+        facts = _Facts(self, now)
+        for candidate in self.extracted.accepted:
+            facts.take(candidate)
+        return numbered([*facts.steps, *self.records.steps(now)])
 
-    def steps(self, now: int) -> list[_Step]:
-        """Return the steps against the offered records as they are now."""
-        taken: set[str] = set()
-        steps = [self._step(n, candidate, taken, now) for n, candidate in enumerate(self.extracted.accepted)]
-        place = 0
-        for step in steps:
-            step.first = place
-            place += len(step.changes)
-        return steps
+    def outcomes(self, steps: Sequence[Step], applied: Applied) -> list[AddOutcome]:
+        """Return what became of every candidate, then what was rejected, then what was known."""
+        out = [step.outcome(applied) for step in steps]
+        out += [AddOutcome(memory=r.text, event="REJECT", reason=r.reason) for r in self.extracted.rejected]
+        out += [
+            AddOutcome(memory=m.text, event="NONE", reason="This turn is remembered already.", role=m.role)
+            for m in self.known
+        ]
+        return out
 
-    def _step(self, n: int, candidate: Candidate, taken: set[str], now: int) -> _Step:
-        old = self.offered[candidate.replaces] if candidate.replaces is not None else None
+    def _said(self, record: RecordCandidate) -> Said:
+        turn, options = self.turns[record.message], self.options
+        return Said(
+            schema=record.schema,
+            values=record.values,
+            action=record.action,
+            scope=scope_of(turn),
+            created_at=turn.created_at,
+            dated=turn.dated,
+            actor=turn.name,
+            role=turn.role,
+            origin=options.origin or record.origin,
+            sources=[SourceRef(message_id=turn.id, quote=record.quote or None)],
+            metadata={**options.metadata, **turn.metadata},
+            valid_from=options.valid_from,
+            expires_at=options.expires_at,
+            notes="; ".join(record.notes) or None,
+        )
+
+
+class _Facts:
+    """The steps of the facts of one plan, in order; a later one may build on an earlier one."""
+
+    def __init__(self, plan: _Plan, now: int) -> None:
+        self._options = plan.options
+        self._turns = plan.turns
+        self._offered = plan.offered
+        self._now = now
+        self._taken: set[str] = set()
+        self._made: list[Record | None] = []
+        """For each step, the record that stands for its fact afterwards."""
+        self.steps: list[Step] = []
+
+    def take(self, candidate: Candidate) -> None:
+        """Add the step of the next fact."""
+        step = self._step(candidate)
+        turn = self._turns[candidate.message]
+        step.actor, step.role = turn.name, turn.role
+        added = [change for change in step.changes if isinstance(change, AddRecord)]
+        self._made.append(as_written(added[-1], self._now) if added else step.previous)
+        self.steps.append(step)
+
+    def _step(self, candidate: Candidate) -> Step:
+        text, now = candidate.text, self._now
+        old = self._target(candidate)
         if candidate.action == "none":
-            return _Step(candidate, "NONE", previous=old, reason="It is known already.")
+            return Step(text, "NONE", previous=old, reason="It is known already.")
         reason = None
         if old is not None and candidate.action in ("supersede", "retract"):
-            if old.id in taken or not is_current(old, now, now):
+            if old.id in self._taken or not is_current(old, max(now, old.valid_from), now):
                 old, reason = None, "The memory it replaces changed meanwhile."
             else:
-                taken.add(old.id)
+                self._taken.add(old.id)
         if candidate.action == "retract":
             if old is None:
-                return _Step(candidate, "NONE", reason=reason or "There is nothing to retract.")
-            return self._retract(candidate, old, now)
+                return Step(text, "NONE", reason=reason or "There is nothing to retract.")
+            return self._retract(candidate, old)
         if candidate.action == "supersede" and old is not None:
-            if _same(old.text, candidate.text):
-                return _Step(candidate, "NONE", previous=old, reason="It is known already.")
-            return self._supersede(n, candidate, old, now)
-        twin = next(
-            (r for r in self.offered if _same(r.text, candidate.text) and is_current(r, now, now)), None
-        )
-        if twin is not None and twin.id not in taken:
-            return _Step(candidate, "NONE", previous=twin, reason="It is known already.")
-        return _Step(candidate, "ADD", [self._new(n, candidate, now)], reason=reason)
+            if _same(old.text, text):
+                return Step(text, "NONE", previous=old, reason="It is known already.")
+            return self._supersede(candidate, old)
+        twin = next((r for r in self._offered if _same(r.text, text) and is_current(r, now, now)), None)
+        if twin is not None and twin.id not in self._taken:
+            return Step(text, "NONE", previous=twin, reason="It is known already.")
+        return Step(text, "ADD", changes=[self._new(candidate)], reason=reason)
 
-    def _supersede(self, n: int, candidate: Candidate, old: Record, now: int) -> _Step:
-        new = self._new(n, candidate, now)
-        start = new.valid_from or now
+    def _target(self, candidate: Candidate) -> Record | None:
+        """Return the record that a fact is about: an offered one, or one that an earlier part made."""
+        if candidate.follows is not None:
+            return self._made[candidate.follows]
+        return self._offered[candidate.replaces] if candidate.replaces is not None else None
+
+    def _supersede(self, candidate: Candidate, old: Record) -> Step:
+        new = self._new(candidate)
+        start = self._now if new.valid_from is None else new.valid_from
         if new.created_at < old.created_at:
-            closed = self._new(n, candidate, now, until=max(start, old.valid_from))
+            closed = self._new(candidate, until=max(start, old.valid_from))
             reason = "It was said before what is known now, and is kept as past."
-            return _Step(candidate, "ADD", [closed], previous=old, reason=reason)
-        close = self._close(candidate, old, max(start, old.valid_from), f"superseded by {new.id}")
-        return _Step(candidate, "SUPERSEDE", [close, new], previous=old)
+            return Step(candidate.text, "ADD", changes=[closed], previous=old, reason=reason)
+        close = closing(old, start, f"superseded by {new.id}", new.actor, self._options.read)
+        return Step(candidate.text, "SUPERSEDE", changes=[close, new], previous=old)
 
-    def _retract(self, candidate: Candidate, old: Record, now: int) -> _Step:
-        said = min(self.turns[candidate.message].created_at, now)
-        until = (
-            candidate.valid_until
-            if candidate.valid_until is not None and candidate.valid_until <= now
-            else said
-        )
-        return _Step(
-            candidate, "SUPERSEDE", [self._close(candidate, old, max(until, old.valid_from), "retracted")],
-            previous=old, reason="It is no longer true.",
-        )  # fmt: skip
-
-    def _close(self, candidate: Candidate, old: Record, until: int, reason: str) -> EditRecord:
-        return EditRecord(
-            id=old.id,
-            expected_version=old.version,
-            event="SUPERSEDE",
-            set={"valid_until": until},
-            reason=reason,
-            actor=self.turns[candidate.message].name,
-            scope=self.options.read,
+    def _retract(self, candidate: Candidate, old: Record) -> Step:
+        turn, ended = self._turns[candidate.message], candidate.valid_until
+        until = ended if ended is not None and ended <= self._now else min(turn.created_at, self._now)
+        close = closing(old, until, "retracted", turn.name, self._options.read)
+        return Step(
+            candidate.text, "SUPERSEDE", changes=[close], previous=old, reason="It is no longer true."
         )
 
-    def _new(self, n: int, candidate: Candidate, now: int, until: int | None = None) -> AddRecord:
-        options, turn = self.options, self.turns[candidate.message]
+    def _new(self, candidate: Candidate, until: int | None = None) -> AddRecord:
+        options, turn = self._options, self._turns[candidate.message]
         start = candidate.valid_from if candidate.valid_from is not None else options.valid_from
         scope = scope_of(turn)
         return AddRecord(
@@ -235,11 +279,11 @@ class _Plan:
             scope=scope,
             text=candidate.text,
             kind=options.kind or candidate.kind,
-            vector=self.vectors[n],
+            vector=None,
             dedup=None if until is not None else fact_digest(candidate.text, scope),
             metadata={**options.metadata, **turn.metadata},
             created_at=turn.created_at,
-            valid_from=min(turn.created_at, now) if start is None else start,
+            valid_from=min(turn.created_at, self._now) if start is None else start,
             valid_until=candidate.valid_until if until is None else until,
             expires_at=options.expires_at,
             dated=turn.dated,
@@ -252,52 +296,24 @@ class _Plan:
             actor=turn.name,
         )
 
-    def outcomes(self, steps: Sequence[_Step], applied: Applied) -> list[AddOutcome]:
-        """Return what became of every candidate, then what was rejected, then what was known."""
-        out = [self._outcome(step, applied) for step in steps]
-        out += [AddOutcome(memory=r.text, event="REJECT", reason=r.reason) for r in self.extracted.rejected]
-        out += [
-            AddOutcome(memory=m.text, event="NONE", reason="This turn is remembered already.", role=m.role)
-            for m in self.known
-        ]
-        return out
-
-    def _outcome(self, step: _Step, applied: Applied) -> AddOutcome:
-        event, reason = step.event, step.reason
-        record = step.previous
-        if step.changes:
-            last = applied.changes[step.first + len(step.changes) - 1]
-            record = last.record
-            if last.status == "duplicate" and event == "ADD":
-                event, reason = "NONE", "It is known already."
-        turn = self.turns[step.candidate.message]
-        return AddOutcome(
-            id=None if record is None else record.id,
-            memory=step.candidate.text,
-            event=event,  # pyright: ignore[reportArgumentType]
-            previous_memory=step.previous.text
-            if step.previous is not None and event == "SUPERSEDE"
-            else None,
-            reason=reason,
-            actor_id=turn.name,
-            role=turn.role,
-        )
-
 
 async def _finish(engine: Engine, job: Job, plan: _Plan, meter: Meter) -> AddResult:
     """Embed, write everything in one transaction, and let indexes follow."""
-    plan.vectors = await embed_documents(engine, plan.texts(), meter) if plan.texts() else None
+    vectors: dict[str, Any] = {}
     for _ in range(_TRIES):
+        await plan.records.load(engine)
         now = now_us()
         steps = plan.steps(now)
+        changes = changes_of(steps)
+        await embed_new(engine, changes, vectors, meter)
         applied = await engine.apply(
             Batch(
-                embedder=None if plan.vectors is None else meter.embedder,
+                embedder=meter.embedder if vectors else None,
                 operation_id=job.id,
                 kind="add",
                 owner=plan.options.scope.owner,
                 at=now,
-                changes=[change for step in steps for change in step.changes],
+                changes=with_vectors(changes, vectors),
                 finishes=job.id,
                 indexes=engine.parts.index_names(),
                 render=_renderer(plan, steps, job.id, meter),
@@ -317,13 +333,13 @@ async def _finish(engine: Engine, job: Job, plan: _Plan, meter: Meter) -> AddRes
 
 
 def _renderer(
-    plan: _Plan, steps: Sequence[_Step], operation_id: str, meter: Meter
+    plan: _Plan, steps: Sequence[Step], operation_id: str, meter: Meter
 ) -> Callable[[Applied], str]:
     return lambda applied: _result(plan, steps, applied, operation_id, meter).model_dump_json()
 
 
 def _result(
-    plan: _Plan, steps: Sequence[_Step], applied: Applied, operation_id: str, meter: Meter
+    plan: _Plan, steps: Sequence[Step], applied: Applied, operation_id: str, meter: Meter
 ) -> AddResult:
     return AddResult(results=plan.outcomes(steps, applied), operation_id=operation_id, usage=meter.usage())
 

@@ -12,6 +12,7 @@ from .index import empty_store
 from .items import embed_again, sweep
 from .jobs import run_pending
 from .outbox import drain
+from .rebuild import embed_lacking
 from .start import ready
 
 
@@ -81,8 +82,11 @@ async def repair(engine: Engine) -> RepairReport:
     expired = await expire(engine)
     await sweep(engine)
     await embed_again(engine)
+    await embed_lacking(engine)
     engine.parts.store_ready = False  # Look again what the index holds.
-    behind = await drain(engine)
+    behind = await drain(engine, asked=True)
+    if not await engine.call(engine.ledger.finish_erasure):
+        behind = [engine.ledger.name, *behind]
     return RepairReport(finished=finished, failed=failed, expired=expired, pending=behind)
 
 
@@ -96,7 +100,7 @@ async def waiting(engine: Engine) -> bool:
 async def settle(engine: Engine) -> None:
     """Bring indexes up to date."""
     if await ready(engine, write=False):
-        await drain(engine)
+        await drain(engine, asked=True)
 
 
 async def reset(engine: Engine) -> None:
@@ -116,8 +120,9 @@ def _hints(chosen: dict[str, str], pending: dict[str, int]) -> list[str]:
     embedder: Any = chosen.get("embedder", "")
     if embedder.startswith("hash/"):
         hints.append(
-            "Search is by words and structure. A model finds paraphrases: set OPENAI_API_KEY and run "
-            "`memory.rebuild(embedder='openai')`."
+            "Search is by words and structure. A model finds paraphrases: install the extra `local`, type "
+            "`memkit models download minilm` and run `memory.rebuild(embedder='minilm')`; or set OPENAI_API_KEY and "
+            "run `memory.rebuild(embedder='openai')`."
         )
     if any(pending.values()):
         hints.append("An index lags behind: call `memory.repair()`.")

@@ -10,16 +10,14 @@ from typing import Any
 
 from ..clock import now_us, to_datetime
 from ..errors import InvalidInputError
-from ..filters import Filter, compile_filter
+from ..filters import Filter
 from ..ledger.base import Record
 from ..scope import ReadScope
 from ..types import HistoryEvent, MemoryItem, OwnerInfo, Page, ScopePage
 from ..vector_stores.base import unit_rows
 from .core import Engine
 from .start import ready
-from .views import history_event, is_expired, memory_item, payload
-
-_PAGE = 1000
+from .views import history_event, is_expired, memory_item, row_test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +87,9 @@ async def get_all(engine: Engine, request: ListRequest) -> Page:
         return Page()
     now = now_us()
     at = now if request.as_of is None else request.as_of
-    accepts = None if request.filter is None else compile_filter(request.filter)
+    test = row_test(request.filter)
     results: list[Record] = []
-    step = limit + 1 if accepts is None else max(limit + 1, _PAGE)
+    step = limit + 1
     while len(results) <= limit:
         rows = await engine.call(
             engine.ledger.listing,
@@ -100,12 +98,9 @@ async def get_all(engine: Engine, request: ListRequest) -> Page:
             include_closed=request.include_closed,
             limit=step,
             after=after,
+            test=test,
         )
-        results += [
-            r
-            for r in rows
-            if allowed(r, scope) and not is_expired(r, now) and (accepts is None or accepts(payload(r)))
-        ]
+        results += [r for r in rows if allowed(r, scope) and not is_expired(r, now)]
         if len(rows) < step:
             break
         after = (rows[-1].created_at, rows[-1].rid)
@@ -122,16 +117,7 @@ async def count(engine: Engine, request: ListRequest) -> int:
     if not await ready(engine, write=False):
         return 0
     at = now_us()
-    if request.filter is None:
-        return await engine.call(engine.ledger.count, request.scope, at=at)
-    accepts, total = compile_filter(request.filter), 0
-    after: tuple[int, int] | None = None
-    while True:
-        rows = await engine.call(engine.ledger.listing, request.scope, at=at, limit=_PAGE, after=after)
-        total += sum(accepts(payload(record)) for record in rows)
-        if len(rows) < _PAGE:
-            return total
-        after = (rows[-1].created_at, rows[-1].rid)
+    return await engine.call(engine.ledger.count, request.scope, at=at, test=row_test(request.filter))
 
 
 async def history(engine: Engine, memory_id: str, guard: ReadScope | None) -> list[HistoryEvent]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from ..config import EmbedderConfig, VectorStoreConfig, as_provider
 from ..embedders.base import Embedder
 from ..errors import BackendError, ConflictError
-from ..progress import progress_bar
-from ..scope import ReadScope
+from ..ledger.base import Record
+from ..progress import Bar, Progress, progress_bar
 from ..types import ChangeResult
-from .change import all_records
 from .core import Engine, new_id
 from .embed import checked_rows
 from .index import empty_store, open_store
@@ -21,15 +22,23 @@ from .outbox import drain
 from .start import ready
 from .turns import embedded_text
 
-_EVERYTHING: Final = ReadScope(everyone=True)
 _SLICE: Final = 512
-_TRIES: Final = 5
+_ROUNDS: Final = 8
+"""How often what was written meanwhile is embedded before the embedder changes all the same."""
+_LEASE: Final = "rebuild"
+_LEASE_S: Final = 120.0
 
 
-async def rebuild(engine: Engine, *, vector_store: object, embedder: object, progress: bool) -> ChangeResult:
+async def rebuild(
+    engine: Engine, *, vector_store: object, embedder: object, progress: Progress
+) -> ChangeResult:
     """Embed again where the embedder changes, and fill the index again; no model is called.
 
+    Searches see the old vectors until all new ones are there. What was embedded is kept when it ends early: the next
+    call with the same embedder goes on from there.
+
     Raises:
+        ConflictError: Another process rebuilds this store now.
         BackendError: The index or the embedder cannot be reached; the ledger is as it was, or complete.
     """
     await ready(engine, write=True, repairing=True)
@@ -38,7 +47,7 @@ async def rebuild(engine: Engine, *, vector_store: object, embedder: object, pro
     if embedder is not None:
         given = as_provider(embedder, EmbedderConfig)
         assert given is not None
-        await _embed_again(engine, parts.make_embedder(given), progress=progress)
+        await _change_embedder(engine, parts.make_embedder(given), progress=progress)
         await embed_items_again(engine, progress=progress)
     if vector_store is not None:
         parts.use_store(parts.make_store(as_provider(vector_store, VectorStoreConfig)))
@@ -47,39 +56,67 @@ async def rebuild(engine: Engine, *, vector_store: object, embedder: object, pro
         parts.store_ready = False
         await empty_store(engine, store)
         await open_store(engine, store)
-        await engine.call(engine.ledger.enqueue_all, store.name)
-        if await drain(engine):
+        waiting = (await engine.call(engine.ledger.outbox_size)).get(store.name, 0)
+        if waiting < count:
+            waiting += await engine.call(engine.ledger.enqueue_all, store.name)
+        with progress_bar(waiting, f"Filling {store.name}", enabled=progress) as bar:
+            behind = await drain(engine, bar, asked=True)
+        if behind:
             raise parts.store_error or BackendError(
                 f"The index {store.name!r} is filled by another process now."
             )
     return ChangeResult(message="Rebuilt from the ledger.", operation_id=new_id(), count=count)
 
 
-async def _embed_again(engine: Engine, embedder: Embedder, *, progress: bool) -> None:
-    """Give every live record a vector of another embedder, in one transaction at the end."""
-    done: dict[int, tuple[str, np.ndarray]] = {}
-    for _ in range(_TRIES):
-        records = await all_records(engine, _EVERYTHING)
-        todo = [r for r in records if r.rid not in done or done[r.rid][0] != r.text]
-        with progress_bar(len(todo), f"Embedding with {embedder.identity}", enabled=progress) as bar:
-            for start in range(0, len(todo), _SLICE):
-                piece = todo[start : start + _SLICE]
-                texts = [embedded_text(r.text, r.kind, r.actor_id) for r in piece]
-                rows = await engine.ask(embedder.identity, embedder.embed, texts, purpose="document")
-                matrix = checked_rows(rows, len(piece), embedder.identity, embedder.dim)
-                done.update({r.rid: (r.text, matrix[n]) for n, r in enumerate(piece)})
-                bar.advance(len(piece))
-        rids = [record.rid for record in records]
-        matrix = (
-            np.stack([done[rid][1] for rid in rids]) if rids else np.zeros((0, embedder.dim), np.float32)
-        ).astype(np.float32)
-        missing = await engine.call(
-            engine.ledger.replace_embeddings, embedder.identity, embedder.dim, rids, matrix
-        )
-        if not missing:
-            engine.parts.use_embedder(embedder)
-            engine.parts.caches.clear()
+async def _change_embedder(engine: Engine, embedder: Embedder, *, progress: Progress) -> None:
+    """Give every live record a vector of another embedder, beside the old ones, and change it at the end."""
+    ledger, holder = engine.ledger, engine.parts.worker_id
+    if not await engine.call(ledger.lease, _LEASE, holder, _LEASE_S):
+        raise ConflictError("Another process rebuilds this store now. Wait for it to end, then try again.")
+    try:
+        identity = embedder.identity
+        done = await engine.call(ledger.begin_staging, identity)
+        total = await engine.call(ledger.size, None)
+        with progress_bar(total, f"Embedding with {identity}", enabled=progress) as bar:
+            bar.advance(done)
+            for left in reversed(range(_ROUNDS)):
+                await _stage(engine, embedder, bar)
+                # Only now: an unknown model tells how many columns it has with its first answer.
+                if not await engine.call(ledger.switch_embedder, identity, embedder.dim, force=not left):
+                    break
+        engine.parts.use_embedder(embedder)
+        engine.parts.caches.clear()
+        await embed_lacking(engine)
+    finally:
+        await engine.call(ledger.release_lease, _LEASE, holder)
+
+
+async def _stage(engine: Engine, embedder: Embedder, bar: Bar) -> None:
+    """Embed what has no new vector yet, slice by slice, each kept at once."""
+    after = -1
+    while records := await engine.call(engine.ledger.unstaged, _SLICE, after):
+        matrix = await _embed(engine, embedder, records)
+        await engine.call(engine.ledger.stage, embedder.identity, records, matrix)
+        await engine.call(engine.ledger.lease, _LEASE, engine.parts.worker_id, _LEASE_S)
+        bar.advance(len(records))
+        if len(records) < _SLICE:
+            return  # What others write meanwhile is for the next round.
+        after = records[-1].rid
+
+
+async def embed_lacking(engine: Engine) -> None:
+    """Embed live records that have no vector of the present embedder; until then they are found by words alone."""
+    after = -1
+    while records := await engine.call(engine.ledger.unembedded, _SLICE, after):
+        embedder = engine.parts.embedder()
+        matrix = await _embed(engine, embedder, records)
+        await engine.call(engine.ledger.give_vectors, (embedder.identity, embedder.dim), records, matrix)
+        if len(records) < _SLICE:
             return
-    raise ConflictError(
-        "Memories kept being written during the rebuild. Run it again when writers are quiet."
-    )
+        after = records[-1].rid
+
+
+async def _embed(engine: Engine, embedder: Embedder, records: Sequence[Record]) -> npt.NDArray[np.float32]:
+    texts = [embedded_text(record.text, record.kind, record.actor_id) for record in records]
+    rows = await engine.ask(embedder.identity, embedder.embed, texts, purpose="document")
+    return checked_rows(rows, len(records), embedder.identity, embedder.dim)

@@ -1,42 +1,34 @@
-"""Bringing back what an export holds: the ids, times and sources of before, in one transaction a call."""
+"""Bringing back what an export holds: the ids, times, sources and history of before, in one transaction a call."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
 from uuid import NAMESPACE_URL, uuid5
 
 from ..clock import now_us, to_us
+from ..errors import ConflictError
 from ..extraction.messages import InputMessage
-from ..ledger.base import AddRecord, Batch, NewMessage, Record, SourceRef
+from ..ledger.base import AddRecord, Batch, EditRecord, NewMessage, Record, SourceRef, StoredMessage
+from ..ledger.items import ItemBatch, ItemPut
 from ..scope import Owner, Scope
 from ..types import MemoryItem, Message
+from .archive import ArchivedItem, ArchivedMemory, ArchivedMessage
 from .core import Engine, Meter, new_id
-from .digests import fact_digest, turn_digest
+from .digests import fact_digest, record_digest, turn_digest
 from .embed import embed_documents
 from .outbox import drain
 from .start import ready
 from .turns import embedded_text
 
+if TYPE_CHECKING:
+    from ..ledger.records import Vector
+
 IMPORTED_ID: Final = "imported_id"
 """The key of metadata that keeps the id of before, where it belongs to another owner's memory already."""
-
-
-class ArchivedMessage(Message):
-    """A turn as an export holds it: what is public, and how its time was given."""
-
-    seq: int = 0
-    dated: bool = True
-    """Whether `created_at` was given rather than taken from the clock."""
-    offset_minutes: int = 0
-    """The zone that `created_at` was given in, minutes east of UTC."""
-
-
-class ArchivedMemory(MemoryItem):
-    """A memory as an export holds it: what is public, and whether its time was given."""
-
-    dated: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,27 +40,9 @@ class Restored:
     messages: int = 0
     present: int = 0
     """Memories that were there already, deleted ones too."""
+    conflicts: list[str] = field(default_factory=list[str])
+    """Ids of what is there with other content, and was left as it is."""
     pending: list[str] = field(default_factory=list[str])
-
-
-async def archived(
-    engine: Engine, messages: Sequence[Message], memories: Sequence[MemoryItem]
-) -> tuple[list[ArchivedMessage], list[ArchivedMemory]]:
-    """Return messages and memories with what an export has to say beyond the public fields, in order."""
-    turns = {
-        (row.id, row.user_id, row.agent_id, row.run_id): row
-        for row in await engine.call(engine.ledger.messages_by_id, [message.id for message in messages])
-    }
-    known = await _known(engine, [item.id for item in memories])
-    out: list[ArchivedMessage] = []
-    for message in messages:
-        row = turns.get((message.id, message.user_id, message.agent_id, message.run_id))
-        more = {} if row is None else {"dated": row.dated, "offset_minutes": row.offset_minutes}
-        out.append(ArchivedMessage.model_validate({**dict(message.items()), **more}))
-    return out, [
-        ArchivedMemory(**dict(item.items()), dated=item.id not in known or known[item.id].dated)
-        for item in memories
-    ]
 
 
 async def restore(
@@ -76,7 +50,8 @@ async def restore(
 ) -> Restored:
     """Store messages and memories of one owner as an export describes them; what is there already is left alone.
 
-    No model is called. Texts are embedded again, so the export of a store with any embedder fits.
+    No model is called. Texts are embedded again, so the export of a store with any embedder fits. A memory that is
+    there with other content, or whose place another one has taken, is a conflict, and is left as it is.
 
     Raises:
         ScopeError: A record names no owner.
@@ -84,38 +59,93 @@ async def restore(
         BackendError: The embedder or the ledger is down; nothing was written.
     """
     await ready(engine, write=True)
-    operation_id, now = new_id(), now_us()
-    fresh = await _fresh(engine, memories)
-    if not fresh and not messages:
-        return Restored(operation_id=operation_id, present=len(memories))
-    kept = [_new_message(message) for message in messages]
-    places = {(message.scope, message.id or ""): n for n, message in enumerate(kept)}
-    for item in fresh:
-        await _find_source(engine, item, kept, places)
-    texts = [embedded_text(item.memory, item.kind, item.actor_id) for item in fresh]
+    operation_id = new_id()
+    sorted_out = await _sort_out(engine, messages, memories)
+    fresh, conflicts = sorted_out.fresh, sorted_out.conflicts
+    kept = sorted_out.messages
+    wanted = [item for item in fresh if not item.deleted]
     meter = Meter()
-    vectors = await embed_documents(engine, texts, meter)
-    owner = scope_of(memories[0] if memories else messages[0]).owner
-    applied = await engine.apply(
-        Batch(
-            embedder=meter.embedder,
-            operation_id=operation_id,
-            kind="import",
-            owner=owner,
-            at=now,
-            messages=kept,
-            changes=[_record(item, vectors[n], kept, places) for n, item in enumerate(fresh)],
-            indexes=engine.parts.index_names(),
-            worker=engine.parts.worker_id,
-        )
+    rows = await embed_documents(
+        engine, [embedded_text(item.memory, item.kind, item.actor_id) for item in wanted], meter
     )
-    written = sum(change.status == "applied" for change in applied.changes)
+    vectors = {item.id: rows[n] for n, item in enumerate(wanted)}
+    while fresh or sorted_out.new_messages:
+        parts = [_changes(item, vectors.get(item.id), kept, sorted_out.places) for item in fresh]
+        applied = await engine.apply(
+            Batch(
+                embedder=meter.embedder,
+                operation_id=operation_id,
+                kind="import",
+                owner=scope_of(memories[0] if memories else messages[0]).owner,
+                at=now_us(),
+                messages=kept,
+                changes=[change for part in parts for change in part],
+                indexes=engine.parts.index_names(),
+                worker=engine.parts.worker_id,
+            )
+        )
+        starts = accumulate((len(part) for part in parts[:-1]), initial=0)
+        firsts = [applied.changes[start].status for start in starts] if parts else []
+        if applied.refused:
+            # Another record stands in the slot of a typed one: that one is left out.
+            taken = {item.id for item, status in zip(fresh, firsts, strict=True) if status == "stale"}
+            if not taken:
+                raise ConflictError(
+                    "Memories of this import were changed while they were written. Try again."
+                )
+            conflicts += sorted(taken)
+            fresh = [item for item in fresh if item.id not in taken]
+            continue
+        written = sum(status == "applied" for status in firsts)
+        return Restored(
+            operation_id=operation_id,
+            memories=written,
+            messages=sorted_out.new_messages,
+            present=len(memories) - written,
+            conflicts=conflicts,
+            pending=await drain(engine),
+        )
+    return Restored(operation_id=operation_id, present=len(memories), conflicts=conflicts)
+
+
+async def restore_items(engine: Engine, items: Sequence[ArchivedItem]) -> Restored:
+    """Store items as an export describes them, in one transaction; what is there already is left alone."""
+    await ready(engine, write=True)
+    now = now_us()
+    keys = [(tuple(item.namespace), item.key) for item in items]
+    there = await engine.call(engine.ledger.items, keys, at=now)
+    fresh = [item for item, known in zip(items, there, strict=True) if known is None]
+    fresh = [item for item in fresh if item.expires_at is None or to_us(item.expires_at) > now]
+    conflicts = [
+        "/".join((*item.namespace, item.key))
+        for item, known in zip(items, there, strict=True)
+        if known is not None and known.value != item.value
+    ]
+    texts = list(dict.fromkeys(text for item in fresh for text in item.texts))
+    meter = Meter()
+    rows = await embed_documents(engine, texts, meter)
+    batch = ItemBatch(
+        at=now,
+        changes=[_item_put(item) for item in fresh],
+        vectors=dict(zip(texts, rows, strict=True)),
+        embedder=meter.embedder,
+    )
+    if fresh:
+        await engine.call(engine.ledger.write_items, batch)
     return Restored(
-        operation_id=operation_id,
-        memories=written,
-        messages=sum(applied.new_messages),
-        present=len(memories) - written,
-        pending=await drain(engine),
+        operation_id="", memories=len(fresh), present=len(items) - len(fresh), conflicts=conflicts
+    )
+
+
+def _item_put(item: ArchivedItem) -> ItemPut:
+    expires_at = None if item.expires_at is None else to_us(item.expires_at)
+    return ItemPut(
+        namespace=tuple(item.namespace),
+        key=item.key,
+        value=json.dumps(item.value, ensure_ascii=False, separators=(",", ":")),
+        texts=item.texts,
+        ttl=None if item.ttl is None else round(item.ttl * 1_000_000),
+        was=(item.version, to_us(item.created_at), to_us(item.updated_at), expires_at),
     )
 
 
@@ -132,24 +162,82 @@ def scope_of(item: MemoryItem | Message) -> Scope:
     return Scope(user_id=item.user_id, agent_id=item.agent_id, run_id=item.run_id)
 
 
-async def present_ids(engine: Engine, memories: Sequence[ArchivedMemory]) -> int:
-    """Return how many of these memories the store has already."""
-    return len(memories) - len(await _fresh(engine, memories)) if await ready(engine, write=False) else 0
+async def look(
+    engine: Engine, messages: Sequence[ArchivedMessage], memories: Sequence[ArchivedMemory]
+) -> Restored:
+    """Return what `restore` would do, and write nothing."""
+    if not await ready(engine, write=False):
+        return Restored(operation_id="", memories=len(memories), messages=len(messages))
+    found = await _sort_out(engine, messages, memories)
+    return Restored(
+        operation_id="",
+        memories=len(found.fresh),
+        messages=found.new_messages,
+        present=len(memories) - len(found.fresh),
+        conflicts=found.conflicts,
+    )
 
 
-async def _fresh(engine: Engine, memories: Sequence[ArchivedMemory]) -> list[ArchivedMemory]:
-    """Return the memories that are not there; an id that another owner has is replaced by one made from it."""
+@dataclass(slots=True, kw_only=True)
+class _SortedOut:
+    """What of a piece of an export has to be written."""
+
+    fresh: list[ArchivedMemory]
+    messages: list[NewMessage] = field(default_factory=list[NewMessage])
+    """Those of the piece and, after them, those that its memories are the words of."""
+    places: dict[tuple[Scope, str], int] = field(default_factory=dict[tuple[Scope, str], int])
+    """Where in `messages` one is."""
+    new_messages: int = 0
+    conflicts: list[str] = field(default_factory=list[str])
+
+
+async def _sort_out(
+    engine: Engine, messages: Sequence[ArchivedMessage], memories: Sequence[ArchivedMemory]
+) -> _SortedOut:
+    """Compare a piece of an export with what is there; an id that another owner has is replaced by one made from it."""
     known = await _known(engine, [item.id for item in memories])
-    fresh: list[ArchivedMemory] = []
+    out = _SortedOut(fresh=[])
     moved: list[ArchivedMemory] = []
     for item in memories:
         there = known.get(item.id)
         if there is None:
-            fresh.append(item)
+            out.fresh.append(item)
         elif _owner(there) != scope_of(item).owner:
             moved.append(_moved(item))
+        elif _differs(there, item):
+            out.conflicts.append(item.id)
     known = await _known(engine, [item.id for item in moved])
-    return fresh + [item for item in moved if item.id not in known]
+    out.fresh += [item for item in moved if item.id not in known]
+    sources = [(item, source) for item in out.fresh if (source := _verbatim_source(item)) is not None]
+    ids = list(dict.fromkeys([*(message.id for message in messages), *(source for _, source in sources)]))
+    stored = {
+        (Scope(user_id=row.user_id, agent_id=row.agent_id, run_id=row.run_id), row.id): row
+        for row in (await engine.call(engine.ledger.messages_by_id, ids) if ids else ())
+    }
+    for message in messages:
+        place = (scope_of(message), message.id)
+        row = stored.get(place)
+        if row is not None and row.content != message.content:
+            out.conflicts.append(message.id)
+        out.new_messages += row is None
+        out.places[place] = len(out.messages)
+        out.messages.append(_new_message(message) if row is None else _message_again(place[0], row))
+    for item, source in sources:
+        place = (scope_of(item), source)
+        if place not in out.places and place in stored:
+            out.places[place] = len(out.messages)
+            out.messages.append(_message_again(place[0], stored[place]))
+    return out
+
+
+def _differs(there: Record, item: ArchivedMemory) -> bool:
+    until = None if item.valid_until is None else to_us(item.valid_until)
+    expires = None if item.expires_at is None else to_us(item.expires_at)
+    if there.deleted or item.deleted:
+        return not there.deleted and item.deleted
+    return (there.text, there.kind, dict(there.metadata), there.valid_until, there.expires_at, there.pinned) != (
+        item.memory, item.kind, item.metadata, until, expires, item.pinned
+    )  # fmt: skip
 
 
 async def _known(engine: Engine, ids: Sequence[str]) -> Mapping[str, Record]:
@@ -183,29 +271,77 @@ def _new_message(message: ArchivedMessage) -> NewMessage:
         dated=message.dated,
         status=message.status,
         metadata=message.metadata,
+        learned=message.learned,
+        payload=message.payload,
     )
 
 
-async def _find_source(
-    engine: Engine, item: MemoryItem, kept: list[NewMessage], places: dict[tuple[Scope, str], int]
-) -> None:
-    """Put the message that a verbatim memory rests on into the batch; the ledger knows it again by its id."""
-    source, scope = _verbatim_source(item), scope_of(item)
-    if source is None or (scope, source) in places:
-        return
-    for message in await engine.call(engine.ledger.messages_by_id, [source]):
-        if (message.user_id, message.agent_id, message.run_id) == (item.user_id, item.agent_id, item.run_id):
-            places[scope, source] = len(kept)
-            kept.append(
-                NewMessage(
-                    scope=scope,
-                    role=message.role,
-                    content=message.content,
-                    text=message.text,
-                    id=message.id,
-                    created_at=message.created_at,
-                )
+def _message_again(scope: Scope, row: StoredMessage) -> NewMessage:
+    """Return a message that is there so that nothing of it changes."""
+    return NewMessage(
+        scope=scope,
+        role=row.role,
+        content=row.content,
+        text=row.text,
+        id=row.id,
+        created_at=row.created_at,
+        status=row.status,
+        learned=row.learned,
+    )
+
+
+_VALUES: Final[Mapping[str, Callable[[MemoryItem], object]]] = {
+    "memory": lambda item: item.memory,
+    "kind": lambda item: item.kind,
+    "metadata": lambda item: item.metadata,
+    "valid_from": lambda item: to_us(item.valid_from),
+    "valid_until": lambda item: None if item.valid_until is None else to_us(item.valid_until),
+    "expires_at": lambda item: None if item.expires_at is None else to_us(item.expires_at),
+    "pinned": lambda item: item.pinned,
+    "entities": lambda item: [(entity.name, entity.kind) for entity in item.entities],
+    "sources": lambda item: [SourceRef(message_id=s.message_id, quote=s.quote) for s in item.sources],
+    "data": lambda item: item.data,
+}
+"""What an edit sets, by the name of the field in an export."""
+
+
+def _changes(
+    item: ArchivedMemory,
+    vector: Vector | None,
+    kept: Sequence[NewMessage],
+    places: Mapping[tuple[Scope, str], int],
+) -> list[AddRecord | EditRecord]:
+    """Return the first version of a memory and every change since."""
+    states: list[ArchivedMemory] = [item]
+    for change in reversed(item.changes):
+        public = {name: value for name, value in change.before.items() if name in _VALUES}
+        states.insert(0, ArchivedMemory.model_validate({**dict(states[0].items()), **public}))
+    texts = [n for n, change in enumerate(item.changes) if "memory" in change.before]
+    last_text = texts[-1] if texts else None
+    edits: list[AddRecord | EditRecord] = []
+    for n, (change, state) in enumerate(zip(item.changes, states[1:], strict=True)):
+        values = {
+            "text" if name == "memory" else name: _VALUES[name](state)
+            for name in change.before
+            if name in _VALUES
+        }
+        if "deleted" in change.before:
+            values["deleted"] = not change.before["deleted"]
+        stands = n == len(item.changes) - 1 and not item.deleted and item.valid_until is None
+        edits.append(
+            EditRecord(
+                id=item.id,
+                expected_version=None,
+                event=change.event,
+                set=values,
+                vector=vector if n == last_text else None,
+                dedup=_digest(item, scope_of(item), _verbatim_source(item)) if stands else None,
+                reason=change.reason,
+                actor=change.actor,
+                at=to_us(change.at),
             )
+        )
+    return [_record(states[0], None if texts else vector, kept, places, stands=not item.changes), *edits]
 
 
 def _verbatim_source(item: MemoryItem) -> str | None:
@@ -216,7 +352,12 @@ def _verbatim_source(item: MemoryItem) -> str | None:
 
 
 def _record(
-    item: ArchivedMemory, vector: object, kept: Sequence[NewMessage], places: Mapping[tuple[Scope, str], int]
+    item: ArchivedMemory,
+    vector: Vector | None,
+    kept: Sequence[NewMessage],
+    places: Mapping[tuple[Scope, str], int],
+    *,
+    stands: bool,
 ) -> AddRecord:
     scope, source = scope_of(item), _verbatim_source(item)
     place = None if source is None else places.get((scope, source))
@@ -226,9 +367,9 @@ def _record(
         scope=scope,
         text=item.memory,
         kind=item.kind,
-        vector=vector,  # pyright: ignore[reportArgumentType]  # a row of the matrix
+        vector=vector,
         message=place if verbatim else None,
-        dedup=_digest(item, scope, source if verbatim else None),
+        dedup=_digest(item, scope, source if verbatim else None) if stands else None,
         metadata=item.metadata,
         created_at=to_us(item.created_at),
         valid_from=to_us(item.valid_from),
@@ -241,12 +382,18 @@ def _record(
         sources=() if verbatim else [SourceRef(message_id=s.message_id, quote=s.quote) for s in item.sources],
         entities=[(entity.name, entity.kind) for entity in item.entities],
         pinned=item.pinned,
-        reason="import",
+        reason="import" if item.recorded_at is None else item.reason,
+        actor=item.actor,
+        at=None if item.recorded_at is None else to_us(item.recorded_at),
+        data=item.data,
+        slot=None if item.slot is None else bytes.fromhex(item.slot),
     )
 
 
-def _digest(item: MemoryItem, scope: Scope, source: str | None) -> bytes | None:
-    """Return what the same turn or the same extracted fact would be recognised by when it is added again."""
+def _digest(item: ArchivedMemory, scope: Scope, source: str | None) -> bytes | None:
+    """Return what the same turn, fact or record would be recognised by when it is added again."""
+    if item.slot is not None:
+        return record_digest(bytes.fromhex(item.slot), scope)
     if source is not None:
         turn = InputMessage(role=None, content=item.memory, text=item.memory, id=source)
         return turn_digest(turn, scope)

@@ -11,7 +11,7 @@ import numpy as np
 from ..clock import now_us
 from ..errors import BackendError, LedgerMismatchError
 from ..filters import And, Filter, compile_filter, scope_filter
-from ..ledger.base import Record
+from ..ledger.base import Outlook, OwnerMark, Record
 from ..ranking.cache import MAX_ROWS, entries
 from ..ranking.candidates import CANDIDATES, NEIGHBOURS, SAMPLE, rank_candidates
 from ..ranking.index import Entry, RankQuery
@@ -19,12 +19,12 @@ from ..ranking.query import sanitise
 from ..ranking.text import tokens
 from ..ranking.weights import weights_for
 from ..scope import ReadScope
-from ..types import SearchResult
+from ..types import SearchResult, unchecked
 from .core import Engine, Meter
 from .embed import embed_query
 from .index import store_for_search
 from .start import ready
-from .views import is_current, memory_item, payload
+from .views import is_current, memory_item, payload, row_test
 
 _WALK = 64
 _TRIES = 4
@@ -70,13 +70,14 @@ async def search(engine: Engine, request: SearchRequest, meter: Meter | None = N
     text = sanitise(request.query)
     warnings: list[str] = []
     vector: Any = None
-    if await engine.call(engine.ledger.embedder) is not None:
+    outlook = await engine.call(engine.ledger.outlook, request.scope)
+    if outlook.embedder is not None:
         vector = await embed_query(engine, text, meter)
     near: Sequence[str] = ()
     store, down = await store_for_search(engine)
     if down is not None:
         warnings.append(down)
-    if store is not None and vector is not None:
+    if store is not None and vector is not None and _is_large(outlook):
         try:
             hits = await engine.ask(store.name, store.search, vector, _pool(request), _store_filter(request))
             near = [hit.id for hit in hits]
@@ -88,18 +89,30 @@ async def search(engine: Engine, request: SearchRequest, meter: Meter | None = N
                 f"The index {store.name!r} failed ({error.message}); the ledger's own vectors were searched."
             )
             store = None
-    local = await engine.rt.call(search_ledger, None, engine, request, text, vector, near, store is not None)
+    local = await engine.rt.work(
+        search_ledger, engine, request, outlook, text, vector, near, store is not None
+    )
     hits = await _reranked(engine, request, text, local.hits, warnings)
     if request.threshold is not None:
         hits = [hit for hit in hits if round(hit.score, 6) >= request.threshold]
     hits = hits[: request.limit]
-    return SearchResult(
-        results=[memory_item(hit.record, round(hit.score, 6)) for hit in hits],
-        answerable=local.answerable,
-        warnings=warnings,
-        usage=meter.usage(),
-        explain=[{"id": hit.record.id, **(hit.signals or {})} for hit in hits] if request.explain else None,
+    explain = [{"id": hit.record.id, **(hit.signals or {})} for hit in hits] if request.explain else None
+    return unchecked(
+        SearchResult,
+        {
+            "results": [memory_item(hit.record, round(hit.score, 6)) for hit in hits],
+            "relations": [],
+            "answerable": local.answerable,
+            "warnings": warnings,
+            "usage": meter.usage(),
+            "explain": explain,
+        },
     )
+
+
+def _is_large(outlook: Outlook) -> bool:
+    """Return whether a scope is too large to be ranked as a whole, so that an index has to name candidates."""
+    return any(owner.memories > MAX_ROWS for owner in outlook.owners)
 
 
 def _pool(request: SearchRequest) -> int:
@@ -115,10 +128,17 @@ def _store_filter(request: SearchRequest) -> Filter | None:
 
 
 def search_ledger(
-    engine: Engine, request: SearchRequest, text: str, vector: Any, near: Sequence[str], indexed: bool
+    engine: Engine,
+    request: SearchRequest,
+    outlook: Outlook,
+    text: str,
+    vector: Any,
+    near: Sequence[str],
+    indexed: bool,
 ) -> Local:
     """Rank every owner in scope, walk down each ranking until enough rows pass, and merge by score."""
-    ledger = engine.ledger
+    if vector is not None and outlook.embedder is not None and len(vector) != outlook.embedder[1]:
+        outlook = engine.ledger.outlook(request.scope)  # another embedder since the query was embedded
     now = now_us()
     query = RankQuery(
         text=text,
@@ -131,13 +151,16 @@ def search_ledger(
     )
     passes = _checker(request, query)
     out = Local()
-    numbers = ledger.owners_in(request.scope)
-    for owner in [None] if numbers is None else numbers:
-        found, answerable = _search_owner(engine, request, query, owner, passes, near, indexed)
+    if outlook.embedder is None:
+        return out
+    for owner in outlook.owners:
+        found, answerable = _search_owner(
+            engine, request, query, outlook.embedder, owner, passes, near, indexed
+        )
         out.hits += found
         if answerable is not None:
             out.answerable = max(out.answerable or 0.0, answerable)
-    if numbers is not None and len(numbers) > 1:
+    if len(outlook.owners) > 1:
         out.hits.sort(key=lambda hit: (-hit.score, -hit.record.created_at, -hit.record.rid))
     return out
 
@@ -146,26 +169,24 @@ def _search_owner(
     engine: Engine,
     request: SearchRequest,
     query: RankQuery,
-    owner: int | None,
+    embedder: tuple[str, int],
+    known: OwnerMark,
     passes: Callable[[Record], bool],
     near: Sequence[str],
     indexed: bool,
 ) -> tuple[list[Found], float | None]:
-    ledger, embedder = engine.ledger, engine.ledger.embedder()
     reranks = request.rerank is not False and engine.parts.config.reranker is not None
     wanted = _pool(request) if reranks else request.limit
-    if embedder is None:
-        return [], None
-    if ledger.size(owner) > MAX_ROWS:
+    owner = known.number
+    if known.memories > MAX_ROWS:
         ranked = _by_candidates(engine, query, owner, embedder, near, indexed)
-        return _walk(engine, lambda start, stop: ranked[start:stop], wanted, passes)[0], None
+        return _walk(engine, request, lambda start, stop: ranked[start:stop], wanted, passes)[0], None
     for attempt in range(_TRIES):
-        with engine.parts.caches.index(owner, embedder) as (index, mark):
+        with engine.parts.caches.index(owner, embedder, None if attempt else known.event) as (index, mark):
             ranking = index.rank(query)
             answerable = ranking.answerable
-            hits, seen = _walk(
-                engine, ranking.hits, wanted, passes, ranking.explain if request.explain else None
-            )
+            explain = ranking.explain if request.explain else None
+            hits, seen = _walk(engine, request, ranking.hits, wanted, passes, explain)
         moved = owner is not None and seen.get(owner, mark.event) != mark.event
         if not moved or attempt == _TRIES - 1:
             return hits, answerable
@@ -174,16 +195,28 @@ def _search_owner(
 
 def _walk(
     engine: Engine,
+    request: SearchRequest,
     hits_between: Callable[[int, int], list[tuple[int, float]]],
     wanted: int,
     passes: Callable[[Record], bool],
     explain: Callable[[int], Mapping[str, Any]] | None = None,
 ) -> tuple[list[Found], dict[int, int]]:
-    """Go down a ranking, re-check every row against the ledger, and stop when enough have passed."""
+    """Go down a ranking, re-check every row against the ledger, and stop when enough have passed.
+
+    Where few of the first rows pass, the ledger says which rows may pass at all.
+    """
     found: list[Found] = []
     marks: dict[int, int] = {}
     start, step = 0, wanted
+    test = row_test(request.filter, request.kinds)
+    may: frozenset[int] | None = None
     while len(found) < wanted and (hits := hits_between(start, start + step)):
+        if test is not None and may is None and start >= _WALK:
+            may = frozenset(engine.ledger.passing(request.scope, test, at=now_us()))
+        if may is not None:
+            if not may:
+                break
+            hits = [hit for hit in hits if hit[0] in may]
         fetched = engine.ledger.fetch([rid for rid, _ in hits])
         marks.update(fetched.marks)
         rows = {record.rid: record for record in fetched.records}
@@ -259,7 +292,7 @@ async def _reranked(
     """Return hits in the reranker's order; without one, or when it fails, in their own."""
     if request.rerank is False or not hits:
         return hits
-    reranker = engine.parts.reranker()
+    reranker = await engine.reranker()
     if reranker is None:
         if request.rerank:
             warnings.append("rerank=True has no effect: no reranker is configured (`Memory(reranker=...)`).")

@@ -23,14 +23,15 @@ async def ready(engine: Engine, *, write: bool, repairing: bool = False) -> bool
         raise ConfigurationError(
             "This memory was closed. Make a new one, or use it inside `with Memory(...) as m:`."
         )
-    if not await engine.call(engine.ledger.open, create=write):
+    if not (engine.ledger.opened or await engine.call(engine.ledger.open, create=write)):
         return False
     now = now_us()
     first, parts.recovered = not parts.recovered, True
     if first and not repairing and await engine.call(engine.ledger.jobs):
         parts.recover()
     wrong = isinstance(parts.store_error, WRONG_INDEX)
-    if parts.store() is not None and (first or wrong or now - parts.drained_at > _DRAIN_EVERY_US):
+    store = await engine.rt.work(parts.store) if first else parts.store()
+    if store is not None and (first or wrong or now - parts.drained_at > _DRAIN_EVERY_US):
         await drain(engine)
     if write and not repairing and isinstance(parts.store_error, WRONG_INDEX):
         raise parts.store_error

@@ -12,7 +12,7 @@ from ..ledger.base import EDITABLE, Batch, EditRecord, Event, Operation, Record
 from ..scope import ReadScope
 from ..types import ChangeResult
 from .core import Engine, Meter, new_id
-from .digests import fact_digest
+from .digests import fact_digest, record_digest
 from .embed import embed_documents
 from .outbox import drain
 from .read import allowed
@@ -82,9 +82,17 @@ async def _reverse(
             operation_id=operation_id,
         )
     meter = Meter()
-    changed = [n for n, edit in enumerate(edits) if "text" in edit.set]
+    bare = await engine.call(engine.ledger.without_vector, [record.rid for record in records])
+    changed = [
+        n
+        for n, edit in enumerate(edits)
+        if "text" in edit.set or (records[n].rid in bare and not edit.set.get("deleted", records[n].deleted))
+    ]
     if changed:
-        texts = [embedded_text(edits[n].set["text"], records[n].kind, records[n].actor_id) for n in changed]
+        texts = [
+            embedded_text(edits[n].set.get("text", records[n].text), records[n].kind, records[n].actor_id)
+            for n in changed
+        ]
         vectors = await embed_documents(engine, texts, meter)
         for place, n in enumerate(changed):
             edits[n] = replace(edits[n], vector=vectors[place])
@@ -123,7 +131,8 @@ def _restore(record: Record, target: Record | None, operation_id: str, guard: Re
     )
     dedup = None
     if target is not None and not target.deleted and target.valid_until is None and target.kind != "message":
-        dedup = fact_digest(target.text, memory_scope(record))
+        scope = memory_scope(record)
+        dedup = fact_digest(target.text, scope) if target.slot is None else record_digest(target.slot, scope)
     return EditRecord(
         id=record.id,
         expected_version=record.version,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..clock import now_us
+from ..errors import EmbedderMismatchError
 from ..extraction.marks import strip_recalled
 from ..extraction.messages import InputMessage
 from ..ledger.base import AddRecord, Applied, Batch, Job, NewMessage, Operation, SourceRef, StoredMessage
 from ..scope import Scope
-from ..types import AddOutcome, AddResult
+from ..types import AddOutcome, AddResult, unchecked
 from .add_request import AddRequest, result_of
 from .core import Engine, Meter, new_id
 from .digests import turn_digest
@@ -33,46 +34,69 @@ async def write_plan(
     *,
     kept: Mapping[int, StoredMessage] | None = None,
     finishes: str | None = None,
-) -> AddResult | Operation:
+    resumes: bool = False,
+) -> AddResult | Operation | Job:
     """Embed and write a verbatim add; `kept` are turns that an earlier try has kept already, by place.
 
-    Returns the earlier operation where the idempotency key was used before with the same content.
+    Returns the earlier operation where the idempotency key was used before with the same content; with `resumes`,
+    the unfinished job of the same call where there is one.
     """
-    meter, now = Meter(), now_us()
-    plan = _Plan(request, now, kept or {})
-    vectors = await embed_documents(engine, plan.texts(), meter, progress=request.progress)
-    stored = request.key is not None or finishes is not None
-    applied = await engine.apply(
-        Batch(
-            embedder=meter.embedder,
-            operation_id=operation_id,
-            kind="add",
-            owner=request.scope.owner,
-            at=now,
-            messages=plan.messages,
-            changes=plan.changes(vectors),
-            finishes=finishes,
-            key=request.key,
-            digest=request.digest() if request.key is not None else None,
-            indexes=engine.parts.index_names(),
-            render=(lambda done: plan.result(done, operation_id, meter).model_dump_json())
-            if stored
-            else None,
-            worker=engine.parts.worker_id,
-        )
-    )
+    plan = _Plan(request, now_us(), kept or {})
+    while True:
+        meter = Meter()
+        vectors = await embed_documents(engine, plan.texts(), meter, progress=request.progress, checked=False)
+        try:
+            applied = await engine.apply(
+                _batch(engine, plan, operation_id, vectors, meter, finishes, resumes)
+            )
+            break
+        except EmbedderMismatchError:
+            # Raises it again, unless the embedder may follow the store to the one it has now.
+            await engine.embedder()
     if applied.replay is not None:
         return applied.replay
-    result = plan.result(applied, operation_id, meter)
-    return result.model_copy(update={"pending": await drain(engine)})
+    if applied.unfinished is not None:
+        return applied.unfinished
+    return plan.result(applied, operation_id, meter, await drain(engine))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def _batch(
+    engine: Engine,
+    plan: _Plan,
+    operation_id: str,
+    vectors: npt.NDArray[np.float32],
+    meter: Meter,
+    finishes: str | None,
+    resumes: bool,
+) -> Batch:
+    request = plan.request
+
+    def render(done: Applied) -> str:
+        return plan.result(done, operation_id, meter, []).model_dump_json()
+
+    return Batch(
+        embedder=meter.embedder,
+        operation_id=operation_id,
+        kind="add",
+        owner=request.scope.owner,
+        at=plan.now,
+        messages=plan.messages,
+        changes=plan.changes(vectors),
+        finishes=finishes,
+        key=request.key,
+        digest=request.digest() if request.key is not None else None,
+        resumes=request.digest if resumes else None,
+        indexes=engine.parts.index_names(),
+        render=render if request.key is not None or finishes is not None else None,
+        worker=engine.parts.worker_id,
+    )
+
+
+@dataclass(slots=True)
 class _Memory:
-    """One verbatim memory to be."""
+    """One verbatim memory to be; its embedding comes last."""
 
     item: int
-    text: str
     embedded: str
     record: AddRecord
 
@@ -82,6 +106,7 @@ class _Plan:
 
     def __init__(self, request: AddRequest, now: int, kept: Mapping[int, StoredMessage]) -> None:
         self.request = request
+        self.now = now
         self.kept = kept
         self.messages: list[NewMessage] = []
         self.memories: list[_Memory] = []
@@ -98,12 +123,12 @@ class _Plan:
             if reason is not None:
                 self.ignored[index] = reason
                 continue
-            self.memories.append(self._memory(index, item, scope, message, text, now))
+            self.memories.append(self._memory(index, item, scope, message, text))
 
     def _memory(
-        self, index: int, item: InputMessage, scope: Scope, message: int | None, text: str, now: int
+        self, index: int, item: InputMessage, scope: Scope, message: int | None, text: str
     ) -> _Memory:
-        request = self.request
+        request, now = self.request, self.now
         is_turn = message is not None
         kept = self.kept.get(index)
         role = item.role or ("user" if is_turn else None)
@@ -128,7 +153,7 @@ class _Plan:
             role=role,
             origin=request.origin or _ORIGIN.get(role or "user", "user"),
         )
-        return _Memory(item=index, text=text, embedded=embedded_text(text, kind, item.name), record=record)
+        return _Memory(index, embedded_text(text, kind, item.name), record)
 
     def texts(self) -> list[str]:
         """Return the texts to embed, one per memory."""
@@ -136,32 +161,42 @@ class _Plan:
 
     def changes(self, vectors: npt.NDArray[np.float32]) -> list[AddRecord]:
         """Return the memories as changes, each with its embedding."""
-        return [replace(memory.record, vector=vectors[n]) for n, memory in enumerate(self.memories)]
+        for n, memory in enumerate(self.memories):
+            memory.record.vector = vectors[n]
+        return [memory.record for memory in self.memories]
 
-    def result(self, applied: Applied, operation_id: str, meter: Meter) -> AddResult:
+    def result(self, applied: Applied, operation_id: str, meter: Meter, pending: Sequence[str]) -> AddResult:
         """Return one outcome per item, in order."""
         outcomes: dict[int, AddOutcome] = {}
         for memory, change in zip(self.memories, applied.changes, strict=True):
-            record = change.record
+            record = memory.record
             duplicate = change.status == "duplicate"
-            outcomes[memory.item] = AddOutcome.model_construct(
-                id=record.id if record is not None else memory.record.id,
-                memory=memory.text,
-                event="NONE" if duplicate else "ADD",
-                previous_memory=None,
-                reason="This turn is remembered already." if duplicate else None,
-                actor_id=memory.record.actor_id,
-                role=memory.record.role,
+            outcomes[memory.item] = unchecked(
+                AddOutcome,
+                {
+                    "id": record.id if change.record is None else change.record.id,
+                    "memory": record.text,
+                    "event": "NONE" if duplicate else "ADD",
+                    "previous_memory": None,
+                    "reason": "This turn is remembered already." if duplicate else None,
+                    "actor_id": record.actor_id,
+                    "role": record.role,
+                },
             )
         for index, reason in self.ignored.items():
             item = self.request.items[index]
             outcomes[index] = AddOutcome(
                 memory=item.text, event="NONE", reason=reason, actor_id=item.name, role=item.role
             )
-        return AddResult(
-            results=[outcomes[n] for n in range(len(self.request.items))],
-            operation_id=operation_id,
-            usage=meter.usage(),
+        return unchecked(
+            AddResult,
+            {
+                "results": [outcomes[n] for n in range(len(self.request.items))],
+                "relations": [],
+                "operation_id": operation_id,
+                "pending": list(pending),
+                "usage": meter.usage(),
+            },
         )
 
 
@@ -200,6 +235,7 @@ async def finish_verbatim(engine: Engine, job: Job) -> AddResult:
         expires_at=data["expires_at"],
     )
     written = await write_plan(engine, request, job.id, kept=kept, finishes=job.id)
+    assert not isinstance(written, Job)
     return result_of(written) if isinstance(written, Operation) else written
 
 

@@ -5,34 +5,43 @@ from __future__ import annotations
 from typing import Any
 
 from ..clock import to_datetime, to_iso
-from ..ledger.base import Event, Record, StoredMessage
+from ..filters import Filter, compile_filter, fields_of
+from ..ledger.base import Event, Record, RowTest, StoredMessage
 from ..scope import Scope
-from ..types import Entity, HistoryEvent, MemoryItem, Message, Source
+from ..types import Entity, HistoryEvent, MemoryItem, Message, Source, unchecked
 
 
 def memory_item(record: Record, score: float | None = None) -> MemoryItem:
     """Return a record as a public memory."""
-    return MemoryItem.model_construct(
-        id=record.id,
-        memory=record.text,
-        kind=record.kind,
-        score=score,
-        user_id=record.user_id,
-        agent_id=record.agent_id,
-        run_id=record.run_id,
-        metadata=dict(record.metadata),
-        version=record.version,
-        created_at=to_datetime(record.created_at),
-        updated_at=to_datetime(record.updated_at),
-        valid_from=to_datetime(record.valid_from),
-        valid_until=None if record.valid_until is None else to_datetime(record.valid_until),
-        expires_at=None if record.expires_at is None else to_datetime(record.expires_at),
-        actor_id=record.actor_id,
-        role=record.role,
-        origin=record.origin,
-        sources=[Source.model_construct(message_id=s.message_id, quote=s.quote) for s in record.sources],
-        entities=[Entity.model_construct(name=name, kind=kind) for name, kind in record.entities],
-        pinned=record.pinned,
+    created, updated, since = record.created_at, record.updated_at, record.valid_from
+    created_at = to_datetime(created)
+    return unchecked(
+        MemoryItem,
+        {
+            "id": record.id,
+            "memory": record.text,
+            "kind": record.kind,
+            "score": score,
+            "user_id": record.user_id,
+            "agent_id": record.agent_id,
+            "run_id": record.run_id,
+            "metadata": dict(record.metadata),
+            "version": record.version,
+            "created_at": created_at,
+            "updated_at": created_at if updated == created else to_datetime(updated),
+            "valid_from": created_at if since == created else to_datetime(since),
+            "valid_until": None if record.valid_until is None else to_datetime(record.valid_until),
+            "expires_at": None if record.expires_at is None else to_datetime(record.expires_at),
+            "actor_id": record.actor_id,
+            "role": record.role,
+            "origin": record.origin,
+            "sources": [
+                unchecked(Source, {"message_id": s.message_id, "quote": s.quote}) for s in record.sources
+            ],
+            "entities": [unchecked(Entity, {"name": name, "kind": kind}) for name, kind in record.entities],
+            "pinned": record.pinned,
+            "data": None if record.data is None else dict(record.data),
+        },
     )
 
 
@@ -81,7 +90,10 @@ def payload(record: Record) -> dict[str, Any]:
         "user_id": record.user_id,
         "agent_id": record.agent_id,
         "run_id": record.run_id,
-        "metadata": dict(record.metadata),
+        # Filters reach the fields of a typed record as `data.<name>`.
+        "metadata": dict(record.metadata)
+        if record.data is None
+        else {"data": dict(record.data), **record.metadata},
         "version": record.version,
         "created_at": to_iso(record.created_at),
         "updated_at": to_iso(record.updated_at),
@@ -95,6 +107,17 @@ def payload(record: Record) -> dict[str, Any]:
         "entities": [{"name": name, "kind": kind} for name, kind in record.entities],
         "pinned": record.pinned,
     }
+
+
+def row_test(filter: Filter | None, kinds: frozenset[str] | None = None) -> RowTest | None:
+    """Return a filter, and the kinds wanted, as a test that a ledger runs on its rows; None for neither."""
+    if filter is None and kinds is None:
+        return None
+    accepts = compile_filter(filter)
+    fields = fields_of(filter)
+    if kinds is None:
+        return RowTest(fields, accepts)
+    return RowTest(fields | {"kind"}, lambda row: row["kind"] in kinds and accepts(row))
 
 
 def is_current(record: Record, at: int, now: int) -> bool:

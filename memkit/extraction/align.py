@@ -175,13 +175,22 @@ def _same_name(one: str, other: str, *, inflecting: bool) -> bool:
 def same_stem(one: str, other: str) -> bool:
     """Return whether two words begin alike for most of their length."""
     one, other = bare(one), bare(other)
-    if _ARABIC_VERB.match(one) and _ARABIC_VERB.match(other) and one[1:] == other[1:]:
+    if _ARABIC_VERB.match(one) and _ARABIC_VERB.match(other) and _one_arabic_verb(one, other):
         return True
     shared = _shared(one, other)
     longest = max(len(one), len(other))
     least = 6 if shared >= 4 else 7
     return one == other or (
         shared >= 3 and shared * 10 >= min(len(one), len(other)) * least and longest - shared <= 6
+    )
+
+
+def _one_arabic_verb(one: str, other: str) -> bool:
+    # A verb that begins with a hamza merges it with the letter of "I".
+    return (
+        one[1:] == other[1:]
+        or (one[1:2] == "ا" and one[1:] == other)
+        or (other[1:2] == "ا" and other[1:] == one)
     )
 
 

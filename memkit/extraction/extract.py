@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from calendar import monthrange
 from collections.abc import Sequence
@@ -13,16 +14,22 @@ from memkit.clock import is_bare_date, to_us
 from memkit.errors import ExtractionError, InvalidInputError
 from memkit.extraction.marks import recalled_parts
 from memkit.extraction.messages import InputMessage
+from memkit.extraction.typed import KnownRecord, RecordCandidate, RecordJudge, known_after, origin_of
 from memkit.extraction.verify import Evidence
 from memkit.extraction.windows import OVERLAP_CHARS, WINDOW_CHARS, Window, extractable, tail, turn_of, windows
 from memkit.llms.base import LLM, ChatMessage, Completion
 from memkit.llms.parsing import parse_as
 from memkit.prompts import extract as prompts
 from memkit.prompts.extract import ExtractedMemory, Extraction, Turn
+from memkit.prompts.records import records_of, response_model, section
 from memkit.runtime import Runtime
+from memkit.schemas import NO_SCHEMAS, Schemas
 from memkit.types import Entity, Kind, Origin, Usage
 
 _EXTRACTED_ORIGINS: Final = ("tool", "document")
+_CARRIED: Final = 40
+"""Facts of earlier windows, the latest ones, that the model is shown with a label at most."""
+_SHOWN: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +41,8 @@ class Candidate:
     action: prompts.Action
     replaces: int | None
     """Index of the offered memory that it supersedes, retracts or repeats, from 0."""
+    follows: int | None = None
+    """Index in `Extracted.accepted` of the fact of an earlier window that it supersedes, retracts or repeats."""
     message: int
     """Index of the message it rests on, in what was given, from 0."""
     quote: str
@@ -76,6 +85,7 @@ class Extracted:
     accepted: tuple[Candidate, ...] = ()
     rejected: tuple[Rejected, ...] = ()
     relations: tuple[RelationCandidate, ...] = ()
+    records: tuple[RecordCandidate, ...] = ()
     usage: Usage = field(default_factory=Usage)
 
 
@@ -91,6 +101,8 @@ async def extract(
     origin: Origin | None = None,
     echoes: Sequence[str] = (),
     earlier: Sequence[InputMessage] = (),
+    schemas: Schemas = NO_SCHEMAS,
+    known: Sequence[KnownRecord] = (),
     window_chars: int = WINDOW_CHARS,
 ) -> Extracted:
     """Return the facts that messages hold, each proved by a quote, and what was rejected, with reasons.
@@ -109,6 +121,8 @@ async def extract(
         origin: Where the messages come from, if not from their roles.
         echoes: Texts that were recalled to the speakers lately.
         earlier: Turns of the same run before these, for names and pronouns.
+        schemas: Of which kinds records are wanted beside the facts.
+        known: Records on file.
         window_chars: Characters of conversation in one call.
 
     Raises:
@@ -120,31 +134,105 @@ async def extract(
         [turn_of(turn, now) for turn in earlier if turn.role in ("user", "assistant")], OVERLAP_CHARS
     )
     recalled = [*echoes, *(text for message in messages if (text := recalled_parts(message.text)))]
+    call = _Call(
+        rt=rt,
+        llm=llm,
+        offered=offered,
+        schemas=schemas,
+        origin=origin,
+        instructions=instructions,
+        prompt=prompt,
+    )
     result = Extracted()
     for window in windows(parts, limit=window_chars):
         window = replace(window, earlier=window.earlier or before)
-        answer, usage = await _ask(
-            rt,
-            llm,
-            prompts.build(
-                [part.turn for part in window.parts],
-                offered,
-                earlier=window.earlier,
-                instructions=instructions,
-                prompt=prompt,
-            ),
-        )
-        result = _joined(result, _judged(answer, window, offered, recalled, origin), usage)
+        result = await call.read(window, result, known_after(known, result.records), recalled)
     return result
 
 
-async def _ask(rt: Runtime, llm: LLM, messages: list[ChatMessage]) -> tuple[Extraction, Usage]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Call:
+    """What all windows of one extraction share."""
+
+    rt: Runtime
+    llm: LLM
+    offered: Sequence[str]
+    schemas: Schemas
+    origin: Origin | None
+    instructions: str | None
+    prompt: str | None
+
+    async def read(
+        self, window: Window, before: Extracted, known: Sequence[KnownRecord], recalled: Sequence[str]
+    ) -> Extracted:
+        """Return what was extracted before with what a window adds; it is shown the facts of those before it."""
+        ended = {fact.follows for fact in before.accepted if fact.action in ("supersede", "retract")}
+        carried = [
+            n
+            for n, fact in enumerate(before.accepted)
+            if fact.action in ("add", "supersede") and n not in ended
+        ][-_CARRIED:]
+        offered = [*self.offered, *(before.accepted[n].text for n in carried)]
+        request = prompts.build(
+            [part.turn for part in window.parts],
+            offered,
+            earlier=window.earlier,
+            on_file=[record.line for record in known],
+            records=section(tuple(self.schemas)),
+            instructions=self.instructions,
+            prompt=self.prompt,
+        )
+        answer, usage = await _ask(self.rt, self.llm, request, response_model(self.schemas))
+        # Many checks of many words: beside the event loop, where there is one.
+        found = await self.rt.work(self._judged, answer, window, offered, known, recalled)
+        return _joined(before, _pointing(found, len(self.offered), carried), usage)
+
+    def _judged(
+        self,
+        answer: Extraction,
+        window: Window,
+        offered: Sequence[str],
+        known: Sequence[KnownRecord],
+        recalled: Sequence[str],
+    ) -> Extracted:
+        """Keep what the window's messages prove."""
+        evidence = Evidence([part.turn for part in window.parts], window.earlier, offered, recalled)
+        found = _judged(answer, window, evidence, self.origin)
+        judge = RecordJudge(self.schemas, evidence, window.parts, known, self.origin)
+        records: list[RecordCandidate] = []
+        rejected = list(found.rejected)
+        for record in records_of(answer):
+            judged = judge.judge(record)
+            if isinstance(judged, str):
+                text = f"{record.kind} {json.dumps(record.data, ensure_ascii=False, default=str)}"
+                rejected.append(Rejected(text=text[:_SHOWN], reason=judged))
+            else:
+                records.append(judged)
+        return replace(found, rejected=tuple(rejected), records=tuple(records))
+
+
+def _pointing(found: Extracted, offered: int, carried: Sequence[int]) -> Extracted:
+    """Let labels beyond those of the offered memories mean the facts of earlier windows."""
+    return replace(
+        found,
+        accepted=tuple(
+            replace(fact, replaces=None, follows=carried[fact.replaces - offered])
+            if fact.replaces is not None and fact.replaces >= offered
+            else fact
+            for fact in found.accepted
+        ),
+    )
+
+
+async def _ask(
+    rt: Runtime, llm: LLM, messages: list[ChatMessage], schema: type[Extraction]
+) -> tuple[Extraction, Usage]:
     usage = Usage()
     completion = Completion(text="")
     problem = ""
     request = messages
     for _ in range(2):
-        completion = await rt.call(llm.generate, getattr(llm, "agenerate", None), request, schema=Extraction)
+        completion = await rt.call(llm.generate, getattr(llm, "agenerate", None), request, schema=schema)
         usage = usage.plus(
             Usage(
                 llm_calls=1,
@@ -152,7 +240,7 @@ async def _ask(rt: Runtime, llm: LLM, messages: list[ChatMessage]) -> tuple[Extr
                 output_tokens=completion.usage.output_tokens,
             )
         )
-        answer, problem = _read(completion)
+        answer, problem = _read(completion, schema)
         if answer is not None:
             return answer, usage
         request = prompts.repair(messages, completion.text, problem)
@@ -165,7 +253,7 @@ async def _ask(rt: Runtime, llm: LLM, messages: list[ChatMessage]) -> tuple[Extr
     )
 
 
-def _read(completion: Completion) -> tuple[Extraction | None, str]:
+def _read(completion: Completion, schema: type[Extraction]) -> tuple[Extraction | None, str]:
     if completion.finish_reason == "length":
         return (
             None,
@@ -173,16 +261,13 @@ def _read(completion: Completion) -> tuple[Extraction | None, str]:
         )
     if completion.finish_reason == "content_filter":
         return None, "it was stopped by the content filter"
-    if isinstance(completion.parsed, Extraction):
+    if isinstance(completion.parsed, schema):
         return completion.parsed, ""
-    return parse_as(completion.text, Extraction)
+    return parse_as(completion.text, schema)
 
 
-def _judged(
-    answer: Extraction, window: Window, offered: Sequence[str], echoes: Sequence[str], origin: Origin | None
-) -> Extracted:
-    """Keep what the window's messages prove."""
-    evidence = Evidence([part.turn for part in window.parts], window.earlier, offered, echoes)
+def _judged(answer: Extraction, window: Window, evidence: Evidence, origin: Origin | None) -> Extracted:
+    """Keep the facts that the window's messages prove."""
     accepted: list[Candidate] = []
     rejected: list[Rejected] = []
     places: dict[int, int] = {}
@@ -195,12 +280,9 @@ def _judged(
             continue
         places[index] = len(accepted)
         role = window.parts[number - 1].turn.role
-        accepted.append(_candidate(memory, evidence, window, number, origin or _ORIGINS.get(role, "user")))
+        accepted.append(_candidate(memory, evidence, window, number, origin or origin_of(role)))
     relations = _relations(answer, accepted, places)
     return Extracted(accepted=tuple(accepted), rejected=tuple(rejected), relations=tuple(relations))
-
-
-_ORIGINS: Final[dict[str, Origin]] = {"user": "user", "assistant": "assistant", "tool": "tool"}
 
 
 def _candidate(
@@ -214,7 +296,7 @@ def _candidate(
     turn = window.parts[number - 1].turn
     start = _instant(memory.valid_from, turn, "valid_from", notes)
     end = _instant(memory.valid_until, turn, "valid_until", notes)
-    if not evidence.speaks_of_time(number):
+    if (start is not None or end is not None) and not evidence.speaks_of_time(number):
         notes += [
             f"{field} stands in no message"
             for field, value in (("valid_from", start), ("valid_until", end))
@@ -317,9 +399,15 @@ def _joined(first: Extracted, second: Extracted, usage: Usage) -> Extracted:
         accepted=(*first.accepted, *kept),
         rejected=(*first.rejected, *second.rejected),
         relations=(*first.relations, *relations),
+        records=(*first.records, *second.records),
         usage=first.usage.plus(usage),
     )
 
 
-def _key(candidate: Candidate) -> tuple[str, str, int | None]:
-    return " ".join(candidate.text.casefold().split()), candidate.action, candidate.replaces
+def _key(candidate: Candidate) -> tuple[str, str, int | None, int | None]:
+    return (
+        " ".join(candidate.text.casefold().split()),
+        candidate.action,
+        candidate.replaces,
+        candidate.follows,
+    )

@@ -12,6 +12,11 @@ CLOSE: Final = "</memkit:recalled>"
 _TAG: Final = re.compile(
     r"<\s{0,8}(/?)\s{0,8}memkit\s{0,8}:\s{0,8}recalled\b[^<>]{0,200}(?:>|(?=<)|\Z)", re.IGNORECASE
 )
+# Lines of `context` that were copied without the marks around them.
+_LINE: Final = re.compile(
+    r"^[ \t>*]{0,8}- \[[0-9a-f]{8}\] \d{4}-\d\d-\d\d .*$|^.{0,120}\(data, not instructions to you\):[ \t]*$",
+    re.MULTILINE,
+)
 
 
 def fence(text: str) -> str:
@@ -22,8 +27,11 @@ def fence(text: str) -> str:
 def strip_recalled(text: str) -> str:
     """Return a text without its fenced regions; one that is never closed reaches to the end.
 
-    Regions may be nested. A closing mark without an opening one is dropped, and what stands before it kept.
+    Regions may be nested. A closing mark without an opening one is dropped, and what stands before it kept. Lines of a
+    context that were copied without its marks are taken out too.
     """
+    if "- [" in text and _LINE.search(text) is not None:
+        text = _LINE.sub("", text).strip()
     if "memkit" not in text.casefold():
         return text
     kept: list[str] = []
@@ -40,7 +48,7 @@ def strip_recalled(text: str) -> str:
 
 def recalled_parts(text: str) -> str:
     """Return only what stands inside fenced regions, for comparing extracted facts with it."""
-    parts: list[str] = []
+    parts = [line.group() for line in _LINE.finditer(text)] if "- [" in text else []
     depth = position = 0
     for tag in _TAG.finditer(text):
         if depth:

@@ -123,10 +123,17 @@ def _one(item: object, where: str, index: int, keeping: bool) -> InputMessage:
     if fields is None:
         raise _wrong(
             f"{where} is a {type(item).__name__}; a message is a text, a dict with `role` and `content`, "
-            "or a message object of LangChain or LlamaIndex.",
+            f"or a message object of LangChain or LlamaIndex.{_hint_of_schema(item)}",
             index,
         )
     return _from_fields(fields, where, index, keeping)
+
+
+def _hint_of_schema(item: object) -> str:
+    if not hasattr(type(item), "model_fields"):
+        return ""
+    name = type(item).__name__
+    return f" A typed record needs its schema: Memory(..., schemas=[{name}])."
 
 
 def _dict_fields(item: Mapping[object, object], where: str, index: int, keeping: bool) -> dict[str, object]:

@@ -48,7 +48,7 @@ _DEMONYMS: Final = (
 _SAME_PLACE: Final = [frozenset(group.split()) for group in _DEMONYMS]
 
 # What facts say in Chinese and Japanese about almost anything; it names nothing.
-_UNSPACED_PLAIN: Final = re.compile(
+UNSPACED_PLAIN: Final = re.compile(
     "用户|使用者|助手|助理|目前|现在|現在|已经|已經|最近|正在|计划|計劃|打算|希望|想要|想|需要|必须|喜欢|喜歡|讨厌|討厭|最爱|偏好|偏爱|爱好|"
     "不再|没有|沒有|拥有|擁有|养了|养|居住|住在|搬到|搬去|迁居|前往|来自|來自|出生|位于|工作|任职|就职|担任|职业|公司|学习|就读|妻子|丈夫|太太|先生|老公|老婆|"
     "配偶|儿子|女儿|孩子|父亲|母亲|爸爸|妈妈|哥哥|弟弟|姐姐|妹妹|朋友|同事|宠物|名字|名叫|叫做|名为|称为|今年|去年|明年|每天|每周|经常|通常|从不|"
@@ -253,7 +253,7 @@ def _foreign_run(run: str, said: str, listed: set[str]) -> str | None:
 
 def _covered(run: str, said: str) -> list[bool]:
     covered = [False] * len(run)
-    for match in _UNSPACED_PLAIN.finditer(run):
+    for match in UNSPACED_PLAIN.finditer(run):
         covered[match.start() : match.end()] = [True] * (match.end() - match.start())
     for at in range(len(run) - 1):
         if run[at : at + 2] in said:

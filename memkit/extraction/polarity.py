@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from memkit.extraction.align import same_stem
@@ -34,8 +34,11 @@ _SOFTENED: Final = re.compile(
 )
 """What turns a prohibition into a preference."""
 _UNSPACED: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f\uac00-\ud7af]")
+_LIKE_UNSPACED: Final = frozenset(word for word in LIKE if _UNSPACED.match(word))
+_LIKE_SPACED: Final = frozenset(LIKE) - _LIKE_UNSPACED
 
 
+@lru_cache(maxsize=128)
 def negative(folded: str, *, hint: str | None = None) -> bool:
     """Return whether a folded text negates something.
 
@@ -52,12 +55,19 @@ def negative(folded: str, *, hint: str | None = None) -> bool:
     return spoken == "tr" and _TURKISH.search(text) is not None
 
 
-def lexical(folded: str, roots: Sequence[str] = LEXICAL_NEGATIONS) -> set[str]:
-    """Return the words that begin with one of the roots."""
-    starts = tuple(roots)
-    words = {token.key for token in tokens(folded) if token.key.startswith(starts)}
-    found = {root for root in roots if _UNSPACED.match(root) and root in folded}
-    return found | {root for root in roots if any(word.startswith(root) for word in words)}
+@lru_cache(maxsize=128)
+def lexical(folded: str, roots: tuple[str, ...] = LEXICAL_NEGATIONS) -> frozenset[str]:
+    """Return the roots that words of a text begin with."""
+    words = {token.key for token in tokens(folded) if token.key.startswith(roots)}
+    unspaced = _UNSPACED.search(folded) is not None
+    if not words and not unspaced:
+        return frozenset()
+    return frozenset(
+        root
+        for root in roots
+        if (unspaced and _UNSPACED.match(root) and root in folded)
+        or any(word.startswith(root) for word in words)
+    )
 
 
 def _denies_root(text: str, near: str, spoken: str | None) -> bool:
@@ -74,7 +84,7 @@ def _denies_root(text: str, near: str, spoken: str | None) -> bool:
 
 def _likes(folded: str) -> set[str]:
     words = {token.key for token in tokens(folded)}
-    return {word for word in LIKE if (word in folded if _UNSPACED.match(word) else word in words)}
+    return (words & _LIKE_SPACED) | {word for word in _LIKE_UNSPACED if word in folded}
 
 
 def contradiction(text: str, quote: str, near: str, *, ends_something: bool = False) -> str | None:

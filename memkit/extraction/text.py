@@ -73,7 +73,7 @@ class Token:
         return _NO_SPACES.match(self.raw) is not None
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=128)
 def tokens(text: str) -> tuple[Token, ...]:
     """Return the words of a text; runs of Chinese, Japanese or Thai are one token each."""
     plain = unicodedata.normalize("NFKC", text.translate(_QUOTES))
@@ -115,7 +115,11 @@ def _script_runs(word: str) -> Iterator[tuple[str, int]]:
 
 def language(words: Iterable[str]) -> str | None:
     """Return the language whose frequent words stand out, or None."""
-    seen = set(words)
+    return _language(frozenset(words))
+
+
+@lru_cache(maxsize=64)
+def _language(seen: frozenset[str]) -> str | None:
     scores = sorted(((len(seen & stops), name) for name, stops in STOP_WORDS.items()), reverse=True)
     best, second = scores[0], scores[1]
     return best[1] if best[0] >= 2 and best[0] > second[0] else None

@@ -16,10 +16,16 @@ from typing import Final
 from memkit.clock import to_datetime
 from memkit.extraction.align import Words, find_quote
 from memkit.extraction.dates import WEEKDAYS, Calendar, Mention, mentions
-from memkit.extraction.names import unlicensed_name
+from memkit.extraction.names import UNSPACED_PLAIN, unlicensed_name
 from memkit.extraction.polarity import content, contradiction
 from memkit.extraction.text import fold, language, number_forms, number_meanings, numbers, tokens
-from memkit.extraction.words import AMBIGUOUS_NUMBERS, NUMBER_WORDS
+from memkit.extraction.words import (
+    AMBIGUOUS_NUMBERS,
+    FIRST_PERSON,
+    FIRST_PERSON_UNSPACED,
+    NUMBER_WORDS,
+    OF_MEMORY,
+)
 from memkit.prompts.extract import ExtractedMemory, Turn
 
 MAX_FACT_CHARS: Final = 4_000
@@ -90,11 +96,23 @@ class Evidence:
         self._offered = offered
         self._recalled = [*offered, *echoes]
         self._folded: dict[int, str] = {}
-        self._grounds: dict[tuple[int, int, int, str | None], Ground] = {}
+        self._said: dict[tuple[int, int, int, str | None], tuple[Words, set[str], Calendar]] = {}
+        self._of_time: dict[int, bool] = {}
+        self._named: dict[int, Words] = {}
 
     @cached_property
     def _speakers(self) -> str:
         return " . ".join({turn.name for turn in (*self._earlier, *self._turns) if turn.name})
+
+    @cached_property
+    def _others(self) -> frozenset[str]:
+        """The words of the names of all who speak here; none where only one is named."""
+        names = {turn.name for turn in (*self._earlier, *self._turns) if turn.name}
+        return (
+            frozenset(token.key for name in names for token in tokens(name))
+            if len(names) > 1
+            else frozenset()
+        )
 
     def number_of(self, memory: ExtractedMemory) -> int | None:
         """Return the number of the message a fact rests on; without one, the first user's that holds the quote."""
@@ -111,31 +129,68 @@ class Evidence:
         reason = self._label(memory) or self._form(memory)
         if reason or memory.action == "none":
             return Verdict(ok=not reason, reason=reason or "")
+        ground = self.ground(memory, any_role=any_role)
+        return self._licensed(memory, ground) if isinstance(ground, Ground) else _no(ground)
+
+    def ground(self, memory: ExtractedMemory, *, any_role: bool = False) -> Ground | str:
+        """Return what a fact may rest on, or why its quote gives it nothing."""
         number = self.number_of(memory)
         if number is None:
             named = f"message [{memory.message}]" if memory.message else "any message"
-            return _no(f"the quote does not stand in {named}; there are {len(self._turns)}")
+            return f"the quote does not stand in {named}; there are {len(self._turns)}"
         turn = self._turns[number - 1]
         if turn.role == "assistant" and not any_role and not self._about_assistant(memory.text, turn):
-            return _no("only the assistant said it")
+            return "only the assistant said it"
         if not memory.quote.strip():
-            return _no("no quote was given")
+            return "no quote was given"
         span = find_quote(fold(memory.quote), self._fold(number))
         if span is None:
-            return _no(f"the quote does not stand in message [{number}]")
-        return self._licensed(memory, self._ground(memory, number, span))
+            return f"the quote does not stand in message [{number}]"
+        return self._ground(memory, number, span)
+
+    def ends(self, text: str, old: str, ground: Ground) -> bool:
+        """Return whether a message speaks of an old memory that it is said to end.
+
+        A word of the memory was said, or the text ties the two together: it shares a word with each. Words about
+        remembering and forgetting tie nothing to anything, so an order to delete all memories ends none.
+        """
+        wanted = content(fold(old))
+        turns = [turn.text[-4_000:] for turn in self._before(ground.number, _TURNS_FOR_NAMES)]
+        said = Words(" . ".join([ground.turn.text[:20_000], *turns]))
+        if not wanted or not _one_language(fold(old), said.folded):
+            return True
+        if any(_supported(word, said) for word in wanted) or _signs(fold(old)).intersection(said.folded):
+            return True
+        new = content(fold(text))
+        shares_old = any(_supported(word, Words(old)) for word in new)
+        return shares_old and any(word not in OF_MEMORY and _supported(word, said) for word in new)
+
+    def unsaid(self, text: str, said: Words) -> bool:
+        """Return whether a folded text is of several words, in the language spoken, of which none was said."""
+        wanted = content(text)
+        return (
+            len(wanted) >= 2
+            and not any(_supported(word, said) for word in wanted)
+            and _one_language(text, said.folded)
+        )
 
     def names(self, name: str, memory: ExtractedMemory, number: int) -> bool:
         """Return whether an entity is named by the fact, or by what it rests on."""
-        known = Words(f"{memory.text} . {self._turns[number - 1].text[:20_000]} . {self._speakers}")
+        if number not in self._named:
+            self._named[number] = Words(f"{self._turns[number - 1].text[:20_000]} . {self._speakers}")
+        said, fact = self._named[number], Words(memory.text)
         found = [token for token in tokens(name) if token.key]
-        return bool(found) and all(known.has_name(token, inflecting=True) for token in found)
+        return bool(found) and all(
+            said.has_name(token, inflecting=True) or fact.has_name(token, inflecting=True) for token in found
+        )
 
     def speaks_of_time(self, number: int) -> bool:
         """Return whether a message or the two before it name a time at all."""
-        before = [turn.text[-2_000:] for turn in self._before(number, _TURNS_FOR_NUMBERS)]
-        text = fold(" . ".join([*before, self._turns[number - 1].text[:20_000]]))
-        return Calendar(text, said_on(self._turns[number - 1])).speaks_of_time
+        if number not in self._of_time:
+            before = [turn.text[-2_000:] for turn in self._before(number, _TURNS_FOR_NUMBERS)]
+            text = fold(" . ".join([*before, self._turns[number - 1].text[:20_000]]))
+            self._of_time[number] = Calendar(text, said_on(self._turns[number - 1])).speaks_of_time
+        return self._of_time[number]
 
     def _label(self, memory: ExtractedMemory) -> str | None:
         label = memory.replaces
@@ -173,35 +228,39 @@ class Evidence:
         return self._offered[int(memory.replaces[1:]) - 1] if memory.replaces else ""
 
     def _ground(self, memory: ExtractedMemory, number: int, span: tuple[int, int]) -> Ground:
-        key = (number, *span, memory.replaces)
-        if key not in self._grounds:
-            turn = self._turns[number - 1]
-            message = self._fold(number)
-            near = message[max(0, span[0] - _WINDOW) : span[1] + _WINDOW]
+        turn = self._turns[number - 1]
+        message = self._fold(number)
+        start, end = max(0, span[0] - _WINDOW), min(len(message), span[1] + _WINDOW)
+        near = message[start:end]
+        key = (number, start, end, memory.replaces)
+        if key not in self._said:  # most facts of a message have the same surroundings
             replaced = self._replaced(memory)
             for_names = [turn.text[-4_000:] for turn in self._before(number, _TURNS_FOR_NAMES)]
             for_numbers = [fold(turn.text[-1_000:]) for turn in self._before(number, _TURNS_FOR_NUMBERS)]
-            said = " . ".join([*for_numbers, near])
+            said = " . ".join([*for_numbers, near, fold(replaced)])
             # The original, where it is short, has the capitals and line breaks that folding takes away.
             raw = turn.text if len(message) <= len(near) else near
-            self._grounds[key] = Ground(
-                number=number,
-                turn=turn,
-                quote=_clause(message, span),
-                near=near,
-                words=Words(" . ".join([raw, *for_names, self._speakers, replaced])),
-                numbers=number_meanings(" . ".join([said, fold(replaced)])),
-                calendar=Calendar(" . ".join([said, fold(replaced)]), said_on(turn)),
+            self._said[key] = (
+                Words(" . ".join([raw, *for_names, self._speakers, replaced])),
+                number_meanings(said),
+                Calendar(said, said_on(turn)),
             )
-        return self._grounds[key]
+        words, meant, calendar = self._said[key]
+        return Ground(
+            number=number,
+            turn=turn,
+            quote=_clause(message, span),
+            near=near,
+            words=words,
+            numbers=meant,
+            calendar=calendar,
+        )
 
     def _licensed(self, memory: ExtractedMemory, ground: Ground) -> Verdict:
         text = fold(memory.text)
-        rest, dated = _without_dates(text)
         reason = (
-            _unlicensed_date(text, dated, ground)
-            or _unlicensed_number(rest, ground)
-            or unlicensed_name(memory, ground.words)
+            unlicensed(memory, ground)
+            or self._of_another(memory, ground)
             or contradiction(
                 text, ground.quote, ground.near, ends_something=self._ends_something(memory, text)
             )
@@ -215,13 +274,29 @@ class Evidence:
         replaced = set(content(fold(self._replaced(memory))))
         return memory.action == "supersede" and bool(replaced.intersection(content(text)))
 
+    def _of_another(self, memory: ExtractedMemory, ground: Ground) -> str | None:
+        """What speakers say of themselves is about nobody else who speaks."""
+        own = {token.key for token in tokens(ground.turn.name or "")}
+        names = [token.key for token in tokens(memory.text)[:2]]
+        subject = next((name for name in names if name in self._others - own), None)
+        if subject is None or subject in {token.key for token in tokens(ground.turn.text)}:
+            return None
+        if any(token.key in FIRST_PERSON for token in tokens(ground.quote)) or FIRST_PERSON_UNSPACED.search(
+            ground.quote
+        ):
+            return f"{ground.turn.name or ground.turn.role} said it of themselves, not of {subject!r}"
+        return None
+
     def _echo(self, memory: ExtractedMemory, text: str, ground: Ground) -> str | None:
         """A fact that repeats recalled text, or that shares no word with what was said, is not from the message."""
+        if memory.action == "retract":
+            told = self.ends(memory.text, self._replaced(memory), ground)
+            return None if told else "the message says nothing of what it ends"
         wanted = content(text)
         if not wanted:
             return None
         said = [word for word in wanted if _supported(word, ground.words)]
-        if memory.action == "retract" or len(said) * 2 > len(wanted):
+        if len(said) * 2 > len(wanted):
             return None
         spoken = Words(
             " . ".join([ground.turn.text[:20_000], *(turn.text for turn in self._before(ground.number, 1))])
@@ -239,6 +314,17 @@ class Evidence:
         if not said and not tied and len(wanted) >= 2 and _one_language(text, ground.words.folded):
             return "the message says nothing of it"
         return None
+
+
+def unlicensed(memory: ExtractedMemory, ground: Ground) -> str | None:
+    """Return a date, a number or a name of a text that nobody said, or None."""
+    text = fold(memory.text)
+    rest, dated = _without_dates(text)
+    return (
+        _unlicensed_date(text, dated, ground)
+        or _unlicensed_number(rest, ground)
+        or unlicensed_name(memory, ground.words)
+    )
 
 
 def said_on(turn: Turn) -> date:
@@ -310,6 +396,17 @@ def _unlicensed_number(text: str, ground: Ground) -> str | None:
         if not number_forms(f"{value:g}") & ground.numbers:
             return f"the number {token.raw!r} was not said"
     return None
+
+
+_COUNTING: Final = re.compile(
+    "[一二三四五六七八九十百千万两兩几幾只隻個个条條匹头頭辆輛台本枚冊册名位件份次]"
+)
+
+
+def _signs(text: str) -> set[str]:
+    """Return the Chinese characters that mean something alone; a word is often a single one."""
+    plain = _COUNTING.sub("", UNSPACED_PLAIN.sub("", text))
+    return {char for char in plain if "\u4e00" <= char <= "\u9fff"}
 
 
 def _supported(word: str, words: Words) -> bool:

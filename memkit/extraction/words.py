@@ -152,35 +152,41 @@ NOT_NEGATION: Final = re.compile(
 )
 """Words that look like a negation and are none."""
 
-LEXICAL_NEGATIONS: Final = (
-    "stop quit hate hating dislik detest avoid refus former cancel lack allerg intoleran vegan vegetarian unable "
-    "unemploy single divorc instead except reject declin forgot forget fail given gave broke ended fired sold lost "
-    "aufgehor hass vermeid ehemal allergi weiger abgesagt gekundigt verkauft aufgegeben statt "
-    "detest evite arret refus ancien annul vendu abandonn "
-    "odia odio evit dejo deje alergi rechaz cancel antigu vend detesto "
-    "smess smett rifiut detest vendut "
-    "odei parou parei deixou deixei recus "
-    "gestopt gestop haat vermijd voormalig opgezegd verkocht "
-    "przesta rzuci nienawid unika alergi sprzeda "
-    "slutat hatar undvik "
-    "ненавид избега бросил перестал аллерг отказ бывш продал "
-    "توقف اكره يكره حساسي "
-    "讨厌 討厭 戒 停止 过敏 過敏 拒绝 拒絕 取消 放弃 放棄 辞职 やめ 辞め 嫌い 苦手 アレルギー 싫 끊 그만 "
-    "알레르기 छोड़ नफ़रत"
-).split()
+LEXICAL_NEGATIONS: Final = tuple(
+    (
+        "stop quit hate hating dislik detest avoid refus former cancel lack allerg intoleran vegan vegetarian unable "
+        "unemploy single divorc instead except reject declin forgot forget fail given gave broke ended fired sold lost "
+        "aufgehor hass vermeid ehemal allergi weiger abgesagt gekundigt verkauft aufgegeben statt "
+        "detest evite arret refus ancien annul vendu abandonn "
+        "odia odio evit dejo deje alergi rechaz cancel antigu vend detesto "
+        "smess smett rifiut detest vendut "
+        "odei parou parei deixou deixei recus "
+        "gestopt gestop haat vermijd voormalig opgezegd verkocht "
+        "przesta rzuci nienawid unika alergi sprzeda "
+        "slutat hatar undvik "
+        "ненавид избега бросил перестал аллерг отказ бывш продал "
+        "توقف اكره يكره حساسي "
+        "讨厌 討厭 戒 停止 过敏 過敏 拒绝 拒絕 取消 放弃 放棄 辞职 やめ 辞め 嫌い 苦手 アレルギー 싫 끊 그만 "
+        "알레르기 छोड़ नफ़रत"
+    ).split()
+)
 """Beginnings of words that say no without a negation."""
 
-ENDED: Final = (
-    "quit stop gave-up aufgehor arrete deje dejo smess parei parou gestopt przesta rzuci slutat бросил "
-    "перестал 戒 やめ 辞め 끊 그만"
-).split()
+ENDED: Final = tuple(
+    (
+        "quit stop gave-up aufgehor arrete deje dejo smess parei parou gestopt przesta rzuci slutat бросил "
+        "перестал 戒 やめ 辞め 끊 그만"
+    ).split()
+)
 """Beginnings of words by which somebody ended what they did."""
 
-HATE: Final = (
-    "hate hating dislik detest loath despis hass verabscheu odia odio detest odei haat nienawid hatar ненавид "
-    "يكره اكره "
-    "讨厌 討厭 嫌い 苦手 싫"
-).split()
+HATE: Final = tuple(
+    (
+        "hate hating dislik detest loath despis hass verabscheu odia odio detest odei haat nienawid hatar ненавид "
+        "يكره اكره "
+        "讨厌 討厭 嫌い 苦手 싫"
+    ).split()
+)
 LIKE: Final = (
     "like likes liked love loves loved enjoy enjoys adore adores prefer prefers fond favourite favorite mag "
     "liebe liebt gern "
@@ -265,3 +271,21 @@ def _number_words() -> dict[str, float]:
 
 
 NUMBER_WORDS: Final[Mapping[str, float]] = _number_words()
+
+FIRST_PERSON: Final = _set(
+    "i me my mine myself im ive ich mich mir mein meine meinen meinem meiner je moi mon ma mes yo mi mis mio mia io "
+    "mie miei eu meu minha meus minhas ik mij mijn mnie moj moja moje jag mig min mitt mina ben bana benim beni "
+    "я мне меня мой моя мое мои мною мені мене мій моє "
+    "انا عندي لدي אני שלי לי मैं मै मेरा मेरी मेरे मुझे আমি আমার 나는 내가 저는 제가 나의 제"
+)
+"""Words in which speakers speak of themselves."""
+FIRST_PERSON_UNSPACED: Final = re.compile("我|咱|私|僕|俺|わたし|ฉัน|ผม")
+"""The same where words are not set apart."""
+
+OF_MEMORY: Final = _set(
+    "memory memories remember remembered forget forgot forgotten delete deleted erase erased remove removed clear "
+    "cleared ignore instruction instructions rule rules previous everything all longer stored file "
+    "speicher erinnerung erinnerungen vergiss losche loschen alles memoire memoires oublie supprime tout memoria "
+    "memorias olvida borra todo"
+)
+"""Words about remembering, which say nothing of what is remembered."""

@@ -7,11 +7,11 @@ microseconds in UTC. A record's `rid` is `owner number * 2**32 + n`, so one owne
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from ..scope import Owner, ReadScope
-from .items import ItemLedger
+from .items import ItemLedger, ItemRow
 from .records import (
     EDITABLE,
     OWNER_SHIFT,
@@ -32,8 +32,12 @@ from .records import (
     NewMessage,
     Operation,
     OutboxEntry,
+    Outlook,
+    OwnerMark,
     OwnerRow,
+    RankRow,
     Record,
+    RowTest,
     SourceRef,
     StoredMessage,
 )
@@ -63,8 +67,12 @@ __all__ = [
     "NewMessage",
     "Operation",
     "OutboxEntry",
+    "Outlook",
+    "OwnerMark",
     "OwnerRow",
+    "RankRow",
     "Record",
+    "RowTest",
     "SourceRef",
     "StoredMessage",
 ]
@@ -81,6 +89,11 @@ class Ledger(ItemLedger):
 
     name: ClassVar[str]
     persistent: bool
+
+    @property
+    def opened(self) -> bool:
+        """Whether `open` has nothing left to do; it is asked on the event loop, and must not wait."""
+        return False
 
     @abstractmethod
     def open(self, *, create: bool = True) -> bool:
@@ -124,6 +137,43 @@ class Ledger(ItemLedger):
         Caches of all owners start again.
         """
 
+    # Changing the embedder.
+
+    @abstractmethod
+    def begin_staging(self, identity: str) -> int:
+        """Begin to collect vectors of another embedder, or go on; return how many live records have theirs."""
+
+    @abstractmethod
+    def unstaged(self, limit: int, after: int = -1) -> Sequence[Record]:
+        """Return live records without a collected vector of their present version, by rid, after a rid."""
+
+    @abstractmethod
+    def stage(self, identity: str, records: Sequence[Record], vectors: Matrix) -> None:
+        """Collect the vectors of records as they were read, as one transaction."""
+
+    @abstractmethod
+    def switch_embedder(self, identity: str, dim: int, *, force: bool = False) -> int:
+        """Change the embedder and every embedding in one transaction; return how many live records lack a vector.
+
+        When there are any and `force` is not set, nothing is written. Caches of all owners start again.
+        """
+
+    @abstractmethod
+    def unembedded(self, limit: int, after: int = -1) -> Sequence[Record]:
+        """Return live records without a vector of the present embedder, by rid, after a rid."""
+
+    @abstractmethod
+    def without_vector(self, rids: Sequence[int]) -> set[int]:
+        """Return which of these records, live or deleted, have no vector of the present embedder."""
+
+    @abstractmethod
+    def give_vectors(self, embedder: tuple[str, int], records: Sequence[Record], vectors: Matrix) -> None:
+        """Give live records that are still as they were read their vectors, as one transaction.
+
+        Raises:
+            EmbedderMismatchError: They are not of the ledger's embedder.
+        """
+
     # Reading records.
 
     @abstractmethod
@@ -135,8 +185,19 @@ class Ledger(ItemLedger):
         """Return the numbers of owners that may hold rows of the scope; None means all of them."""
 
     @abstractmethod
+    def outlook(self, scope: ReadScope) -> Outlook:
+        """Return the embedder and the owners of a scope as of one moment, in one small read."""
+
+    @abstractmethod
     def changes(self, owner: int | None, since: Mark | None) -> Delta:
         """Return what changed for an owner (None: for all) since the mark; cheap when nothing did."""
+
+    @abstractmethod
+    def load(self, owner: int | None, take: Callable[[Sequence[RankRow], Matrix], None]) -> Mark:
+        """Hand over all live records of an owner (None: of all) with their vectors, some at a time by rid.
+
+        Everything is of one moment, which the mark names. A record without a vector has a zero row.
+        """
 
     @abstractmethod
     def size(self, owner: int | None) -> int:
@@ -155,6 +216,10 @@ class Ledger(ItemLedger):
         """Return records by memory id, deleted ones too, in the order asked, without those that never were."""
 
     @abstractmethod
+    def in_slots(self, owner: Owner, slots: Sequence[bytes]) -> Sequence[Record]:
+        """Return live records of an owner that stand in these slots and are not closed, by rid."""
+
+    @abstractmethod
     def listing(
         self,
         scope: ReadScope,
@@ -163,12 +228,17 @@ class Ledger(ItemLedger):
         include_closed: bool = False,
         limit: int,
         after: tuple[int, int] | None = None,
+        test: RowTest | None = None,
     ) -> Sequence[Record]:
         """Return live records of the scope, newest `created_at` first, then highest rid.
 
         `after` is the last (created_at, rid) of the page before. What has expired at the instant `at` is left out;
-        without `include_closed`, what is not valid then as well.
+        without `include_closed`, what is not valid then as well. With a test, only what passes it is given.
         """
+
+    @abstractmethod
+    def passing(self, scope: ReadScope, test: RowTest, *, at: int) -> Sequence[int]:
+        """Return the rids of live records of the scope that pass a test and have not expired, in any order."""
 
     @abstractmethod
     def standing(self, scope: ReadScope, *, at: int, limit: int) -> Sequence[Record]:
@@ -178,7 +248,9 @@ class Ledger(ItemLedger):
         """
 
     @abstractmethod
-    def count(self, scope: ReadScope, *, at: int, include_closed: bool = False) -> int:
+    def count(
+        self, scope: ReadScope, *, at: int, include_closed: bool = False, test: RowTest | None = None
+    ) -> int:
         """Return how many `listing` would give."""
 
     @abstractmethod
@@ -255,11 +327,31 @@ class Ledger(ItemLedger):
         An operation and the undo of it cancel out and are both left out.
         """
 
-    # Jobs: work that must be finished.
+    # Everything, for an export.
 
     @abstractmethod
-    def unfinished(self, owner: Owner, digest: bytes) -> Job | None:
-        """Return a failed or abandoned job of the same content, to resume it."""
+    def archive_counts(self, scope: ReadScope) -> tuple[int, int]:
+        """Return how many messages and how many records of the scope there are, deleted ones too."""
+
+    @abstractmethod
+    def archive_item_count(self, *, at: int) -> int:
+        """Return how many items there are that have not expired."""
+
+    @abstractmethod
+    def archive_messages(self, scope: ReadScope, after: int, limit: int) -> Sequence[StoredMessage]:
+        """Return messages of the scope of every status, by rid, after a rid."""
+
+    @abstractmethod
+    def archive_records(
+        self, scope: ReadScope, after: int, limit: int
+    ) -> Sequence[tuple[Record, Sequence[Event]]]:
+        """Return records of the scope with their history, deleted ones too, by rid, after a rid."""
+
+    @abstractmethod
+    def archive_items(self, after: int, limit: int, *, at: int) -> Sequence[tuple[ItemRow, Sequence[str]]]:
+        """Return items that have not expired with the texts they are found by, by number, after a number."""
+
+    # Jobs: work that must be finished.
 
     @abstractmethod
     def claim(self, worker: str, *, ids: Sequence[str] | None = None, limit: int = 10) -> Sequence[Job]:
@@ -319,6 +411,10 @@ class Ledger(ItemLedger):
         With `ids`, messages that only these memories rest on go too. Leaves one text-free FORGET event a memory.
         External indexes get outbox rows for the ids.
         """
+
+    @abstractmethod
+    def finish_erasure(self) -> bool:
+        """Finish an erasure that others held up, with the last bytes of deleted items; return whether all is done."""
 
     @abstractmethod
     def info(self) -> LedgerInfo:

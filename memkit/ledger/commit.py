@@ -7,15 +7,18 @@ ledger's own writes for them, so that no event loop ever waits for the disk.
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 
+from ..lane import give_way
 from .connections import Database, rollback
+
+if TYPE_CHECKING:
+    import asyncio
 
 R = TypeVar("R")
 Work = Callable[[sqlite3.Connection], R]
@@ -88,6 +91,8 @@ class Committer:
         self._pending: deque[_Ticket[Any]] = deque()
         self._busy = False
         self._thread: ThreadPoolExecutor | None = None
+        self.undone = 0
+        """How often something was taken back: what its work remembers of the file holds no more."""
 
     def close(self) -> None:
         """Let the writing thread end when it has done what waits."""
@@ -117,6 +122,8 @@ class Committer:
 
     async def arun(self, work: Work[R]) -> R:
         """Run work like `run`, without ever blocking the event loop."""
+        import asyncio
+
         ticket = _AsyncTicket(work, asyncio.get_running_loop())
         with self._mutex:
             lead = not self._busy
@@ -202,7 +209,7 @@ class Committer:
                 conn.execute("COMMIT")
                 self._step("committed")
             except BaseException:
-                rollback(conn)
+                self._undo(conn)
                 raise
         except Exception as error:  # noqa: BLE001 - raised again where the ticket's caller waits
             ticket.error = error
@@ -219,27 +226,34 @@ class Committer:
             conn.execute("COMMIT")
             self._step("committed")
         except sqlite3.Error:
-            rollback(conn)
+            self._undo(conn)
             return False
         except BaseException:
-            rollback(conn)
+            self._undo(conn)
             raise
         for ticket, (value, error) in zip(group, outcomes, strict=True):
             ticket.value, ticket.error, ticket.done = value, error, True
         return True
 
     def _within(self, conn: sqlite3.Connection, ticket: _Ticket[Any]) -> tuple[Any, Exception | None]:
+        if isinstance(ticket, _AsyncTicket):
+            give_way()
         conn.execute("SAVEPOINT one")
         try:
             value = ticket.work(conn)
         except sqlite3.Error:
             raise
         except Exception as error:  # noqa: BLE001 - raised again where the ticket's caller waits
+            self.undone += 1
             conn.execute("ROLLBACK TO one")
             conn.execute("RELEASE one")
             return None, error
         conn.execute("RELEASE one")
         return value, None
+
+    def _undo(self, conn: sqlite3.Connection) -> None:
+        self.undone += 1
+        rollback(conn)
 
     def _step(self, name: str) -> None:
         if self._on_step is not None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final, Literal, NoReturn, Protocol, TypeVar
 
 from ..errors import BackendUnavailableError, CorruptLedgerError, MemkitError
+from .residue import wipe
 from .sqlite_schema import MIGRATIONS, PAGE_SIZE, migrate, schema_version
 
 Synchronous = Literal["FULL", "NORMAL"]
@@ -112,11 +113,15 @@ class Database:
         self.pid = os.getpid()
         self.opening = threading.RLock()
         self.memory_lock = threading.RLock()
+        self.fork_gate = threading.Lock()
+        """Held while the file is written: SQLite counts a process's locks in memory, so a child that is forked
+        meanwhile would find the write lock held by a connection that nobody has, for ever."""
         self._readers: deque[sqlite3.Connection] = deque()
         self._lent: set[sqlite3.Connection] = set()
         self._writer: sqlite3.Connection | None = None
         self._ready = False
         self._immutable = False
+        self._file: tuple[int, int] | None = None
         self._generation = 0
 
     def abandon(self) -> None:
@@ -194,6 +199,7 @@ class Database:
         conn.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         conn.execute("PRAGMA secure_delete = ON")
         self._writer = conn
+        self._file = _identity(self.path)
         self._ready = True
         return True
 
@@ -257,11 +263,8 @@ class Database:
 
     @contextmanager
     def alone(self) -> Generator[None]:
-        """Keep readers off while the one connection of a ledger in memory writes."""
-        if self.path is None:
-            with self.memory_lock:
-                yield
-        else:
+        """Keep forks off while something is written, and readers too where a ledger in memory has one connection."""
+        with self.fork_gate if self.path is not None else self.memory_lock:
             yield
 
     @contextmanager
@@ -308,7 +311,18 @@ class Database:
         return self._writer
 
     def begin(self, conn: sqlite3.Connection) -> None:
-        """Take the write lock, waiting fairly for other processes."""
+        """Take the write lock, waiting fairly for other processes.
+
+        Raises:
+            BackendUnavailableError: The file was deleted or replaced meanwhile: what is written now, nobody would find.
+        """
+        if self._file is not None and conn is self._writer and _identity(self.path) != self._file:
+            raise BackendUnavailableError(
+                f"The ledger {self.location} was deleted, moved or replaced while it was open; nothing was written. "
+                "Put it back, or close this memory and open it again.",
+                backend="sqlite",
+                retryable=False,
+            )
         self.retried(lambda: conn.execute("BEGIN IMMEDIATE"))
 
     def retried(self, work: Callable[[], R], *, deadline: float | None = None) -> R:
@@ -324,28 +338,66 @@ class Database:
 
     # ------------------------------------------------------------------------------------- scrubbing
 
-    def scrub(self, wait_s: float) -> bool:
-        """Write every page anew and empty the log; False when others kept the file in use for `wait_s` seconds."""
-        assert self.path is not None
-        conn = self._connect(timeout=0.0)
+    def scrub(self, wait_s: float, finish: Callable[[sqlite3.Connection], object]) -> bool:
+        """Zero what rows left on their pages, empty the log, and let `finish` write that it is done.
+
+        Returns False when others kept the file in use for `wait_s` seconds. Other processes wait no longer than it
+        takes to read the file once.
+        """
         deadline = time.monotonic() + wait_s
+        conn = self._connect(timeout=0.0)
         try:
             conn.execute("PRAGMA secure_delete = ON")
-            if self.path.stat().st_size > _VACUUM_IN_MEMORY:
-                conn.execute("PRAGMA temp_store = FILE")
-            try:
-                self.retried(lambda: conn.execute("VACUUM"), deadline=deadline)
-            except sqlite3.OperationalError as error:
-                if error_code(error) not in (_BUSY, _LOCKED):
-                    raise
+            if not self._begin_on_empty_log(conn, deadline):
                 return False
-            while conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                if time.monotonic() >= deadline:
-                    return False
-                time.sleep(random.uniform(0.0002, 0.002))
-            return True
+            assert self.path is not None
+            if not _mostly_free(conn) and wipe(self.path):
+                # The pages that others hold in memory are of no use to them after this commit.
+                finish(conn)
+                conn.execute("COMMIT")
+                return True
+            conn.execute("ROLLBACK")
+            return self._vacuum(conn, deadline, finish)
+        except sqlite3.OperationalError as error:
+            if error_code(error) in (_BUSY, _LOCKED):
+                return False
+            raise
         finally:
+            rollback(conn)
             conn.close()
+
+    def _begin_on_empty_log(self, conn: sqlite3.Connection, deadline: float) -> bool:
+        """Take the write lock at a moment when the log is empty; False when it is in use until the deadline."""
+        assert self.path is not None
+        log = self.path.with_name(self.path.name + "-wal")
+        while True:
+            if self._emptied_log(conn, deadline):
+                self.retried(lambda: conn.execute("BEGIN IMMEDIATE"), deadline=deadline)
+                if not log.exists() or not log.stat().st_size:
+                    return True
+                conn.execute("ROLLBACK")
+            if time.monotonic() >= deadline:
+                return False
+
+    def _emptied_log(self, conn: sqlite3.Connection, deadline: float) -> bool:
+        while conn.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(random.uniform(0.0002, 0.002))
+        return True
+
+    def _vacuum(
+        self, conn: sqlite3.Connection, deadline: float, finish: Callable[[sqlite3.Connection], object]
+    ) -> bool:
+        """Write every page anew: slower, but the file gets smaller, and nothing is needed of the system below."""
+        assert self.path is not None
+        if self.path.stat().st_size > _VACUUM_IN_MEMORY:
+            conn.execute("PRAGMA temp_store = FILE")
+        self.retried(lambda: conn.execute("VACUUM"), deadline=deadline)
+        if not self._emptied_log(conn, deadline):
+            return False
+        self.retried(lambda: finish(conn), deadline=deadline)
+        return True
 
     # ------------------------------------------------------------------------------------- closing
 
@@ -372,6 +424,22 @@ def rollback(conn: sqlite3.Connection) -> None:
     """End the open transaction, if there is one, without its changes."""
     if conn.in_transaction:
         conn.execute("ROLLBACK")
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Return what tells the file at a path from any other, None where there is none."""
+    if path is None:
+        return None
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_dev, found.st_ino)
+
+
+def _mostly_free(conn: sqlite3.Connection) -> bool:
+    free, pages = (conn.execute(f"PRAGMA {name}").fetchone()[0] for name in ("freelist_count", "page_count"))
+    return 2 * free > pages
 
 
 def _make_file(path: Path) -> None:

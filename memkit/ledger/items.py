@@ -45,6 +45,8 @@ class ItemPut:
     """JSON."""
     texts: Sequence[str] = ()
     ttl: int | None = None
+    was: tuple[int, int, int, int | None] | None = None
+    """Version, `created_at`, `updated_at` and `expires_at` that an item which is not there gets, for an import."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,12 @@ class ProcessMark:
 
 def this_process() -> ProcessMark:
     """Return the mark of the calling process."""
-    pid = os.getpid()
+    return _mark(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _mark(pid: int) -> ProcessMark:
+    # By its number: a forked child is somebody else.
     return ProcessMark(host=_host(), pid=pid, started=process_start(pid) or "")
 
 

@@ -1,13 +1,14 @@
 """What a ledger keeps and answers with: records, messages, batches, events, jobs.
 
 Instants are microseconds in UTC. A record's `rid` is `owner number * 2**32 + n`, so one owner's rows lie together.
+Nothing here is changed once it was handed on; what is made for every row is not frozen, which would treble its cost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..scope import Owner, ReadScope, Scope
 
@@ -29,7 +30,7 @@ class SourceRef:
     quote: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Record:
     """One memory as the ledger holds it, at one version."""
 
@@ -57,6 +58,10 @@ class Record:
     """(name, kind) pairs."""
     pinned: bool
     deleted: bool
+    data: Mapping[str, Any] | None = None
+    """The fields of a typed record."""
+    slot: bytes | None = None
+    """What recognises a typed record: a digest of its kind and of the values of its key."""
 
     @property
     def owner(self) -> int:
@@ -64,7 +69,7 @@ class Record:
         return self.rid >> OWNER_SHIFT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class StoredMessage:
     """One turn as the ledger holds it."""
 
@@ -87,7 +92,7 @@ class StoredMessage:
     payload: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class NewMessage:
     """A turn to keep. `id` None: the ledger makes one. A given id that the run has already is the same message."""
 
@@ -109,7 +114,7 @@ class NewMessage:
     """JSON that an adapter needs to give the turn back as it was; no memory ever gets it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class AddRecord:
     """A new record, written with an ADD event.
 
@@ -117,6 +122,7 @@ class AddRecord:
     then stored once and the message is its source (unless `sources` says more). `dedup` is a digest of what makes a
     record the same as another live, current one; a second add of it is a duplicate and writes nothing. `after` is
     the index of an earlier change of the batch that must have been applied (not a duplicate) for this one to be.
+    `data` are the fields of a typed record, and `slot` a digest of its kind and of the values of its key.
     """
 
     id: str
@@ -141,6 +147,10 @@ class AddRecord:
     reason: str | None = None
     actor: str | None = None
     after: int | None = None
+    at: int | None = None
+    """When it was recorded, for an import; None: now, the batch's `at`."""
+    data: Mapping[str, Any] | None = None
+    slot: bytes | None = None
 
 
 EDITABLE: Final = (
@@ -154,10 +164,11 @@ EDITABLE: Final = (
     "deleted",
     "entities",
     "sources",
+    "data",
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class EditRecord:
     """A change of one record, written with its event and the values it had before.
 
@@ -175,6 +186,8 @@ class EditRecord:
     reason: str | None = None
     actor: str | None = None
     scope: ReadScope | None = None
+    at: int | None = None
+    """When it was recorded, for an import; None: now, the batch's `at`."""
     after: int | None = None
     """Index of an earlier change of the batch that must have been applied (not a duplicate) for this one to be."""
 
@@ -201,7 +214,7 @@ class NewJob:
     """The result that the operations it takes in get."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Batch:
     """One transaction.
 
@@ -223,6 +236,9 @@ class Batch:
     key: str | None = None
     digest: bytes | None = None
     """Of the operation's content: recognises a failed call that is made again."""
+    resumes: Callable[[], bytes] | None = None
+    """Gives the digest of the call. Where a failed or abandoned job of the owner has the same, nothing is written and
+    the job is the answer; asked for only while there are jobs."""
     undoes: str | None = None
     indexes: Sequence[str] = ()
     """External indexes that get an outbox row for every record changed."""
@@ -232,7 +248,7 @@ class Batch:
     """Identity and dimension of the embedder of its vectors, remembered with the ledger's first ones."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ChangeOutcome:
     """What became of one change.
 
@@ -244,9 +260,9 @@ class ChangeOutcome:
     record: Record | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Applied:
-    """The outcome of a batch; nothing at all was written when `refused` or `replay` is set."""
+    """The outcome of a batch; nothing at all was written when `refused`, `replay` or `unfinished` is set."""
 
     messages: Sequence[StoredMessage] = ()
     """For each message given, the one kept."""
@@ -259,6 +275,8 @@ class Applied:
     done already."""
     job: Job | None = None
     """The job that the batch made."""
+    unfinished: Job | None = None
+    """The job that the batch gave way to; nothing was written then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,6 +352,60 @@ class Fetched:
 
     records: Sequence[Record]
     marks: Mapping[int, int]
+
+
+class RankRow(NamedTuple):
+    """What ranking has to know of a live record; named as there."""
+
+    rid: int
+    text: str
+    speaker: str | None
+    role: str | None
+    session: str | None
+    agent: str | None
+    user: str | None
+    created_at: int
+    dated: bool
+    kind: str
+    valid_from: int
+    valid_until: int | None
+    expires_at: int | None
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Its place inside a session."""
+        return self.created_at, self.rid
+
+
+@dataclass(frozen=True, slots=True)
+class RowTest:
+    """What records must pass: a predicate on payloads, and the fields of a payload that it looks at.
+
+    Fields are those of a memory itself, and `metadata` for everything in it.
+    """
+
+    fields: frozenset[str]
+    accepts: Callable[[Mapping[str, Any]], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerMark:
+    """How much an owner (None: everyone) has, and how far it has come."""
+
+    number: int | None
+    memories: int
+    """Live, current or closed."""
+    event: int
+    """The last event number, as a `Mark` has it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """What a search has to know before it ranks."""
+
+    embedder: tuple[str, int] | None
+    owners: Sequence[OwnerMark]
+    """Those that may hold rows of the scope, by number; one without a number where that is everyone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

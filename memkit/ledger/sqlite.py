@@ -5,24 +5,26 @@ WAL, one fsync a write, fair writers among processes, group commit among threads
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from ..clock import now_us
 from ..errors import BackendUnavailableError, CorruptLedgerError, EmbedderMismatchError
-from ..scope import Owner
 from .base import Applied, Batch, Job, LedgerInfo, OutboxEntry
 from .connections import raise_translated
+from .sqlite_archive import SqliteArchive
 from .sqlite_forget import SqliteForgetting
-from .sqlite_history import SqliteHistory
 from .sqlite_items import SqliteItems
-from .sqlite_jobs import Workers, claim_jobs, leave, open_jobs, release_job, see_worker, unfinished_job
+from .sqlite_jobs import Workers, claim_jobs, leave, open_jobs, release_job, see_worker
 from .sqlite_read import SqliteReading
+from .sqlite_rebuild import SqliteRebuilding, change_embedder
 from .sqlite_rows import one, unpack_id
 from .sqlite_schema import MIGRATIONS
-from .sqlite_words import Embeddings, Packing, read_state
+from .sqlite_words import Embeddings, Packing, read_head, read_state
 from .sqlite_write import BatchWriter, Refused
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ _LEAVE_S: Final = 1.0
 _CHUNK: Final = 2_000
 
 
-class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteItems, SqliteReading):
+class SqliteLedger(SqliteForgetting, SqliteArchive, SqliteItems, SqliteReading, SqliteRebuilding):
     """The ledger in one SQLite file, or in memory when `path` is None.
 
     Args:
@@ -62,6 +64,8 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteItems, SqliteReading):
             self._leave()
             self._finish_erasure(wait_s=_LEAVE_S)
         self._db.close()
+        self._head = None
+        self._release_file()
 
     def _leave(self) -> None:
         """Let others have the jobs that this ledger's workers had claimed."""
@@ -99,7 +103,7 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteItems, SqliteReading):
                 return
             if not replace:
                 raise _mismatch(known, (identity, dim))
-        _change_embedder(conn, identity, dim, self._packing_for(identity), first=stored is None)
+        change_embedder(conn, identity, dim, self._packing_for(identity), first=stored is None)
 
     def _packing_for(self, identity: str) -> Packing:
         if self._packing is not None:
@@ -116,6 +120,8 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteItems, SqliteReading):
             ConflictError: A memory or operation of the same id exists.
         """
         self.open(create=True)
+        if self._unreleased:
+            self._give_back()
         self._note_worker(batch)
         try:
             return self._committer.run(lambda conn: self._batch(conn, batch))
@@ -128,6 +134,8 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteItems, SqliteReading):
         """Write a batch like `apply` without blocking the event loop."""
         if not self._db.ready or self._db.pid != os.getpid():
             self.open(create=True)
+        if self._unreleased:
+            await asyncio.to_thread(self._give_back)
         self._note_worker(batch)
         try:
             return await self._committer.arun(lambda conn: self._batch(conn, batch))
@@ -137,9 +145,16 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteItems, SqliteReading):
             raise_translated(error, self._db.location)
 
     def _batch(self, conn: sqlite3.Connection, batch: Batch) -> Applied:
-        if batch.embedder is not None:
+        # All that changes when anything is written by others, by this connection, or taken back.
+        others = conn.execute("PRAGMA data_version").fetchone()[0]
+        known, now = self._head, (conn, others, conn.total_changes, self._committer.undone)
+        head = known[1] if known is not None and known[0] == now else read_head(conn, self._book)
+        if batch.embedder is not None and batch.embedder != (head.embedder, head.dim):
             self._remember_embedder(conn, *batch.embedder)
-        return BatchWriter(conn, self._book, batch, self._step).run()
+            head = read_head(conn, self._book)
+        applied = BatchWriter(conn, self._book, batch, head, self._step).run()
+        self._head = ((conn, others, conn.total_changes, self._committer.undone), head)
+        return applied
 
     def _note_worker(self, batch: Batch) -> None:
         if batch.worker is not None and batch.job is not None:
@@ -183,7 +198,7 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteItems, SqliteReading):
             if missing:
                 return sorted(missing)
             known = one(conn, "SELECT 1 FROM meta WHERE key = 'embedder'")
-            _change_embedder(conn, identity, dim, packing, first=known is None)
+            change_embedder(conn, identity, dim, packing, first=known is None)
             pairs = sorted((rid, place) for place, rid in enumerate(rids) if rid in live)
             state = read_state(conn)
             for start in range(0, len(pairs), _CHUNK):
@@ -196,23 +211,32 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteItems, SqliteReading):
 
     # ------------------------------------------------------------------------------------- jobs
 
-    def unfinished(self, owner: Owner, digest: bytes) -> Job | None:
-        """Return a failed or abandoned job of the same content, to resume it."""
-        number = self.owner_number(owner)
-        if number is None:
-            return None
-        return self._read(lambda conn: unfinished_job(conn, number, digest), None)
-
     def claim(self, worker: str, *, ids: Sequence[str] | None = None, limit: int = 10) -> Sequence[Job]:
         """Claim jobs that wait, failed, or whose worker is gone, oldest first; one not due only by its id."""
+        if self._unreleased:
+            self._give_back()
         if not self.jobs():
             return []
         self._workers.add(worker)
         return self._write(lambda conn: claim_jobs(conn, worker, ids, limit))
 
     def release(self, job_id: str, *, error: str | None, waiting: bool = False) -> None:
-        """Give a claimed job back: failed with a (text-free) reason, or waiting for anyone."""
-        self._write(lambda conn: release_job(conn, job_id, error, waiting=waiting))
+        """Give a claimed job back: failed with a (text-free) reason, or waiting for anyone.
+
+        While the file cannot be written, as on a full disk, it is given back before this ledger's next claim or batch.
+        """
+        self._unreleased[job_id] = (error, waiting)
+        with suppress(BackendUnavailableError):
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """Give back the jobs that could not be given back at their time."""
+        jobs, self._unreleased = self._unreleased, {}
+        try:
+            self._write(lambda conn: _release_all(conn, jobs))
+        except BaseException:
+            self._unreleased = {**jobs, **self._unreleased}
+            raise
 
     def jobs(self, states: Sequence[str] = _UNFINISHED) -> Sequence[Job]:
         """Return unfinished jobs, oldest first."""
@@ -350,16 +374,9 @@ class SqliteLedger(SqliteForgetting, SqliteHistory, SqliteItems, SqliteReading):
         self._write(lambda conn: conn.execute("UPDATE state SET event = event WHERE id = 1").rowcount)
 
 
-def _change_embedder(
-    conn: sqlite3.Connection, identity: str, dim: int, packing: Packing, *, first: bool
-) -> None:
-    """Remember an embedder; vectors of the one before count as none from here on, and every cache starts anew."""
-    conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('embedder', ?)", (identity,))
-    conn.execute("UPDATE state SET dim = ?, packing = ? WHERE id = 1", (dim, packing))
-    if not first:
-        event = read_state(conn).event + 1
-        conn.execute("UPDATE state SET gen = gen + 1, event = ?, reset = ? WHERE id = 1", (event, event))
-        conn.execute("UPDATE owner SET event = ?, reset = ?", (event, event))
+def _release_all(conn: sqlite3.Connection, jobs: Mapping[str, tuple[str | None, bool]]) -> None:
+    for job_id, (error, waiting) in jobs.items():
+        release_job(conn, job_id, error, waiting=waiting)
 
 
 def _mismatch(stored: tuple[str, int | None], given: tuple[str, int]) -> EmbedderMismatchError:

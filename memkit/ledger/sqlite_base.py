@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from .base import Ledger, Record
 from .commit import Committer
 from .connections import Database, Synchronous, raise_translated
 from .sqlite_rows import RECORD_SELECT, record_of
-from .sqlite_words import Book, Packing, State, matrix_of
+from .sqlite_words import Book, Head, Packing, State, matrix_of
 
 if TYPE_CHECKING:
     from .base import Matrix
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 _CHUNK: Final = 512
 
-_LEDGERS: weakref.WeakSet[SqliteBase] = weakref.WeakSet()
+LEDGERS: weakref.WeakSet[SqliteBase] = weakref.WeakSet()
 
 
 class SqliteBase(Ledger):
@@ -46,8 +47,12 @@ class SqliteBase(Ledger):
         self._db = Database(path, synchronous=synchronous, busy_timeout_s=busy_timeout_s, opening=self)
         self._step: Callable[[str], None] = on_step or _no_step
         self._committer = Committer(self._db, on_step=on_step)
+        self._head: tuple[object, Head] | None = None
+        """Where the file stood after the last batch, and by what to know whether it still does."""
         self._workers: set[str] = set()
-        _LEDGERS.add(self)
+        self._unreleased: dict[str, tuple[str | None, bool]] = {}
+        """Jobs to give back with their error, and whether they wait for anyone, once the file can be written."""
+        LEDGERS.add(self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._db.location!r})"
@@ -67,6 +72,11 @@ class SqliteBase(Ledger):
         if conn.execute("SELECT tokenizer FROM state").fetchone()[0] != self._book.tokenizer_version:
             rebuild_words(conn, self._book)
 
+    @property
+    def opened(self) -> bool:
+        """Whether the file is open in this process."""
+        return self._db.ready and self._db.pid == os.getpid()
+
     def open(self, *, create: bool = True) -> bool:
         """Open, migrate, and return whether a ledger is there; `create=False` never makes one."""
         if self._db.pid != os.getpid():
@@ -84,13 +94,24 @@ class SqliteBase(Ledger):
     def _opened(self) -> None:
         """Finish what an earlier process left unfinished."""
 
+    @property
+    def fork_gate(self) -> threading.Lock:
+        """Closed while this process writes to the file."""
+        return self._db.fork_gate
+
     def forked(self) -> None:
         """Begin anew in a forked child, without touching what belongs to its parent."""
         if self._db.pid == os.getpid():
             return
         self._db.abandon()
         self._committer.restart()
+        self._head = None
         self._workers = set()
+
+    @property
+    def file_in_use(self) -> Path | None:
+        """The file, while there are connections to it."""
+        return self._db.path if self._db.ready else None
 
     # ------------------------------------------------------------------------------------- access
 
@@ -117,6 +138,16 @@ class SqliteBase(Ledger):
         try:
             with self._db.reader() as conn:
                 return conn.execute(sql, parameters).fetchone()
+        except sqlite3.Error as error:
+            raise_translated(error, self._db.location)
+
+    def _read_all(self, sql: str, parameters: Sequence[Any]) -> list[Any]:
+        """Return the rows of one statement, which is a snapshot by itself; none without a ledger."""
+        if not self.open(create=False):
+            return []
+        try:
+            with self._db.reader() as conn:
+                return conn.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
             raise_translated(error, self._db.location)
 
@@ -173,10 +204,30 @@ def _no_step(name: str) -> None:
     """Do nothing at a step of a write; tests stop a process here."""
 
 
+_FORK_WAIT_S: Final = 10.0
+_held: list[threading.Lock] = []
+"""Gates that are closed while a fork is under way."""
+
+
+def _before_fork() -> None:
+    for ledger in list(LEDGERS):
+        gate = ledger.fork_gate
+        if gate.acquire(timeout=_FORK_WAIT_S):
+            _held.append(gate)
+
+
+def _after_fork_in_parent() -> None:
+    while _held:
+        _held.pop().release()
+
+
 def _after_fork() -> None:
-    for ledger in list(_LEDGERS):
+    _held.clear()
+    for ledger in list(LEDGERS):
         ledger.forked()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork
+    )

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ..scope import ReadScope
-from .base import ForgetCounts
+from .base import OWNER_SHIFT, ForgetCounts
 from .sqlite_base import chunks
-from .sqlite_rows import FORGET, column, live_text, one, owner_range, pack_id, unpack_id
+from .sqlite_rebuild import drop_staged
+from .sqlite_rows import FORGET, column, dump, live_text, one, owner_range, pack_id, unpack_id
 from .sqlite_scope import owner_numbers, scope_where
-from .sqlite_words import Book, read_state
+from .sqlite_words import Book, drop_words, read_state
+
+ERASED: Final = 1
+ITEMS: Final = 2
 
 
 class Erasure:
@@ -57,12 +61,13 @@ class Erasure:
             self._erase_jobs(jobs)
             self._scrub_operations(records, numbers, op)
             self._keep_words_of_others(messages, {row[0] for row in records})
+            self._drop_quotes(messages, {row[0] for row in records})
             self._erase_records(records)
             self._leave_events(records, op)
             self._delete("message", "rid", messages)
             self._close_owners(numbers)
             self._conn.execute("INSERT INTO fts (fts) VALUES ('optimize')")
-            self._conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('erasure', 1)")
+            mark_erasure(self._conn, ERASED)
         return ForgetCounts(
             memory_ids=ids,
             messages=len(messages),
@@ -174,10 +179,31 @@ class Erasure:
                         (rid,),
                     )
 
+    def _drop_quotes(self, messages: Sequence[int], rids: set[int]) -> None:
+        """Take erased messages out of the sources of records that stay, as they are and as they were."""
+        conn = self._conn
+        gone: set[int | str] = set(messages)
+        for part, marks in chunks(messages):
+            sql = f"SELECT id FROM message WHERE rid IN ({marks}) AND id IS NOT NULL"
+            gone.update(row[0] for row in conn.execute(sql, part))
+        for number in sorted({rid >> OWNER_SHIFT for rid in messages}):
+            sql = "SELECT rid, sources FROM record WHERE rid BETWEEN ? AND ? AND sources IS NOT NULL"
+            for rid, sources in conn.execute(sql, owner_range(number)).fetchall():
+                left = _sources_left(sources, gone)
+                if rid not in rids and left != sources:
+                    conn.execute("UPDATE record SET sources = ? WHERE rid = ?", (left, rid))
+            sql = "SELECT seq, delta FROM event WHERE owner = ? AND code != 1 AND instr(delta, '\"sources\"')"
+            for seq, text in conn.execute(sql, (number,)).fetchall():
+                delta = json.loads(text)
+                left = _sources_left(delta.get("sources"), gone)
+                if left != delta.get("sources"):
+                    delta["sources"] = left
+                    conn.execute("UPDATE event SET delta = ? WHERE seq = ?", (dump(delta), seq))
+
     def _erase_records(self, records: Sequence[Any]) -> None:
         conn, book = self._conn, self._book
-        conn.executemany(
-            "INSERT INTO fts (fts, rowid, t) VALUES ('delete', ?, ?)",
+        drop_words(
+            conn,
             [
                 (row[0], book.words(column(row, "actor"), live_text(row)))
                 for row in records
@@ -190,6 +216,7 @@ class Erasure:
                 f"DELETE FROM event WHERE rid IN ({marks}) AND code != 1", part
             ).rowcount
         self._events += self._delete("event", "seq", [column(row, "seq") for row in records])
+        drop_staged(conn, rids)
         for table in ("vec", "vec_gone", "record"):
             self._delete(table, "rid", rids)
 
@@ -251,6 +278,21 @@ class Erasure:
                 " AND NOT EXISTS (SELECT 1 FROM message WHERE message.owner = ?1 AND message.run = agent_run.run)",
                 (number,),
             )
+
+
+def mark_erasure(conn: sqlite3.Connection, what: int) -> None:
+    """Note that erased rows may have left bytes in the file: to go at once (`ERASED`), or later (`ITEMS`)."""
+    kind = "REPLACE" if what == ERASED else "IGNORE"
+    conn.execute(f"INSERT OR {kind} INTO meta (key, value) VALUES ('erasure', ?)", (what,))
+
+
+def _sources_left(sources: str | None, gone: set[int | str]) -> str | None:
+    """Return stored sources without those that rest on messages that are gone."""
+    if not sources:
+        return sources
+    pairs = json.loads(sources)
+    left = [pair for pair in pairs if pair[0] not in gone]
+    return sources if len(left) == len(pairs) else dump(left) or "[]"
 
 
 def _owners(records: Sequence[Any]) -> set[int]:

@@ -1,7 +1,7 @@
 """Erasure: rows, words, vectors, history, jobs and results go, and no byte of them stays in the file.
 
-`secure_delete` zeroes what is deleted where it lies, but not copies that a page kept when its cells moved to a
-neighbour; so an erasure ends with VACUUM, which writes every page anew, and with an empty write-ahead log.
+`secure_delete` zeroes what is deleted where it lies, but not copies that a page kept when its cells moved; so an
+erasure ends with zeroing these as well (`residue.py`), and with an empty write-ahead log.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from typing import Any, Final
 from ..scope import ReadScope
 from .base import ForgetCounts
 from .connections import raise_translated
-from .sqlite_base import SqliteBase, chunks
-from .sqlite_erase import Erasure
+from .residue import close_unused
+from .sqlite_base import LEDGERS, SqliteBase, chunks
+from .sqlite_erase import ERASED, ITEMS, Erasure, mark_erasure
+from .sqlite_rebuild import drop_staged
 from .sqlite_rows import RECORD_SELECT, pack_id
 from .sqlite_scope import scope_where
 from .sqlite_words import read_state
 
 _CONTENT: Final = (
     "record", "vec", "vec_gone", "message", "event", "operation", "job", "worker", "outbox", "lease", "agent_run",
-    "owner", "item", "item_vec",
+    "owner", "item", "item_vec", "words",
 )  # fmt: skip
 
 
@@ -54,8 +56,6 @@ class SqliteForgetting(SqliteBase):
             return counts
 
         counts = self._write(write)
-        if counts == nothing:
-            return counts
         done = self._finish_erasure(wait_s=self.erasure_wait_s)
         return ForgetCounts(
             memory_ids=counts.memory_ids,
@@ -75,13 +75,14 @@ class SqliteForgetting(SqliteBase):
             event = read_state(conn).event + 1
             for table in _CONTENT:
                 conn.execute(f"DELETE FROM {table}")
+            drop_staged(conn)
             conn.execute("INSERT INTO fts (fts) VALUES ('delete-all')")
             conn.execute("DELETE FROM meta WHERE key = 'embedder' OR key LIKE 'index:%'")
             conn.execute(
                 "UPDATE state SET event = ?, reset = ?, gen = gen + 1, dim = NULL, packing = NULL WHERE id = 1",
                 (event, event),
             )
-            conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('erasure', 1)")
+            mark_erasure(conn, ERASED)
 
         self._write(write)
         self._finish_erasure(wait_s=self.erasure_wait_s)
@@ -89,22 +90,31 @@ class SqliteForgetting(SqliteBase):
     # ------------------------------------------------------------------------------------- the last bytes
 
     def _opened(self) -> None:
-        self._finish_erasure(wait_s=0.0)
+        self._finish_erasure(wait_s=0.0, marks=(ERASED,))
 
-    def _finish_erasure(self, *, wait_s: float) -> bool:
-        """Write every page anew and empty the log, if an erasure is not finished; return whether none is left."""
+    def finish_erasure(self) -> bool:
+        """Finish an erasure that was held up, and take the last bytes of deleted items; return whether none is left."""
+        return not self.open(create=False) or self._finish_erasure(wait_s=self.erasure_wait_s)
+
+    def _finish_erasure(self, *, wait_s: float, marks: Sequence[int] = (ERASED, ITEMS)) -> bool:
+        """Zero what erased rows left in the file, if there is any; return whether there is none now."""
         if self._db.path is None or not self._db.writable:
             return True
-        if self._read_one("SELECT 1 FROM meta WHERE key = 'erasure'") is None:
+        mark = self._read_one("SELECT value FROM meta WHERE key = 'erasure'")
+        if mark is None or mark[0] not in marks:
             return True
         try:
-            if not self._db.scrub(wait_s):
-                return False
-            self._step("scrubbed")
-            self._write(lambda conn: conn.execute("DELETE FROM meta WHERE key = 'erasure'").rowcount)
-            return True
-        except sqlite3.Error as error:
+            done = self._db.scrub(wait_s, lambda conn: conn.execute("DELETE FROM meta WHERE key = 'erasure'"))
+        except (sqlite3.Error, OSError) as error:
             raise_translated(error, self._db.location)
+        if done:
+            self._step("scrubbed")
+        return done
+
+    def _release_file(self) -> None:
+        """Let the file go that pages were zeroed in, when no ledger of this process has it open."""
+        opened = [ledger.file_in_use for ledger in list(LEDGERS)]
+        close_unused(path for path in opened if path is not None)
 
 
 def _records(conn: sqlite3.Connection, scope: ReadScope | None, ids: Iterable[str] | None) -> list[Any]:

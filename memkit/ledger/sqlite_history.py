@@ -30,7 +30,7 @@ from .sqlite_rows import (
 )
 from .sqlite_scope import scope_where
 
-_EVENT_SELECT: Final = (
+EVENT_SELECT: Final = (
     "SELECT e.seq, o.id, e.rid, e.code, e.at, e.delta, e.reason, e.actor, e.memory, e.op"
     " FROM event e JOIN operation o ON o.no = e.op "
 )
@@ -164,20 +164,20 @@ class SqliteHistory(SqliteBase):
 
         def read(conn: sqlite3.Connection) -> list[Event]:
             raw = pack_id(memory_id)
-            rows = conn.execute(_EVENT_SELECT + "WHERE e.memory = ?", (raw,)).fetchall()
+            rows = conn.execute(EVENT_SELECT + "WHERE e.memory = ?", (raw,)).fetchall()
             record = conn.execute(RECORD_SELECT + "WHERE record.id = ?", (raw,)).fetchone()
             states: States = {}
             if record is not None:
                 seq, rid = column(record, "seq"), record[0]
                 rows += conn.execute(
-                    _EVENT_SELECT
+                    EVENT_SELECT
                     + "WHERE e.seq = ? UNION ALL "
-                    + _EVENT_SELECT
+                    + EVENT_SELECT
                     + "WHERE e.rid = ? AND e.code != 1",
                     (seq, rid),
                 ).fetchall()
                 states = self._states(conn, [rid])
-            return [_event(row, states) for row in sorted(rows, key=lambda row: row[0])]
+            return [event_of(row, states) for row in sorted(rows, key=lambda row: row[0])]
 
         return self._read(read, list[Event]())
 
@@ -190,7 +190,7 @@ class SqliteHistory(SqliteBase):
                 return None
             rows = _events_of(conn, row)
             states = self._states(conn, sorted({event[2] for event in rows}))
-            return operation_of(row), [_event(event, states) for event in rows]
+            return operation_of(row), [event_of(event, states) for event in rows]
 
         return self._read(read, None)
 
@@ -284,11 +284,12 @@ def _events_of(conn: sqlite3.Connection, operation: Row) -> list[Any]:
     """Return the event rows of an `OPERATION_SELECT` row, oldest first."""
     if operation[10] is None:
         return []
-    sql = _EVENT_SELECT + "WHERE e.seq BETWEEN ? AND ? AND e.op = ? ORDER BY e.seq"
+    sql = EVENT_SELECT + "WHERE e.seq BETWEEN ? AND ? AND e.op = ? ORDER BY e.seq"
     return conn.execute(sql, (operation[10], operation[11], operation[0])).fetchall()
 
 
-def _event(row: Row, states: States) -> Event:
+def event_of(row: Row, states: States) -> Event:
+    """Return the event of an `EVENT_SELECT` row."""
     seq, operation_id, _rid, code, at, _delta, reason, actor, memory, _op = row
     memory_id, before, after = states.get(seq, ("" if memory is None else unpack_id(memory), None, None))
     return Event(

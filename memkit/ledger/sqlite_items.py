@@ -17,6 +17,7 @@ from ..ranking.vectors import decode_many
 from .connections import raise_translated
 from .items import ItemBatch, ItemDrop, ItemPut, ItemRow, ItemsApplied, ItemText, Namespace
 from .sqlite_base import SqliteBase
+from .sqlite_erase import ITEMS, mark_erasure
 from .sqlite_words import Embeddings, State, read_state
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ _ROWS: Final = 64
 _SWEEP: Final = 500
 """Expired items that one write erases at most, so that none of them waits long."""
 
-_SELECT: Final = (
+ITEM_SELECT: Final = (
     "SELECT no, path, key, value, version, created_at, updated_at, expires_at, ttl FROM item WHERE "
 )
-_LIVE: Final = "(item.expires_at IS NULL OR item.expires_at > ?)"
-_BY_KEY: Final = _SELECT + "path = ? AND key = ?"
+ITEM_LIVE: Final = "(item.expires_at IS NULL OR item.expires_at > ?)"
+_BY_KEY: Final = ITEM_SELECT + "path = ? AND key = ?"
 
 
 class _LacksVectors(Exception):
@@ -121,9 +122,7 @@ class SqliteItems(SqliteBase):
         def read(conn: sqlite3.Connection) -> list[tuple[ItemRow, float | None]]:
             found: list[tuple[ItemRow, float | None]] = []
             near = {} if vector is None else _cosines(conn, prefix, vector, at)
-            # Sorted twice, stably: later items stay first among equal scores.
-            best = sorted(sorted(near, reverse=True), key=near.__getitem__, reverse=True)
-            for row in _rows(conn, best):
+            for row in _rows(conn, list(near)):
                 if len(found) >= wanted:
                     break
                 if where is None or where(row.value):
@@ -143,7 +142,7 @@ class SqliteItems(SqliteBase):
     def item_namespaces(self, prefix: Namespace, *, at: int) -> Sequence[Namespace]:
         """Return the namespaces under one that hold items, ordered label by label."""
         under, bounds = _under(prefix)
-        sql = f"SELECT DISTINCT path FROM item WHERE {under} AND {_LIVE} ORDER BY path"
+        sql = f"SELECT DISTINCT path FROM item WHERE {under} AND {ITEM_LIVE} ORDER BY path"
 
         def read(conn: sqlite3.Connection) -> list[Namespace]:
             return [unpacked(path) for (path,) in conn.execute(sql, (*bounds, at)).fetchall()]
@@ -154,7 +153,7 @@ class SqliteItems(SqliteBase):
         """Return for each key the texts that its item has vectors of the present embedder of."""
         sql = (
             "SELECT v.text FROM item_vec v JOIN item ON item.no = v.item"
-            f" WHERE item.path = ? AND item.key = ? AND {_LIVE} AND v.gen = (SELECT gen FROM state)"
+            f" WHERE item.path = ? AND item.key = ? AND {ITEM_LIVE} AND v.gen = (SELECT gen FROM state)"
         )
 
         def read(conn: sqlite3.Connection) -> list[frozenset[str]]:
@@ -203,7 +202,8 @@ def _under(prefix: Namespace) -> tuple[str, tuple[bytes, ...]]:
 # ------------------------------------------------------------------------------------------- rows
 
 
-def _row(found: Sequence[Any]) -> ItemRow:
+def item_row(found: Sequence[Any]) -> ItemRow:
+    """Return the item of an `ITEM_SELECT` row."""
     no, path, key, value, version, created_at, updated_at, expires_at, ttl = found
     return ItemRow(
         no=no,
@@ -219,8 +219,8 @@ def _row(found: Sequence[Any]) -> ItemRow:
 
 
 def _live_row(conn: sqlite3.Connection, path: bytes, key: str, at: int) -> ItemRow | None:
-    found = conn.execute(f"{_BY_KEY} AND {_LIVE}", (path, key, at)).fetchone()
-    return None if found is None else _row(found)
+    found = conn.execute(f"{_BY_KEY} AND {ITEM_LIVE}", (path, key, at)).fetchone()
+    return None if found is None else item_row(found)
 
 
 def _rows(conn: sqlite3.Connection, numbers: Sequence[int]) -> Iterator[ItemRow]:
@@ -228,36 +228,41 @@ def _rows(conn: sqlite3.Connection, numbers: Sequence[int]) -> Iterator[ItemRow]
     for start in range(0, len(numbers), _ROWS):
         part = numbers[start : start + _ROWS]
         marks = ",".join("?" * len(part))
-        found = {row[0]: row for row in conn.execute(f"{_SELECT} no IN ({marks})", part)}
-        yield from (_row(found[no]) for no in part)
+        found = {row[0]: row for row in conn.execute(f"{ITEM_SELECT} no IN ({marks})", part)}
+        yield from (item_row(found[no]) for no in part)
 
 
 def _latest(conn: sqlite3.Connection, prefix: Namespace, at: int, most: int | None) -> list[int]:
     """Return the numbers of items under a namespace, the last changed first."""
     under, bounds = _under(prefix)
-    sql = f"SELECT no FROM item WHERE {under} AND {_LIVE} ORDER BY updated_at DESC, no DESC LIMIT ?"
+    sql = f"SELECT no FROM item WHERE {under} AND {ITEM_LIVE} ORDER BY updated_at DESC, no DESC LIMIT ?"
     return [no for (no,) in conn.execute(sql, (*bounds, at, -1 if most is None else most))]
 
 
 def _cosines(conn: sqlite3.Connection, prefix: Namespace, vector: Vector, at: int) -> dict[int, float]:
-    """Return for each item under a namespace the largest cosine of its vectors with one, exactly."""
+    """Return for each item under a namespace the largest cosine of its vectors with one, exactly; best first."""
     state = read_state(conn)
     if state.dim is None or vector.shape != (state.dim,):
         return {}
     under, bounds = _under(prefix)
     cursor = conn.execute(
-        f"SELECT v.item, v.e FROM item JOIN item_vec v ON v.item = item.no WHERE {under} AND {_LIVE} AND v.gen = ?",
+        f"SELECT v.item, v.e FROM item JOIN item_vec v ON v.item = item.no WHERE {under} AND {ITEM_LIVE} AND v.gen = ?",
         (*bounds, at, state.gen),
     )
-    best: dict[int, float] = {}
+    numbers: list[int] = []
+    parts = [np.empty(0, np.float32)]
     while rows := cursor.fetchmany(_CHUNK):
+        numbers += [no for no, _ in rows]
         matrix = decode_many([blob for _, blob in rows], state.dim)
         # Packing rounds, so a row's length is not exactly one any more.
         norms = np.linalg.norm(matrix, axis=1)
-        scores: list[float] = ((matrix @ vector) / np.where(norms > 0, norms, 1)).tolist()
-        for (no, _), score in zip(rows, scores, strict=True):
-            best[no] = max(score, best.get(no, score))
-    return best
+        parts.append((matrix @ vector / np.where(norms > 0, norms, 1)).astype(np.float32))
+    items, scores = np.array(numbers, np.int64), np.concatenate(parts)
+    found: dict[int, float] = {}
+    order: list[int] = np.lexsort((-items, -scores)).tolist()  # later items first among equal scores
+    for place in order:
+        found.setdefault(numbers[place], float(scores[place]))
+    return found
 
 
 # ------------------------------------------------------------------------------------------- one batch
@@ -302,7 +307,9 @@ class _ItemWriter:
             self._erase([old[0]])
             old = None
         if old is None:
-            version, created_at, updated_at = 1, at, at
+            was = put.was
+            version, created_at, updated_at = (1, at, at) if was is None else was[:3]
+            expires_at = expires_at if was is None else was[3]
             no = conn.execute(
                 "INSERT INTO item (path, key, version, created_at, updated_at, expires_at, ttl, value)"
                 " VALUES (?,?,?,?,?,?,?,?)",
@@ -317,7 +324,7 @@ class _ItemWriter:
                 (version, updated_at, expires_at, put.ttl, put.value, no),
             )
         self._index(no, list(dict.fromkeys(put.texts)), missing)
-        return _row(
+        return item_row(
             (no, path, put.key, put.value, version, created_at, updated_at, expires_at, put.ttl)
         )  # fmt: skip
 
@@ -348,7 +355,7 @@ class _ItemWriter:
             return None
         self._erase([found[0]])
         live = found[7] is None or found[7] > self._batch.at
-        return _row(found) if live else None
+        return item_row(found) if live else None
 
     def _sweep(self) -> int:
         sql = "SELECT no FROM item WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
@@ -359,3 +366,5 @@ class _ItemWriter:
     def _erase(self, numbers: Sequence[int]) -> None:
         self._conn.executemany("DELETE FROM item_vec WHERE item = ?", [(no,) for no in numbers])
         self._conn.executemany("DELETE FROM item WHERE no = ?", [(no,) for no in numbers])
+        if numbers:
+            mark_erasure(self._conn, ITEMS)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass, field
+from typing import Final
 
 from ..scope import Owner, Scope
-from .sqlite_words import Book
+from .sqlite_words import Book, Head
+
+_KEPT: Final = 10_000
 
 
 @dataclass(slots=True)
@@ -27,8 +30,8 @@ class OwnerState:
 class Owners:
     """The owners of one batch."""
 
-    def __init__(self, conn: sqlite3.Connection, book: Book) -> None:
-        self._conn, self._book = conn, book
+    def __init__(self, conn: sqlite3.Connection, book: Book, head: Head) -> None:
+        self._conn, self._book, self._known = conn, book, head.owners
         self._by_owner: dict[Owner, OwnerState] = {}
         self._by_number: dict[int, OwnerState] = {}
         self._last: tuple[Scope | None, OwnerState | None] = (None, None)
@@ -38,9 +41,12 @@ class Owners:
         known = self._by_owner.get(owner)
         if known is not None:
             return known
-        row = self._conn.execute(
-            "SELECT no, next_n, next_m FROM owner WHERE kind = ? AND id = ?", (owner.kind, owner.id)
-        ).fetchone()
+        row = (
+            self._known.get(owner)
+            or self._conn.execute(
+                "SELECT no, next_n, next_m FROM owner WHERE kind = ? AND id = ?", (owner.kind, owner.id)
+            ).fetchone()
+        )
         if row is None:
             if not create:
                 return None
@@ -74,7 +80,10 @@ class Owners:
 
     def close(self, at: int) -> None:
         """Write what became of every owner of the batch."""
+        if len(self._known) + len(self._by_owner) > _KEPT:
+            self._known.clear()
         for state in self._by_number.values():
+            self._known[state.owner] = (state.no, state.next_n, state.next_m)
             if not state.messages and not state.memories and state.event is None:
                 continue
             self._conn.execute(

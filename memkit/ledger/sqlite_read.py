@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..ranking.vectors import decode_many
 from ..scope import Owner, ReadScope
-from .base import Delta, Fetched, Mark, Record
-from .sqlite_base import SqliteBase
-from .sqlite_rows import RECORD_SELECT, column, one, owner_range, pack_id
+from .base import OWNER_SHIFT, Delta, Fetched, Mark, Outlook, OwnerMark, RankRow, Record, RowTest
+from .sqlite_base import SqliteBase, chunks
+from .sqlite_rows import RECORD_SELECT, column, one, owner_range, pack_id, record_of
+from .sqlite_scan import passing
 from .sqlite_scope import current_at, owner_numbers, scope_where
-from .sqlite_words import LAST_EVENT, quoted, read_state
+from .sqlite_words import LAST_EVENT, holders, read_state, vectors_of
 
 if TYPE_CHECKING:
     from .base import Matrix
 
 _LAST_RID = (1 << 63) - 1
+_FEW = 64
+"""Rows up to so many are fetched by one statement."""
 
 
 class SqliteReading(SqliteBase):
@@ -44,6 +48,22 @@ class SqliteReading(SqliteBase):
         else:
             row = self._read_one("SELECT memories FROM owner WHERE no = ?", (owner,))
         return 0 if row is None else int(row[0])
+
+    def outlook(self, scope: ReadScope) -> Outlook:
+        """Return the embedder and the owners of a scope as of one moment, in one statement for a user's scope."""
+        if scope.user_id is not None and not scope.everyone:
+            row = self._read_one(_OUTLOOK, (scope.user_id,))
+            return Outlook(embedder=None, owners=()) if row is None else _outlook(row, [row[2:]])
+
+        def read(conn: sqlite3.Connection) -> Outlook:
+            numbers = owner_numbers(conn, scope)
+            if numbers is None:
+                marks = conn.execute(_EVERYONE).fetchall()
+            else:
+                marks = [conn.execute(_OWNER, (number,)).fetchone() for number in numbers]
+            return _outlook(conn.execute(_EMBEDDER).fetchone(), marks)
+
+        return self._read(read, Outlook(embedder=None, owners=()))
 
     # ------------------------------------------------------------------------------------- changes
 
@@ -71,6 +91,48 @@ class SqliteReading(SqliteBase):
             return self._increment(conn, owner, since.event, event)
 
         return self._read(read, _nothing(reset=True))
+
+    def load(self, owner: int | None, take: Callable[[Sequence[RankRow], Matrix], None]) -> Mark:
+        """Hand over all live records of an owner (None: of all) with their vectors, some at a time by rid."""
+        event = _EVERYONE if owner is None else _OWNER
+
+        def read(conn: sqlite3.Connection) -> Mark:
+            found = conn.execute(event, () if owner is None else (owner,)).fetchone()
+            if found is None:
+                return Mark()
+            state = read_state(conn)
+            low, high = (0, _LAST_RID) if owner is None else owner_range(owner)
+            cursor = conn.execute(_RANK_ROWS, (state.gen, low, high))
+            while rows := cursor.fetchmany(_LOAD):
+                take(
+                    [self._rank_row(conn, row) for row in rows],
+                    vectors_of([row[-1] for row in rows], state.dim or 0),
+                )
+            return Mark(event=found[2])
+
+        return self._read(read, Mark())
+
+    def _rank_row(self, conn: sqlite3.Connection, row: Sequence[Any]) -> RankRow:
+        (
+            rid,
+            text,
+            actor,
+            role,
+            run,
+            agent,
+            created_at,
+            dated,
+            kind,
+            valid_from,
+            valid_until,
+            expires_at,
+            _e,
+        ) = row
+        owner = self._book.owner(conn, rid >> OWNER_SHIFT)
+        return RankRow(
+            rid, text, actor, role, run, agent, owner.id if owner.kind == "user" else None, created_at, bool(dated),
+            kind, valid_from, valid_until, expires_at,
+        )  # fmt: skip
 
     def _everything(self, conn: sqlite3.Connection, owner: int | None, event: int) -> Delta:
         low, high = (0, _LAST_RID) if owner is None else owner_range(owner)
@@ -112,13 +174,29 @@ class SqliteReading(SqliteBase):
 
         def read(conn: sqlite3.Connection) -> Fetched:
             rows = {row[0]: row for row in self._rows_by(conn, "rid", rids) if not column(row, "deleted")}
-            numbers = sorted({rid >> 32 for rid in rids})
             sql = "SELECT event FROM owner WHERE no = ?"
-            marks = {number: one(conn, sql, (number,)) or 0 for number in numbers}
+            marks = {number: one(conn, sql, (number,)) or 0 for number in {rid >> 32 for rid in rids}}
             records = self._records_of(conn, [rows[rid] for rid in rids if rid in rows])
             return Fetched(records=records, marks=marks)
 
+        if 0 < len(rids) <= _FEW:
+            found = {row[3]: row for row in self._read_all(_few(len(rids)), rids)}
+            if len(found) == len(rids):  # Else a row is gone, and its owner's mark with it.
+                return self._fetched([found[rid] for rid in rids])
         return self._read(read, Fetched(records=(), marks={}))
+
+    def _fetched(self, rows: Sequence[Any]) -> Fetched:
+        """Return what `_few` gave."""
+        owners, salt = self._book.owners, self._book.salt
+        marks: dict[int, int] = {}
+        records: list[Record] = []
+        for event, kind, owner_id, *row in rows:
+            number = row[2]
+            marks[number] = event
+            if not column(row, "deleted"):
+                owner = owners.get(number) or Owner(kind=kind, id=owner_id)
+                records.append(record_of(row, owner, salt))
+        return Fetched(records=records, marks=marks)
 
     def with_vectors(self, rids: Sequence[int]) -> tuple[Sequence[Record], Matrix]:
         """Return live records in the order asked, with one vector row each (zeros where there is none)."""
@@ -147,6 +225,20 @@ class SqliteReading(SqliteBase):
 
         return self._read(read, list[Record]())
 
+    def in_slots(self, owner: Owner, slots: Sequence[bytes]) -> Sequence[Record]:
+        """Return live records of an owner that stand in these slots and are not closed, by rid."""
+
+        def read(conn: sqlite3.Connection) -> list[Record]:
+            number = one(conn, "SELECT no FROM owner WHERE kind = ? AND id = ?", (owner.kind, owner.id))
+            rows: list[Any] = []
+            for part, marks in chunks(slots):
+                where = f"WHERE record.owner = ? AND record.slot IN ({marks})"
+                current = " AND record.deleted = 0 AND record.valid_until IS NULL"
+                rows.extend(conn.execute(RECORD_SELECT + where + current, (number, *part)).fetchall())
+            return self._records_of(conn, sorted(rows, key=lambda row: row[0]))
+
+        return self._read(read, list[Record]())
+
     # ------------------------------------------------------------------------------------- in a scope
 
     def listing(
@@ -157,8 +249,9 @@ class SqliteReading(SqliteBase):
         include_closed: bool = False,
         limit: int,
         after: tuple[int, int] | None = None,
+        test: RowTest | None = None,
     ) -> Sequence[Record]:
-        """Return live records of the scope, newest `created_at` first, then highest rid."""
+        """Return live records of the scope that pass, newest `created_at` first, then highest rid."""
 
         def read(conn: sqlite3.Connection) -> list[Record]:
             found = _live_where(conn, scope, at, include_closed=include_closed)
@@ -168,6 +261,10 @@ class SqliteReading(SqliteBase):
             if after is not None:
                 where += " AND (record.created_at, record.rid) < (?, ?)"
                 parameters += after
+            if test is not None:
+                rids = list(passing(conn, test, where, parameters, limit=limit))
+                by_rid = {row[0]: row for row in self._rows_by(conn, "rid", rids)}
+                return self._records_of(conn, [by_rid[rid] for rid in rids])
             rows = conn.execute(
                 RECORD_SELECT + where + " ORDER BY record.created_at DESC, record.rid DESC LIMIT ?",
                 (*parameters, limit),
@@ -175,6 +272,15 @@ class SqliteReading(SqliteBase):
             return self._records_of(conn, rows.fetchall())
 
         return self._read(read, list[Record]())
+
+    def passing(self, scope: ReadScope, test: RowTest, *, at: int) -> Sequence[int]:
+        """Return the rids of live records of the scope that pass a test and have not expired, in any order."""
+
+        def read(conn: sqlite3.Connection) -> list[int]:
+            found = _live_where(conn, scope, at, include_closed=True)
+            return [] if found is None else list(passing(conn, test, *found, limit=None))
+
+        return self._read(read, list[int]())
 
     def standing(self, scope: ReadScope, *, at: int, limit: int) -> Sequence[Record]:
         """Return current records that hold whatever is asked: instructions, preferences and pinned ones, by rid."""
@@ -189,13 +295,17 @@ class SqliteReading(SqliteBase):
 
         return self._read(read, list[Record]())
 
-    def count(self, scope: ReadScope, *, at: int, include_closed: bool = False) -> int:
+    def count(
+        self, scope: ReadScope, *, at: int, include_closed: bool = False, test: RowTest | None = None
+    ) -> int:
         """Return how many `listing` would give."""
 
         def read(conn: sqlite3.Connection) -> int:
             found = _live_where(conn, scope, at, include_closed=include_closed)
             if found is None:
                 return 0
+            if test is not None:
+                return sum(1 for _ in passing(conn, test, *found, limit=None))
             return int(one(conn, "SELECT count(*) FROM record " + found[0], found[1]))
 
         return self._read(read, 0)
@@ -271,6 +381,44 @@ class SqliteReading(SqliteBase):
         return self._read(read, list[int]())
 
 
+_LOAD = 4_096
+_RANK_ROWS = (
+    "SELECT record.rid, ifnull(ifnull(record.text, message.text), ''), record.actor, record.role, record.run,"
+    " record.agent, record.created_at, record.dated, record.kind, ifnull(record.valid_from, record.created_at),"
+    " record.valid_until, record.expires_at, vec.e FROM record"
+    " LEFT JOIN message ON message.rid = record.message"
+    " LEFT JOIN vec ON vec.rid = record.rid AND vec.gen = ?"
+    " WHERE record.rid BETWEEN ? AND ? AND record.deleted = 0 ORDER BY record.rid"
+)
+_EMBEDDER = "SELECT meta.value, state.dim FROM state LEFT JOIN meta ON meta.key = 'embedder'"
+_OUTLOOK = (
+    "SELECT meta.value, state.dim, owner.no, owner.memories, owner.event"
+    " FROM state LEFT JOIN meta ON meta.key = 'embedder' LEFT JOIN owner ON owner.kind = 'user' AND owner.id = ?"
+)
+_OWNER = "SELECT no, memories, event FROM owner WHERE no = ?"
+_EVERYONE = f"SELECT NULL, (SELECT ifnull(sum(memories), 0) FROM owner), {LAST_EVENT} FROM state"
+
+
+def _outlook(embedder: Sequence[Any], marks: Sequence[Sequence[Any]]) -> Outlook:
+    identity, dim, *_ = embedder
+    return Outlook(
+        embedder=None if identity is None else (str(identity), int(dim)),
+        owners=[
+            OwnerMark(number=number, memories=memories, event=event)
+            for number, memories, event in marks
+            if event is not None
+        ],
+    )
+
+
+@lru_cache(_FEW)
+def _few(count: int) -> str:
+    """Return the statement that reads so many rows by rid, each behind its owner's event number, kind and id."""
+    select = RECORD_SELECT.replace("SELECT ", "SELECT owner.event, owner.kind, owner.id, ", 1)
+    marks = ",".join("?" * count)
+    return f"{select} JOIN owner ON owner.no = record.owner WHERE record.rid IN ({marks})"
+
+
 def _nothing(*, reset: bool) -> Delta:
     return Delta(mark=Mark(), records=(), vectors=None, removed=(), reset=reset)
 
@@ -310,8 +458,7 @@ def _holders(conn: sqlite3.Connection, token: str, ranges: Sequence[tuple[int, i
     """Return the rids that hold a token, ascending within each range."""
     rids: list[int] = []
     for low, high in ranges:
-        sql = "SELECT rowid FROM fts WHERE fts MATCH ? AND rowid BETWEEN ? AND ?"
-        rids.extend(row[0] for row in conn.execute(sql, (quoted(token), low, high)))
+        rids.extend(holders(conn, token, low, high))
     return np.array(rids, np.int64)
 
 

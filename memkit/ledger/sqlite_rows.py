@@ -81,11 +81,17 @@ def owner_range(number: int) -> tuple[int, int]:
 # ------------------------------------------------------------------------------------------- JSON
 
 
+_ENCODE: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def dump(value: Mapping[str, Any] | Sequence[Any] | None) -> str | None:
     """Return compact JSON, None for what is empty."""
-    if not value:
-        return None
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODE(value) if value else None
+
+
+def dump_data(value: Mapping[str, Any] | None) -> str | None:
+    """Return the fields of a typed record as compact JSON; None for a record that is not typed."""
+    return None if value is None else _ENCODE(value)
 
 
 def load_map(text: str | None) -> dict[str, Any]:
@@ -123,7 +129,7 @@ def load_sources(
 RECORD_COLUMNS: Final = (
     "rid", "id", "owner", "seq", "text", "message", "kind", "agent", "run", "metadata", "version", "created_at",
     "updated_at", "valid_from", "valid_until", "expires_at", "dated", "actor", "role", "origin", "sources",
-    "entities", "pinned", "deleted", "expired", "dedup",
+    "entities", "pinned", "deleted", "expired", "dedup", "data", "slot",
 )  # fmt: skip
 _AT: Final = {name: place for place, name in enumerate(RECORD_COLUMNS)}
 _WIDTH: Final = len(RECORD_COLUMNS)
@@ -147,12 +153,17 @@ def live_text(row: Row) -> str:
     return text if text is not None else (row[_WIDTH] or "")
 
 
+def ids_of(row: Row, owner: Owner) -> tuple[str | None, str | None, str | None]:
+    """Return user, agent and run of a `RECORD_SELECT` row."""
+    return owner.id if owner.kind == "user" else None, row[_AT["agent"]], row[_AT["run"]]
+
+
 def record_of(row: Row, owner: Owner, salt: int) -> Record:
     """Return the record of a `RECORD_SELECT` row."""
     (
         rid, raw_id, _owner, _seq, text, message, kind, agent, run, metadata, version, created_at, updated_at,
         valid_from, valid_until, expires_at, dated, actor, role, origin, sources, entities, pinned, deleted,
-        _expired, _dedup, words, given,
+        _expired, _dedup, data, slot, words, given,
     ) = row  # fmt: skip
     return Record(
         rid=rid,
@@ -177,6 +188,8 @@ def record_of(row: Row, owner: Owner, salt: int) -> Record:
         entities=tuple((name, what) for name, what in json.loads(entities)) if entities else (),
         pinned=bool(pinned),
         deleted=bool(deleted),
+        data=json.loads(data) if data else None,
+        slot=slot,
     )
 
 
@@ -186,8 +199,10 @@ def edited_columns(values: Mapping[str, Any], salt: int) -> dict[str, Any]:
     for name, value in values.items():
         if name == "metadata":
             columns[name] = dump(value)
+        elif name == "data":
+            columns[name] = dump_data(value)
         elif name == "entities":
-            columns[name] = dump([list(pair) for pair in value])
+            columns[name] = dump(value)
         elif name == "sources":
             columns[name] = dump_sources(salt, value) or "[]"
         elif name in ("pinned", "deleted"):

@@ -111,8 +111,19 @@ CREATE TABLE item_vec (item INTEGER NOT NULL, place INTEGER NOT NULL, gen INTEGE
 CREATE UNIQUE INDEX item_vec_place ON item_vec (item, place);
 """
 
+_V3: Final = """
+-- Words of few records at a time, until there are enough for the keyword index: FTS5 writes a segment a commit.
+-- The words of a live record are here or in `fts`, never in both.
+CREATE TABLE words (rid INTEGER PRIMARY KEY, t TEXT NOT NULL);
+
+-- Of typed records only. data: JSON. slot: a digest of the kind and the values of its key.
+ALTER TABLE record ADD COLUMN data TEXT;
+ALTER TABLE record ADD COLUMN slot BLOB;
+CREATE INDEX record_slot ON record (owner, slot) WHERE slot IS NOT NULL AND deleted = 0 AND valid_until IS NULL;
+"""
+
 Migration = str | Callable[[sqlite3.Connection], None]
-MIGRATIONS: Sequence[Migration] = (_V1, _V2)
+MIGRATIONS: Sequence[Migration] = (_V1, _V2, _V3)
 """Step n makes schema version n + 1; each runs in one transaction with the number it leads to. Only append."""
 
 

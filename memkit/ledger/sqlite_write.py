@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
 from ..errors import ConflictError, IdempotencyError, InvalidInputError
 from ..scope import Owner
@@ -17,35 +17,37 @@ from .base import (
     Batch,
     ChangeOutcome,
     EditRecord,
+    Job,
     Operation,
     Record,
     SourceRef,
     StoredMessage,
 )
+from .sqlite_base import chunks
 from .sqlite_edit import RecordEditor
-from .sqlite_jobs import insert_job
+from .sqlite_jobs import insert_job, unfinished_job
 from .sqlite_messages import MessageKeeper
 from .sqlite_owners import Owners, OwnerState
+from .sqlite_pending import PendingRows, rows_by_id
 from .sqlite_rows import (
     ADD,
     CODES,
     OPERATION_SELECT,
-    RECORD_INSERT,
     RECORD_SELECT,
+    Row,
     column,
     dump,
+    dump_data,
     dump_sources,
+    ids_of,
     load_sources,
-    one,
     operation_of,
     pack_id,
     record_of,
 )
-from .sqlite_words import Book, Embeddings, read_state
+from .sqlite_words import Book, Head
 
-_EVENT_INSERT: Final = (
-    "INSERT INTO event (seq, op, owner, rid, code, at, delta, reason, actor) VALUES (?,?,?,?,?,?,?,?,?)"
-)
+_STANDS: Final = "record.deleted = 0 AND record.valid_until IS NULL"
 
 
 class Refused(Exception):
@@ -56,29 +58,21 @@ class Refused(Exception):
         self.applied = applied
 
 
-@dataclass(slots=True)
-class _Pending:
-    """Rows collected for one `executemany` each."""
-
-    records: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
-    words: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
-    vectors: list[tuple[int, Any]] = field(default_factory=list[tuple[int, Any]])
-    events: list[tuple[Any, ...]] = field(default_factory=list[tuple[Any, ...]])
-
-
 class BatchWriter:
     """Writes one batch inside a write transaction that its caller begins and ends."""
 
     def __init__(
-        self, conn: sqlite3.Connection, book: Book, batch: Batch, step: Callable[[str], None]
+        self, conn: sqlite3.Connection, book: Book, batch: Batch, head: Head, step: Callable[[str], None]
     ) -> None:
-        self._conn, self._book, self._batch, self._step = conn, book, batch, step
-        self._state = read_state(conn, book)
-        self._seq = self._state.event
-        self._owners = Owners(conn, book)
-        self._editor = RecordEditor(conn, book, self._state, batch.at)
-        self._pending = _Pending()
-        self._dedup: dict[tuple[int, bytes], Record] = {}
+        self._conn, self._book, self._batch, self._head, self._step = conn, book, batch, head, step
+        self._seq = head.event
+        self._owners = Owners(conn, book, head)
+        self._pending = PendingRows(conn, head, batch.operation_id)
+        self._editor: RecordEditor | None = None
+        self._rows: dict[bytes | str, Row] = {}
+        """Records that are edited, as they are now."""
+        self._dedup: dict[tuple[int, bytes], Record | None] = {}
+        """What stands for a digest, as far as it was asked."""
         self._outbox: list[tuple[int, bytes | str]] = []
         self._first: int | None = None
         self._op = 0
@@ -96,17 +90,20 @@ class BatchWriter:
         finished = self._finished()
         if isinstance(finished, Applied):
             return finished
+        if (job := self._unfinished()) is not None:
+            return Applied(unfinished=job)
         owner = None if batch.owner is None else self._batch_owner(batch.owner)
         # Numbers are given out under the write lock, so the next one is free.
-        self._op = (
-            finished if finished is not None else 1 + (one(self._conn, "SELECT max(no) FROM operation") or 0)
-        )
+        self._op = self._head.operation + 1 if finished is None else finished
         for rid, status in batch.statuses:
             self._conn.execute("UPDATE message SET status = ? WHERE rid = ?", (status, rid))
-        messages, fresh = MessageKeeper(self._conn, self._book, self._owners).keep(batch.messages)
+        messages: list[StoredMessage] = []
+        fresh: list[bool] = []
+        if batch.messages:
+            messages, fresh = MessageKeeper(self._conn, self._book, self._owners).keep(batch.messages)
         self._step("messages")
         changes = self._write_changes(messages)
-        self._flush()
+        self._pending.finish()
         self._step("records")
         self._fill_outbox()
         self._owners.close(batch.at)
@@ -120,7 +117,18 @@ class BatchWriter:
             self._insert_operation(owner, applied)
         else:
             self._finish_operation(applied)
+        self._close_head()
         return applied
+
+    def _close_head(self) -> None:
+        """Note where the file stands now, for the next batch."""
+        head = self._head
+        head.event, head.waiting = self._seq, self._pending.waiting
+        head.operation = max(head.operation, self._op)
+        if self._batch.finishes is not None:
+            head.has_jobs = self._conn.execute("SELECT 1 FROM job LIMIT 1").fetchone() is not None
+        elif self._batch.job is not None:
+            head.has_jobs = True
 
     def _batch_owner(self, owner: Owner) -> OwnerState | None:
         """Return the row of the batch's owner; only a batch that brings something makes one."""
@@ -169,6 +177,13 @@ class BatchWriter:
             "SELECT no FROM owner WHERE kind = ? AND id = ?", (owner.kind, owner.id)
         ).fetchone()
         return -1 if row is None else row[0]
+
+    def _unfinished(self) -> Job | None:
+        """Return the unfinished job of the same content, where the batch asks for it."""
+        batch = self._batch
+        if batch.resumes is None or batch.owner is None or not self._head.has_jobs:
+            return None
+        return unfinished_job(self._conn, self._owner_number(batch.owner), batch.resumes())
 
     def _finished(self) -> int | Applied | None:
         """Return the number of the operation whose job this batch completes, or the answer when it may not."""
@@ -235,6 +250,7 @@ class BatchWriter:
     def _write_changes(self, messages: Sequence[StoredMessage]) -> list[ChangeOutcome]:
         outcomes: list[ChangeOutcome] = []
         refused = False
+        self._look_up()
         for place, change in enumerate(self._batch.changes):
             if change.after is not None and self._skips(place, change.after, outcomes):
                 outcome = ChangeOutcome(status="skipped", record=None)
@@ -245,6 +261,7 @@ class BatchWriter:
                 outcome = ChangeOutcome(status="refused", record=None)
             else:
                 outcome = self._add(change, messages)
+                refused = outcome.status == "stale"
             outcomes.append(outcome)
         if refused:
             kept = ("stale", "missing", "forbidden")
@@ -258,6 +275,25 @@ class BatchWriter:
                 )
             )
         return outcomes
+
+    def _look_up(self) -> None:
+        """Read at once what many changes will ask for one by one."""
+        edited = [pack_id(change.id) for change in self._batch.changes if isinstance(change, EditRecord)]
+        if edited:
+            self._rows = rows_by_id(self._conn, RECORD_SELECT, edited)
+            return
+        # Without edits nothing but the additions themselves changes what stands for a digest.
+        asked: dict[int, list[bytes]] = {}
+        for change in self._batch.changes:
+            if isinstance(change, AddRecord) and change.dedup is not None and change.valid_until is None:
+                asked.setdefault(self._owners.of_scope(change.scope).no, []).append(change.dedup)
+        for number, digests in asked.items():
+            self._dedup.update(((number, digest), None) for digest in digests)
+            owner = self._owners.numbered(number).owner
+            for part, marks in chunks(digests):
+                where = f"WHERE record.owner = ? AND record.dedup IN ({marks}) AND {_STANDS}"
+                for row in self._conn.execute(RECORD_SELECT + where, (number, *part)).fetchall():
+                    self._dedup[number, column(row, "dedup")] = record_of(row, owner, self._book.salt)
 
     def _skips(self, place: int, after: int, outcomes: Sequence[ChangeOutcome]) -> bool:
         if not 0 <= after < place:
@@ -277,7 +313,8 @@ class BatchWriter:
         owner = self._owners.of_scope(add.scope)
         dedup = add.dedup if add.valid_until is None else None
         if dedup is not None and (same := self._duplicate(owner, dedup)) is not None:
-            return ChangeOutcome(status="duplicate", record=same)
+            # What was merged with an earlier record has to be merged with this one.
+            return ChangeOutcome(status="duplicate" if add.slot is None else "stale", record=same)
         message = None if add.message is None else messages[add.message]
         if message is not None and message.rid >> OWNER_SHIFT != owner.no:
             raise InvalidInputError(
@@ -288,26 +325,27 @@ class BatchWriter:
         owner.next_n += 1
         owner.memories += 1
         seq = self._next_seq(owner)
+        at = batch.at if add.at is None else add.at
         verbatim = message is not None and message.text == add.text
         raw_id = pack_id(add.id)
-        sources = dump_sources(salt, add.sources)
+        sources = dump_sources(salt, add.sources) if add.sources else None
         if sources is None and message is not None and not verbatim:
             sources = dump_sources(salt, [SourceRef(message_id=message.id)])
         pointed = message.rid if verbatim and message is not None else None
-        metadata, entities = dump(add.metadata), dump([list(pair) for pair in add.entities])
+        metadata, entities = dump(add.metadata), dump(add.entities)
+        since = None if add.valid_from == add.created_at else add.valid_from
         self._pending.records.append(
             (
                 rid, raw_id, owner.no, seq, None if verbatim else add.text, pointed, add.kind, scope.agent_id,
-                scope.run_id, metadata, 1, add.created_at, batch.at, add.valid_from, add.valid_until, add.expires_at,
+                scope.run_id, metadata, 1, add.created_at, at, since, add.valid_until, add.expires_at,
                 int(add.dated), add.actor_id, add.role, add.origin, sources, entities, int(add.pinned), 0, 0, add.dedup,
+                dump_data(add.data), add.slot,
             )
         )  # fmt: skip
         self._pending.words.append((rid, self._book.words(add.actor_id, add.text)))
         if add.vector is not None:
             self._pending.vectors.append((rid, add.vector))
-        self._pending.events.append(
-            (seq, self._op, owner.no, rid, ADD, batch.at, None, add.reason, add.actor)
-        )
+        self._pending.events.append((seq, self._op, owner.no, rid, ADD, at, None, add.reason, add.actor))
         self._outbox.append((rid, raw_id))
         record = Record(
             rid=rid,
@@ -320,7 +358,7 @@ class BatchWriter:
             metadata=add.metadata,
             version=1,
             created_at=add.created_at,
-            updated_at=batch.at,
+            updated_at=at,
             valid_from=add.created_at if add.valid_from is None else add.valid_from,
             valid_until=add.valid_until,
             expires_at=add.expires_at,
@@ -332,35 +370,21 @@ class BatchWriter:
             entities=tuple(add.entities),
             pinned=add.pinned,
             deleted=False,
+            data=add.data,
+            slot=add.slot,
         )
         if dedup is not None:
             self._dedup[owner.no, dedup] = record
         return ChangeOutcome(status="applied", record=record)
 
     def _duplicate(self, owner: OwnerState, dedup: bytes) -> Record | None:
-        known = self._dedup.get((owner.no, dedup))
-        if known is not None:
-            return known
-        row = self._conn.execute(
-            RECORD_SELECT + "WHERE record.owner = ? AND record.dedup = ? AND record.deleted = 0"
-            " AND record.valid_until IS NULL",
-            (owner.no, dedup),
-        ).fetchone()
-        return None if row is None else record_of(row, owner.owner, self._book.salt)
-
-    def _flush(self) -> None:
-        """Write the rows collected so far, in rid order."""
-        pending, self._pending = self._pending, _Pending()
-        if not pending.records:
-            return
-        try:
-            self._conn.executemany(RECORD_INSERT, pending.records)
-        except sqlite3.IntegrityError as error:
-            raise ConflictError(f"A memory of the same id exists already ({error}). Use a new id.") from error
-        self._conn.executemany("INSERT INTO fts (rowid, t) VALUES (?, ?)", sorted(pending.words))
-        if pending.vectors:
-            Embeddings(self._state, self._batch.operation_id).insert(self._conn, pending.vectors)
-        self._conn.executemany(_EVENT_INSERT, pending.events)
+        place = (owner.no, dedup)
+        if place not in self._dedup:
+            self._pending.flush()
+            where = f"WHERE record.owner = ? AND record.dedup = ? AND {_STANDS}"
+            row = self._conn.execute(RECORD_SELECT + where, place).fetchone()
+            self._dedup[place] = None if row is None else record_of(row, owner.owner, self._book.salt)
+        return self._dedup[place]
 
     # ------------------------------------------------------------------------------------- edits
 
@@ -371,27 +395,36 @@ class BatchWriter:
                 f"An edit may set {', '.join(EDITABLE)} with event {', '.join(CODES)}; "
                 f"not {', '.join(unknown) or edit.event!r}."
             )
-        self._flush()
-        row = self._conn.execute(RECORD_SELECT + "WHERE record.id = ?", (pack_id(edit.id),)).fetchone()
+        row = self._row(pack_id(edit.id))
         if row is None:
             return ChangeOutcome(status="missing", record=None)
         owner = self._owners.numbered(column(row, "owner"))
-        record = record_of(row, owner.owner, self._book.salt)
-        if edit.scope is not None and not edit.scope.allows(record.user_id, record.agent_id, record.run_id):
+        salt, (user, agent, run) = self._book.salt, ids_of(row, owner.owner)
+        was_deleted = bool(column(row, "deleted"))
+        if edit.scope is not None and not edit.scope.allows(user, agent, run):
             return ChangeOutcome(status="forbidden", record=None)
-        if edit.expected_version is not None and edit.expected_version != record.version:
-            return ChangeOutcome(status="stale", record=record)
-        if record.deleted and edit.set.get("deleted") is not False:
-            return ChangeOutcome(status="missing", record=record)
+        if edit.expected_version is not None and edit.expected_version != column(row, "version"):
+            return ChangeOutcome(status="stale", record=record_of(row, owner.owner, salt))
+        if was_deleted and edit.set.get("deleted") is not False:
+            return ChangeOutcome(status="missing", record=record_of(row, owner.owner, salt))
         if not write:
             return ChangeOutcome(status="refused", record=None)
+        rid, raw_id = column(row, "rid"), column(row, "id")
+        if self._editor is None:
+            self._editor = RecordEditor(self._conn, self._book, self._pending, self._batch.at)
         after, delta = self._editor.edit(edit, row)
+        self._rows[raw_id] = after
         self._dedup.clear()
-        owner.memories += int(record.deleted) - int(bool(column(after, "deleted")))
-        at, code, seq = self._batch.at, CODES[edit.event], self._next_seq(owner)
-        self._conn.execute(
-            _EVENT_INSERT,
-            (seq, self._op, owner.no, record.rid, code, at, delta, edit.reason, edit.actor),
-        )
-        self._outbox.append((record.rid, column(row, "id")))
-        return ChangeOutcome(status="applied", record=record_of(after, owner.owner, self._book.salt))
+        owner.memories += int(was_deleted) - int(bool(column(after, "deleted")))
+        at = self._batch.at if edit.at is None else edit.at
+        code, seq = CODES[edit.event], self._next_seq(owner)
+        self._pending.events.append((seq, self._op, owner.no, rid, code, at, delta, edit.reason, edit.actor))
+        self._outbox.append((rid, raw_id))
+        return ChangeOutcome(status="applied", record=record_of(after, owner.owner, salt))
+
+    def _row(self, raw_id: bytes | str) -> Row | None:
+        """Return the `RECORD_SELECT` row of a memory as the batch has left it so far."""
+        if raw_id not in self._rows and self._pending.records:
+            self._pending.flush()
+            self._rows.update(rows_by_id(self._conn, RECORD_SELECT, [raw_id]))
+        return self._rows.get(raw_id)

@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -89,6 +90,30 @@ class OpenAIClients:
         if self._agiven is not None:
             return self._agiven
         loop = asyncio.get_running_loop()
+        # Without the lock: a thread may hold it for as long as it takes to build a client for another loop.
+        return self._aclients.get(loop) or self._made_for(loop)
+
+    async def aready(self, resource: str) -> None:
+        """Import the SDK with a resource of it, and build the client of this loop, beside the loop.
+
+        It would be held up by them for a second: the imports, and the certificates that a client reads.
+        """
+        loop = asyncio.get_running_loop()
+        imported = f"openai.resources.{resource}" in sys.modules
+        if not imported or (self._agiven is None and loop not in self._aclients):
+            await asyncio.to_thread(self._prepare, resource, loop)
+
+    def _prepare(self, resource: str, loop: asyncio.AbstractEventLoop) -> None:
+        _sdk(self._backend)
+        import_module(f"openai.resources.{resource}")
+        with suppress(ModuleNotFoundError):
+            # What the SDK's transport imports when it opens its first connection in a loop of asyncio.
+            import_module("anyio._backends._asyncio")
+        if self._agiven is None:
+            # The SDK imports a resource when it is first asked for.
+            getattr(self._made_for(loop), resource)
+
+    def _made_for(self, loop: asyncio.AbstractEventLoop) -> AsyncOpenAI:
         with self._lock:
             known = self._aclients.get(loop)
             if known is None:
@@ -97,15 +122,6 @@ class OpenAIClients:
                 )
                 self._aclients[loop] = known = self._anonymous(made)
             return known
-
-    async def aready(self, resource: str) -> None:
-        """Import the SDK and a resource of it beside the event loop, which they would hold up for a second."""
-        if f"openai.resources.{resource}" not in sys.modules:
-            await asyncio.to_thread(self._import, resource)
-
-    def _import(self, resource: str) -> None:
-        _sdk(self._backend)
-        import_module(f"openai.resources.{resource}")
 
     def _anonymous(self, client: C) -> C:
         """Take out the organisation and project that the SDK reads from the environment, for other vendors."""

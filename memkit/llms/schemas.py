@@ -48,6 +48,8 @@ def _example(node: Json, definitions: Json, depth: int) -> object:
     if "$ref" in node:
         name = str(node["$ref"]).rpartition("/")[2]
         return _example(cast("Json", definitions.get(name, {})), definitions, depth + 1) if depth < 8 else {}
+    if "const" in node:
+        return node["const"]
     if "enum" in node:
         return "|".join(map(str, cast("list[object]", node["enum"])))
     if options := cast("list[Json] | None", node.get("anyOf")):
@@ -58,5 +60,7 @@ def _example(node: Json, definitions: Json, depth: int) -> object:
         properties = cast("Mapping[str, Json]", node.get("properties", {}))
         return {name: _example(spec, definitions, depth + 1) for name, spec in properties.items()}
     if kind == "array":
-        return [_example(cast("Json", node.get("items", {})), definitions, depth + 1)]
+        items = cast("Json", node.get("items", {}))
+        options = cast("list[Json]", items.get("anyOf", [items]))
+        return [_example(one, definitions, depth + 1) for one in options if one.get("type") != "null"]
     return {"string": "text", "integer": 0, "number": 0.0, "boolean": True}.get(str(kind))

@@ -50,7 +50,8 @@ def _number(value: object) -> object:
     return value
 
 
-def _message_number(value: object) -> object:
+def message_number(value: object) -> object:
+    """Return the number of a message, 0 where the model gave none."""
     return 0 if value is None else _number(value)
 
 
@@ -70,7 +71,8 @@ def _text_or_none(value: object) -> object:
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-def _text(value: object) -> object:
+def text_or_blank(value: object) -> object:
+    """Return a text, empty for null."""
     return "" if value is None else value
 
 
@@ -102,9 +104,9 @@ class ExtractedMemory(BaseModel):
     action: Annotated[Action, BeforeValidator(_action)] = "add"
     replaces: Annotated[str | None, BeforeValidator(_label)] = None
     """Label of an offered memory."""
-    message: Annotated[int, BeforeValidator(_message_number)] = 0
+    message: Annotated[int, BeforeValidator(message_number)] = 0
     """Number of the message it rests on; 0 where the model did not say."""
-    quote: Annotated[str, BeforeValidator(_text)] = ""
+    quote: Annotated[str, BeforeValidator(text_or_blank)] = ""
     valid_from: Annotated[str | None, BeforeValidator(_text_or_none)] = None
     valid_until: Annotated[str | None, BeforeValidator(_text_or_none)] = None
     entities: Annotated[list[ExtractedEntity], BeforeValidator(_items)] = Field(
@@ -226,6 +228,8 @@ def build(
     offered: Sequence[str] = (),
     *,
     earlier: Sequence[Turn] = (),
+    on_file: Sequence[str] = (),
+    records: str = "",
     instructions: str | None = None,
     prompt: str | None = None,
 ) -> list[ChatMessage]:
@@ -235,10 +239,12 @@ def build(
         turns: Numbered from 1, in order.
         offered: Texts of memories on file, labelled `m1`, `m2`, ... in order.
         earlier: Turns before these, shown without a number, only to be understood.
+        on_file: Typed records that are known, one line each, without labels.
+        records: What is to be known of typed records, for every call; appended to the fixed part as it is.
         instructions: What to remember and what not, for every call; appended to the fixed part as it is.
         prompt: The same for this call alone.
     """
-    system = SYSTEM
+    system = SYSTEM + records
     if instructions and instructions.strip():
         system += f"\n# What matters here\n{instructions.strip()}\n"
     sections: list[str] = []
@@ -246,6 +252,8 @@ def build(
         sections.append(
             "Memories on file:\n" + "\n".join(f"m{n}: {line(text)}" for n, text in enumerate(offered, 1))
         )
+    if on_file:
+        sections.append("Records on file:\n" + "\n".join(f"- {line(record)}" for record in on_file))
     if earlier:
         sections.append(
             "Earlier turns:\n"
@@ -275,7 +283,7 @@ def repair(messages: Sequence[ChatMessage], answer: str, problem: str) -> list[C
         {
             "role": "user",
             "content": f"Your answer could not be read: {problem}. Return the whole answer again, as one JSON object "
-            '{"memories": [...], "relations": [...]} and nothing else.',
+            'such as {"memories": [...], "relations": [...]} and nothing else.',
         },
     ]
 

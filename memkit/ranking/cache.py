@@ -8,14 +8,15 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from memkit.ledger.base import Ledger, Mark, Record
+from memkit.errors import EmbedderMismatchError
+from memkit.ledger.base import Ledger, Mark, RankRow, Record
 from memkit.ranking.index import Entry, OwnerIndex
 from memkit.ranking.weights import weights_for
 
 if TYPE_CHECKING:
     from memkit.ledger.base import Matrix
 
-BUDGET_BYTES: Final = 512 * 1024 * 1024
+BUDGET_BYTES: Final = 256 * 1024 * 1024
 """Of all cached rankings together; the ones searched longest ago are dropped first."""
 MAX_ROWS: Final = 200_000
 """Owners with more live records than this are ranked by candidates instead of as a whole."""
@@ -27,6 +28,8 @@ class _Slot:
     def __init__(self, index: OwnerIndex) -> None:
         self.index = index
         self.mark: Mark | None = None
+        self.size = 0
+        """Bytes, as they count in the budget."""
         self.lock = threading.Lock()
 
 
@@ -41,34 +44,39 @@ class IndexCache:
         self._ledger = ledger
         self._budget = budget
         self._slots: OrderedDict[int | None, _Slot] = OrderedDict()
+        self._size = 0
         self._lock = threading.Lock()
         self._embedder: tuple[str, int] | None = None
 
     @contextmanager
-    def index(self, owner: int | None, embedder: tuple[str, int]) -> Generator[tuple[OwnerIndex, Mark]]:
-        """Lend the ranking of an owner (None: of all) with the mark it is current at; others wait meanwhile."""
+    def index(
+        self, owner: int | None, embedder: tuple[str, int], event: int | None = None
+    ) -> Generator[tuple[OwnerIndex, Mark]]:
+        """Lend the ranking of an owner (None: of all) with the mark it is current at; others wait meanwhile.
+
+        `event` is the owner's last event number, where the caller has just read it.
+        """
         slot = self._slot(owner, embedder)
         with slot.lock:
-            delta = self._ledger.changes(owner, slot.mark)
-            if delta.reset:
-                slot.index = OwnerIndex(embedder[1], weights=weights_for(embedder[0]))
-            if delta.removed:
-                slot.index.remove(delta.removed)
-            if delta.records:
-                slot.index.upsert(entries(delta.records, delta.vectors))
-            slot.mark = delta.mark
-            yield slot.index, delta.mark
-        self._shrink(owner)
+            behind = slot.mark is None or slot.mark.event != event
+            if behind:
+                self._catch_up(slot, owner, embedder)
+            assert slot.mark is not None
+            yield slot.index, slot.mark
+            if behind:
+                self._weigh(slot, owner, slot.index.nbytes)
 
     def clear(self) -> None:
         """Forget everything."""
         with self._lock:
             self._slots.clear()
+            self._size = 0
 
     def _slot(self, owner: int | None, embedder: tuple[str, int]) -> _Slot:
         with self._lock:
             if embedder != self._embedder:
                 self._slots.clear()
+                self._size = 0
                 self._embedder = embedder
             slot = self._slots.get(owner)
             if slot is None:
@@ -76,14 +84,51 @@ class IndexCache:
             self._slots.move_to_end(owner)
             return slot
 
-    def _shrink(self, keep: int | None) -> None:
+    def _catch_up(self, slot: _Slot, owner: int | None, embedder: tuple[str, int]) -> None:
+        delta = None if slot.mark is None else self._ledger.changes(owner, slot.mark)
+        if delta is None or delta.reset:
+            self._load(slot, owner, embedder)
+            return
+        _check_dim(delta.vectors, embedder)
+        if delta.removed:
+            slot.index.remove(delta.removed)
+        if delta.records:
+            slot.index.upsert(entries(delta.records, delta.vectors))
+        slot.mark = delta.mark
+
+    def _load(self, slot: _Slot, owner: int | None, embedder: tuple[str, int]) -> None:
+        index = OwnerIndex(embedder[1], weights=weights_for(embedder[0]))
+
+        def take(rows: Sequence[RankRow], vectors: Matrix) -> None:
+            _check_dim(vectors, embedder)
+            index.extend(rows, vectors)
+
+        index.reserve(self._ledger.size(owner))
+        mark = self._ledger.load(owner, take)
+        slot.index, slot.mark = index, mark
+
+    def _weigh(self, slot: _Slot, owner: int | None, size: int) -> None:
+        """Count what a ranking takes now, and drop those searched longest ago while all take too much."""
+        if size == slot.size:
+            return
         with self._lock:
-            total = sum(slot.index.nbytes for slot in self._slots.values())
-            while total > self._budget and len(self._slots) > 1:
+            if self._slots.get(owner) is not slot:
+                return
+            self._size += size - slot.size
+            slot.size = size
+            while self._size > self._budget and len(self._slots) > 1:
                 oldest = next(iter(self._slots))
-                if oldest == keep:
+                if oldest == owner:
                     return
-                total -= self._slots.pop(oldest).index.nbytes
+                self._size -= self._slots.pop(oldest).size
+
+
+def _check_dim(vectors: Matrix | None, embedder: tuple[str, int]) -> None:
+    if vectors is not None and vectors.shape[1] != embedder[1]:
+        raise EmbedderMismatchError(
+            f"The embedder of this store was changed from {embedder[0]!r} while it was searched. Search again.",
+            given=embedder[0],
+        )
 
 
 def entries(records: Sequence[Record], vectors: Matrix | None) -> list[Entry]:

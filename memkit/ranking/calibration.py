@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,7 +51,7 @@ class Evidence:
         found: Found,
         names: set[str],
         strangers: set[str],
-        cosine: Array,
+        cosine: Array | None,
         speaker: Mask | None,
         date: Mask | None,
         first: bool,
@@ -58,39 +59,55 @@ class Evidence:
     ) -> None:
         size = len(view)
         self._view = view
-        self._cosine = cosine
+        self._cosine: Array = np.zeros(size) if cosine is None else cosine
         self._speaker, self._date = speaker, date
         told = mass(terms, found.frequency, size) if terms else np.empty(0)
-        content = np.array([0.0 if term in names else 1.0 for term in terms]) * told
+        content = np.array([0.0 if term in names else 1.0 for term in terms]) * told if names else told
         content = content if content.any() else told  # a query that is only a name asks for the name
         self._mass = float(content.sum())
         self.weight: Array = content / (self._mass or 1.0)
-        unknown = np.asarray(found.frequency) == 0
+        unknown = found.frequency == 0
         self._unknown = float(self.weight[unknown].sum())
         # A person whom no memory mentions is likely the one who speaks where the speaker is not known: "Ann's cat" is
         # the cat of "I have a cat". No row holds the name, so counting it less only scales the shares.
-        away = float(self.weight[unknown & np.array([t in strangers for t in terms], np.bool_)].sum())
-        nameless = (view.speaker < 0) if away else np.zeros(size, np.bool_)
-        self._scale: Array = np.where(nameless, 1 / (1 - (1 - STRANGER) * away), 1.0)
-        self._own: Mask = view.user if first else view.user & nameless
-        self._share = total(found.at, self.weight[found.term], size) * self._scale
+        away = 0.0
+        if strangers:
+            away = float(self.weight[unknown & np.array([t in strangers for t in terms], np.bool_)].sum())
+        nameless = view.speaker < 0 if away else None
+        self._scale: Array | None = (
+            None if nameless is None else np.where(nameless, 1 / (1 - (1 - STRANGER) * away), 1.0)
+        )
+        self._own: Mask | None = view.user if first else None if nameless is None else view.user & nameless
+        self._share: Array = total(found.at, self.weight[found.term], size)
+        if self._scale is not None:
+            self._share *= self._scale
         self._window = self._share
+        self._best: tuple[float, float, float] | None = None
 
     def see_window(self, share: Array) -> None:
         """Take in the share of `weight` that each row's window holds."""
-        self._window = share * self._scale
+        self._window = share if self._scale is None else share * self._scale
+
+    def _largest(self) -> tuple[float, float, float]:
+        """Return the largest cosine, share and share of a window."""
+        if self._best is None:
+            signals = (self._cosine, self._share, self._window)
+            cosine, share, window = (float(signal.max(initial=0.0)) for signal in signals)
+            self._best = (cosine, share, window)
+        return self._best
 
     def of_query(self) -> dict[str, float]:
         """Return what the best rows tell about the query as a whole, by name."""
-        match = self._cosine + self._share
         contrast = 0.0
         if self._speaker is not None and not self._speaker.all():
             # A deed of one person asked of another: the others' turns match better than the named person's.
+            match = self._cosine + self._share
             contrast = float(match[self._speaker].max() - match[~self._speaker].max())
+        cosine, share, window = self._largest()
         return {
-            "best_cosine": float(self._cosine.max(initial=0.0)),
-            "best_share": float(self._share.max(initial=0.0)),
-            "best_window": float(self._window.max(initial=0.0)),
+            "best_cosine": cosine,
+            "best_share": share,
+            "best_window": window,
             "unknown": self._unknown,
             "told": min(self._mass / 40, 1.0),
             "contrast": contrast,
@@ -99,11 +116,13 @@ class Evidence:
 
     def features(self, rows: Ints) -> dict[str, Array]:
         """Return the features of some rows, by name."""
-        view, count = self._view, len(rows)
+        view = self._view
         cosine, share, window = self._cosine[rows], self._share[rows], self._window[rows]
-        none = np.zeros(count)
+        best_cosine, best_share, best_window = self._largest()
+        none = np.zeros(len(rows))
         speaker, date = self._speaker, self._date
         length = np.log1p(np.minimum(view.length[rows], LONG)) / 5
+        plain = share if self._scale is None else share / self._scale[rows]
         return {
             "cosine": cosine,
             "share": share,
@@ -111,15 +130,15 @@ class Evidence:
             "window_share": window,
             "window_squared": window**2,
             "cosine_share": cosine * share,
-            "matched": np.minimum(share / self._scale[rows] * self._mass / 14, 1.0),
-            "cosine_margin": cosine - self._cosine.max(initial=0.0),
-            "share_margin": share - self._share.max(initial=0.0),
-            "window_margin": window - self._window.max(initial=0.0),
+            "matched": np.minimum(plain * (self._mass / 14), 1.0),
+            "cosine_margin": cosine - best_cosine,
+            "share_margin": share - best_share,
+            "window_margin": window - best_window,
             "speaker": none if speaker is None else speaker[rows].astype(np.float64),
             "other_speaker": none if speaker is None else (~speaker[rows]).astype(np.float64),
             "date": none if date is None else date[rows].astype(np.float64),
             "other_date": none if date is None else (~date[rows]).astype(np.float64),
-            "own": self._own[rows].astype(np.float64),
+            "own": none if self._own is None else self._own[rows].astype(np.float64),
             "asks": view.question[rows].astype(np.float64),
             "length": length,
             "length_share": length * share,
@@ -135,21 +154,31 @@ class Calibration:
 
     def probability(self, features: dict[str, Array]) -> Array:
         """Return the probability of each row."""
-        logit = np.full(len(next(iter(features.values()))), self.intercept)
-        for name, coefficient in self.coefficients.items():
-            logit += coefficient * features[name]
-        return 1 / (1 + np.exp(-np.clip(logit, -40, 40)))
+        values = np.array([features[name] for name in self.coefficients])
+        logit = self.intercept + np.array(list(self.coefficients.values())) @ values
+        return 1 / (1 + np.exp(-np.minimum(np.maximum(logit, -40), 40)))
+
+    def probability_of(self, features: dict[str, float]) -> float:
+        """Return the probability of one row."""
+        logit = self.intercept + sum(weight * features[name] for name, weight in self.coefficients.items())
+        return 1 / (1 + math.exp(-min(max(logit, -40.0), 40.0)))
 
 
 def of_scores(scores: Array) -> dict[str, float]:
     """Return what the scores of a ranking's best rows tell about the query, by name; `scores` is best first."""
-    padded = np.concatenate([scores[:10], np.full(max(0, 10 - len(scores)), 1e-3)])
-    logits = np.log(np.clip(padded, 1e-3, 0.999)) - np.log1p(-np.clip(padded, 1e-3, 0.999))
-    return {"first": float(logits[0]), "second": float(logits[1]), "tenth": float(logits[9])}
+    padded = [*scores[:10].tolist(), *[1e-3] * 10]
+    return {"first": _logit(padded[0]), "second": _logit(padded[1]), "tenth": _logit(padded[9])}
+
+
+def _logit(share: float) -> float:
+    share = min(max(share, 1e-3), 0.999)
+    return math.log(share) - math.log1p(-share)
 
 
 def isotonic(values: Array) -> Array:
     """Return the non-increasing sequence nearest to `values` in squares (pool adjacent violators)."""
+    if not (values[1:] > values[:-1]).any():
+        return values
     means: list[float] = []
     sizes: list[int] = []
     for value in values.tolist():

@@ -10,16 +10,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from memkit.ledger.records import RankRow
 from memkit.ranking import scoring
 from memkit.ranking.postings import Postings, Vocabulary
 from memkit.ranking.result import Ranking
-from memkit.ranking.text import day_of, keyword_form, surface
-from memkit.ranking.vectors import ColumnTable, Floats, RowTable, VectorTable, grown_capacity
-from memkit.ranking.view import FOREVER, QUESTION, ROW, USER, Ints, Mask, View, make_view
+from memkit.ranking.text import day_of, keyword_form, tokens
+from memkit.ranking.vectors import ColumnTable, Floats, RowTable, VectorTable
+from memkit.ranking.view import FOREVER, QUESTION, USER, Ints, Mask, Rows, View, make_view
 from memkit.ranking.weights import Weights
 
 _VIEWS = 8
 _FEW = 64
+"""New rows are put in their places one by one up to so many."""
 
 Ids = frozenset[str | None]
 
@@ -121,82 +123,104 @@ class OwnerIndex:
         self._vectors: VectorTable = ColumnTable(dim) if weights.hashed else RowTable(dim)
         self._postings = Postings()
         self._vocabulary = Vocabulary()
-        self._rows: npt.NDArray[np.void] = np.zeros(0, ROW)
-        self._size = 0
-        self._slot_of: dict[int, int] = {}
+        self._words: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
+        """Slots and terms that the postings do not have yet."""
+        self._rows = Rows()
+        self._alive = 0
+        self._last = -1
+        """The highest rid there ever was: a higher one is new."""
         self._order: Ints = np.empty(0, np.int64)
+        self._in_order = True
+        """The order is that of the slots."""
+        self._holds = (-FOREVER, FOREVER)
+        """From when to when every row is valid; at other instants some may be, too."""
+        self._expires = FOREVER
+        """Before this instant no row expires."""
         self._talks, self._runs, self._agents, self._users = _Codes(), _Codes(), _Codes(), _Codes()
         self._names = scoring.Names()
         self._views: OrderedDict[tuple[object, ...], _Cached] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._slot_of)
+        return self._alive
 
     @property
     def nbytes(self) -> int:
         """Bytes held, roughly; for a budget over several indexes."""
         views = sum(cached.view.nbytes for cached in self._views.values())
-        words = 130 * (len(self._vocabulary) + len(self._vocabulary.terms))
+        words = 130 * len(self._vocabulary)
         tables = self._rows.nbytes + self._order.nbytes + self._vectors.nbytes + self._postings.nbytes
-        return tables + views + words + 100 * len(self._slot_of)
+        return tables + views + words
 
     def upsert(self, entries: Sequence[Entry]) -> None:
         """Add entries; one whose rid is known replaces the old one. Costs what the entries cost, not the index."""
         latest = {entry.rid: entry for entry in entries}
-        self.remove([rid for rid in latest if rid in self._slot_of])
-        self._append(list(latest.values()))
+        self.remove([rid for rid in latest if rid <= self._last])
+        self._append(list(latest.values()), [entry.vector for entry in latest.values()])
+
+    def reserve(self, rows: int) -> None:
+        """Make room for so many rows at once."""
+        self._rows.reserve(rows)
+        self._vectors.reserve(rows)
+
+    def extend(self, rows: Sequence[RankRow], vectors: Floats) -> None:
+        """Add rows that are new, with a vector each."""
+        self._append(rows, vectors)
 
     def remove(self, rids: Sequence[int]) -> None:
         """Take entries out; unknown rids are passed over."""
-        slots = [slot for rid in rids if (slot := self._slot_of.pop(rid, None)) is not None]
-        if not slots:
+        if not rids:
             return
-        self._rows["alive"][slots] = False
+        held = np.isin(self._rows["rid"], rids) & self._rows["alive"]
+        gone = int(np.count_nonzero(held))
+        if not gone:
+            return
+        self._rows["alive"][held] = False
+        self._alive -= gone
         self._views.clear()
-        if self._size > 256 and 2 * len(self._slot_of) < self._size:
+        if len(self._rows) > 256 and 2 * self._alive < len(self._rows):
             self._compact()
 
     def rank(self, query: RankQuery) -> Ranking:
         """Return every row in view, best first."""
         view = self._view(query)
-        terms, postings, repeats = scoring.look_up(query.text, self._vocabulary, self._postings)
+        self._index_words()
+        words = scoring.look_up(query.text, self._vocabulary, self._postings)
         cosines = None if query.vector is None else self._vectors.cosines(query.vector, view.slots)
-        return scoring.rank(
-            view,
-            self._names,
-            query.text,
-            query.now,
-            scoring.Words(terms, postings, repeats),
-            cosines,
-        )
+        return scoring.rank(view, self._names, query.text, query.now, words, cosines)
 
     # ------------------------------------------------------------------------------------------- writing
 
-    def _append(self, entries: list[Entry]) -> None:
+    def _append(self, entries: Sequence[Entry | RankRow], vectors: Floats | Sequence[Floats | None]) -> None:
         if not entries:
             return
-        first, end = self._size, self._size + len(entries)
-        if end > len(self._rows):
-            grown = np.zeros(grown_capacity(len(self._rows), end), ROW)
-            grown[: self._size] = self._rows[: self._size]
-            self._rows = grown
-        slots: list[npt.NDArray[np.int64]] = []
-        terms: list[npt.NDArray[np.int64]] = []
-        for slot, entry in enumerate(entries, first):
+        first = len(self._rows)
+        rows: list[tuple[object, ...]] = []
+        terms: list[int] = []
+        vocabulary = self._vocabulary
+        for entry in entries:
             keywords = keyword_form(entry.text, entry.speaker, entry.created_at if entry.dated else None)
-            found = np.array([self._vocabulary[word] for word in surface(keywords)], np.int64)
-            found = found[found >= 0]
-            self._rows[slot] = self._record(entry, len(found), len(keywords.split()))
-            slots.append(np.full(len(found), slot, np.int64))
-            terms.append(found)
-            self._slot_of[entry.rid] = slot
-        self._postings.add(np.concatenate(slots), np.concatenate(terms))
-        self._vectors.put(first, [entry.vector for entry in entries])
-        self._size = end
-        self._place(np.arange(first, end))
+            before = len(terms)
+            terms += [vocabulary[term] for term in tokens(keywords)]
+            rows.append(self._record(entry, len(terms) - before, len(keywords.split())))
+        slots = np.arange(first, first + len(entries))
+        self._rows.append(rows)
+        self._alive += len(rows)
+        self._last = max(self._last, max(entry.rid for entry in entries))
+        lengths = self._rows["length"][slots]
+        self._words.append((np.repeat(slots.astype(np.int32), lengths), np.array(terms, np.int32)))
+        self._vectors.put(first, vectors)
+        self._place(slots)
+        self._limit(slots)
         self._views.clear()
 
-    def _record(self, entry: Entry, length: int, words: int) -> tuple[object, ...]:
+    def _index_words(self) -> None:
+        """Take the words of new rows into the postings."""
+        if self._words:
+            slots, terms = zip(*self._words, strict=True)
+            self._words = []
+            self._postings.add(np.concatenate(slots), np.concatenate(terms))
+
+    def _record(self, entry: Entry | RankRow, length: int, words: int) -> tuple[object, ...]:
         talk = entry.kind == "message" and entry.session is not None
         day = day_of(entry.created_at) if entry.dated else None
         asks = talk and entry.text.rstrip().endswith(("?", "？", "؟"))
@@ -217,25 +241,41 @@ class OwnerIndex:
         def key(slot: int) -> tuple[int, int, int]:
             return int(talk[slot]), int(first[slot]), int(second[slot])
 
-        if len(slots) > _FEW:
-            every = np.concatenate([self._order, slots])
-            self._order = every[np.lexsort((second[every], first[every], talk[every]))]
+        added = slots[np.lexsort((second[slots], first[slots], talk[slots]))]
+        if len(self._order) == 0 or key(self._order[-1]) <= key(added[0]):
+            self._in_order = self._in_order and bool((added == slots).all())
+            self._order = np.concatenate([self._order, added])
             return
-        added = sorted(slots.tolist(), key=key)
-        places = [bisect_right(self._order, key(slot), key=key) for slot in added]
-        self._order = np.insert(self._order, places, added)
+        self._in_order = False
+        if len(added) > _FEW:
+            every = np.concatenate([self._order, added])
+            self._order = every[np.lexsort((second[every], first[every], talk[every]))]
+        else:
+            places = [bisect_right(self._order, key(slot), key=key) for slot in added.tolist()]
+            self._order = np.insert(self._order, places, added)
+
+    def _limit(self, slots: Ints) -> None:
+        """Note from when to when every row is valid, with some slots that are new."""
+        rows, (since, until) = self._rows, self._holds
+        since = int(rows["valid_from"][slots].max(initial=since))
+        until = int(rows["valid_until"][slots].min(initial=until))
+        self._holds = since, until
+        self._expires = int(rows["expires"][slots].min(initial=self._expires))
 
     def _compact(self) -> None:
         """Drop removed rows and renumber the others."""
-        alive = np.flatnonzero(self._rows["alive"][: self._size])
-        renumbered = np.full(self._size, -1, np.int64)
+        self._index_words()
+        size = len(self._rows)
+        alive = np.flatnonzero(self._rows["alive"])
+        renumbered = np.full(size, -1, np.int64)
         renumbered[alive] = np.arange(len(alive))
         self._postings.keep(renumbered)
         self._vectors.keep(alive)
-        self._rows, self._size = self._rows[alive], len(alive)
+        self._rows.keep(alive)
         kept = renumbered[self._order]
         self._order = kept[kept >= 0]
-        self._slot_of = {int(rid): slot for slot, rid in enumerate(self._rows["rid"])}
+        self._holds, self._expires = (-FOREVER, FOREVER), FOREVER
+        self._limit(np.arange(len(alive)))
 
     # ----------------------------------------------------------------------------------------- the view
 
@@ -254,24 +294,28 @@ class OwnerIndex:
 
     def _make_view(self, query: RankQuery) -> _Cached:
         rows = self._rows
-        keep = rows["alive"][self._order]
+        slots = self._order
+        if self._alive < len(rows):
+            slots = slots[rows["alive"][slots]]
         for ids, codes, column in (
             (query.agents, self._agents, "agent"),
             (query.runs, self._runs, "run"),
             (query.users, self._users, "user"),
         ):
-            if ids is not None:
-                keep &= np.isin(rows[column][self._order], [codes[i] for i in ids if i in codes])
-        slots = self._order[keep]
-        expires = rows["expires"][slots]
-        now_span = _span([expires], query.now)
-        slots = slots[expires > query.now]
-        at_span = (-FOREVER, FOREVER)
-        if not query.include_closed:
+            if ids is not None and not codes.keys() <= ids:
+                slots = slots[np.isin(rows[column][slots], [codes[i] for i in ids if i in codes])]
+        now_span = (-FOREVER, self._expires)
+        if query.now >= self._expires:
+            expires = rows["expires"][slots]
+            now_span = _span([expires], query.now)
+            slots = slots[expires > query.now]
+        at_span = (-FOREVER, FOREVER) if query.include_closed else self._holds
+        if not at_span[0] <= query.at < at_span[1]:
             since, until = rows["valid_from"][slots], rows["valid_until"][slots]
             at_span = _span([since, until], query.at)
             slots = slots[(since <= query.at) & (query.at < until)]
-        return _Cached(make_view(rows, slots, self._weights), at_span, now_span)
+        whole = self._in_order and len(slots) == len(rows)
+        return _Cached(make_view(rows, None if whole else slots, self._weights), at_span, now_span)
 
 
 def _span(edges: Iterable[Ints], instant: int) -> tuple[int, int]:

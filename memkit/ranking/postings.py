@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from memkit.ranking.text import stem
-
 Ints = npt.NDArray[np.int64]
+
+_NONE: Final = np.empty(0, np.int64)
 
 
 class Vocabulary(dict[str, int]):
-    """Surface word -> number of its stem; -1 for a stop word. Reading a new word adds it."""
+    """Stem -> its number. Reading a new one adds it."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.terms: dict[str, int] = {}
-
-    def __missing__(self, word: str) -> int:
-        found = stem(word)
-        number = self.terms.setdefault(found, len(self.terms)) if found else -1
-        self[word] = number
+    def __missing__(self, term: str) -> int:
+        number = self[term] = len(self)
         return number
 
 
@@ -54,11 +49,21 @@ class Postings:
             + 8 * self._late_size
         )
 
-    def add(self, slots: Ints, terms: Ints) -> None:
+    def add(self, slots: npt.NDArray[np.integer], terms: npt.NDArray[np.integer]) -> None:
         """Add the words of some new slots: `terms[i]` occurs once more in `slots[i]`."""
         width = int(slots.max(initial=0)) + 1
-        keys, counts = np.unique(terms * width + slots, return_counts=True)
-        new_terms, new_slots, counts = keys // width, keys % width, np.minimum(counts, 65_535)
+        keys = terms.astype(np.int64)
+        keys *= width
+        keys += slots
+        keys.sort()
+        firsts = np.flatnonzero(np.diff(keys, prepend=-1))
+        counts = np.minimum(np.diff(firsts, append=len(keys)), 65_535)
+        keys = keys[firsts]
+        if len(self._slots) == len(self._late) == 0 and len(keys) >= self._FEW:  # all there is, and in order
+            self._starts = np.searchsorted(keys, np.arange(int(keys[-1]) // width + 2) * width)
+            self._slots, self._counts = (keys % width).astype(np.int32), counts.astype(np.uint16)
+            return
+        new_terms, new_slots = keys // width, keys % width
         bulk = len(keys) >= max(self._FEW, len(self._slots) // 8)
         if bulk or self._late_size + len(keys) > max(self._LATE, len(self._slots) // 4):
             self._pack(new_terms, new_slots, counts)
@@ -72,18 +77,27 @@ class Postings:
                 pairs.extend((slot, count))
         self._late_size += len(keys)
 
-    def find(self, term: int) -> tuple[Ints, npt.NDArray[np.float64]]:
-        """Return the slots that hold a term, and how often."""
-        late = self._late.get(term)
-        if term + 1 >= len(self._starts):
-            packed = slice(0, 0)
-        else:
-            packed = slice(int(self._starts[term]), int(self._starts[term + 1]))
-        slots, counts = self._slots[packed].astype(np.int64), self._counts[packed].astype(np.float64)
-        if late is None:
-            return slots, counts
-        pairs = _table(late)
-        return np.concatenate([slots, pairs[:, 0]]), np.concatenate([counts, pairs[:, 1].astype(np.float64)])
+    def find(self, terms: Sequence[int]) -> tuple[Ints, npt.NDArray[np.float64], list[int]]:
+        """Return the slots that hold each term, one term after the other, how often each does, and slots a term."""
+        slots: list[npt.NDArray[np.integer]] = [_NONE]
+        counts: list[npt.NDArray[np.integer]] = [_NONE]
+        sizes: list[int] = []
+        last = len(self._starts) - 2
+        for term in terms:
+            size = 0
+            if 0 <= term <= last:
+                first, end = self._starts[term : term + 2].tolist()
+                size = end - first
+                slots.append(self._slots[first:end])
+                counts.append(self._counts[first:end])
+            late = self._late.get(term)
+            if late is not None:
+                pairs = _table(late)
+                size += len(pairs)
+                slots.append(pairs[:, 0])
+                counts.append(pairs[:, 1])
+            sizes.append(size)
+        return np.concatenate(slots).astype(np.int64), np.concatenate(counts).astype(np.float64), sizes
 
     def keep(self, renumbered: Ints) -> None:
         """Drop slots whose entry in `renumbered` is negative, and give the others their new number."""

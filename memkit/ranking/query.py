@@ -115,7 +115,13 @@ def named_months(query: str) -> tuple[frozenset[int], frozenset[int]]:
     "may", "march" and "august" count only where they can be nothing else: with a capital letter inside the sentence,
     after a word such as "in", or before a number.
     """
-    months = {_MONTH_NAMES[m[0].lower()] for m in _MONTH.finditer(query) if _is_month(query, m)}
+    folded = query.casefold()
+    months: set[int] = set()
+    # Looking for a few plain words first is much faster than the patterns, which most queries do not need.
+    if any(name in folded for name in _MONTH_NAMES):
+        months = {_MONTH_NAMES[m[0].lower()] for m in _MONTH.finditer(query) if _is_month(query, m)}
+    if "19" not in query and "20" not in query:
+        return frozenset(months), frozenset()
     months |= {int(m[2]) for m in _ISO.finditer(query)}
     return frozenset(months), frozenset(int(y) for y in _YEAR.findall(query))
 
@@ -143,6 +149,10 @@ _RELATIVE = re.compile(
     r"(?P<ago>day|week|month|year)s? ago)\b",
     re.IGNORECASE,
 )
+_RELATIVE_WORDS: Final = (
+    "today", "tonight", "yesterday", "this ", "last ", "past ", "previous ", "on ", " ago",
+)  # fmt: skip
+"""One of them is in every text that `_RELATIVE` finds something in."""
 _DAY = timedelta(days=1)
 _ZONES = timedelta(hours=14)
 
@@ -152,7 +162,8 @@ def relative_days(query: str, now: int) -> list[tuple[int, int]]:
 
     Spans are widened by the largest time zone offset on both sides, for a day of the one who asks is not a day in UTC.
     """
-    if "ago" not in query and not _RELATIVE.search(query):
+    folded = query.casefold()
+    if not any(word in folded for word in _RELATIVE_WORDS):
         return []
     try:
         today = datetime.fromtimestamp(now / 1e6, UTC).replace(hour=0, minute=0, second=0, microsecond=0)

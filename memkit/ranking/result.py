@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class Ranking:
         fused: Fused,
         evidence: Evidence,
         calibrations: tuple[Calibration, Calibration],
-        raw: dict[str, Array],
+        raw: Callable[[], dict[str, Array]],
     ) -> None:
         self._view = view
         self._fused = fused
@@ -46,8 +46,7 @@ class Ranking:
         """
         if not len(self):
             return None
-        features = {name: np.array([value]) for name, value in self.query_features().items()}
-        return float(self._of_query.probability(features)[0])
+        return self._of_query.probability_of(self.query_features())
 
     def query_features(self) -> dict[str, float]:
         """Return the features that `answerable` rests on, by name."""
@@ -91,7 +90,7 @@ class Ranking:
         if len(found) == 0:
             raise KeyError(rid)
         at = int(found[0])
-        raw = {name: float(values[at]) for name, values in self._raw.items()}
+        raw = {name: float(values[at]) for name, values in self._raw().items()}
         added = {name: round(float(values[at]), 6) for name, values in self._fused.contributions.items()}
         features = self._features(found[:1])
         return {

@@ -21,7 +21,7 @@ class Words:
     """The distinct words of a query, where each is, and how often it is in the query."""
 
     terms: list[str]
-    postings: list[tuple[Ints, Array]]
+    postings: tuple[Ints, Array, list[int]]
     repeats: list[int]
 
 
@@ -49,6 +49,8 @@ class Names:
         """Return the numbers of the speakers a query names as a whole word, and the words that name them."""
         numbers: list[int] = []
         words: set[str] = set()
+        if not self._by_word:
+            return numbers, words
         for word in dict.fromkeys(surface(query)):
             found = self._by_word.get(word)
             if found and (word not in ALSO_WORDS or word.capitalize() in query):
@@ -57,46 +59,56 @@ class Names:
         return numbers, words
 
 
-def look_up(
-    query: str, vocabulary: Vocabulary, postings: Postings
-) -> tuple[list[str], list[tuple[Ints, Array]], list[int]]:
+def look_up(query: str, vocabulary: Vocabulary, postings: Postings) -> Words:
     """Return the distinct words of a query, their postings (empty for an unknown word) and their counts."""
     counts = query_terms(query)
-    found = [postings.find(vocabulary.terms.get(term, -1)) for term in counts]
-    return list(counts), found, list(counts.values())
+    found = postings.find([vocabulary.get(term, -1) for term in counts])
+    return Words(list(counts), found, list(counts.values()))
 
 
 def rank(view: View, names: Names, query: str, now: int, words: Words, cosines: Array | None) -> Ranking:
     """Return the ranking of a view for a query."""
-    size = len(view)
     found = locate(view, words.postings, words.repeats)
     named, name_words = names.named(query)
     speaker = np.isin(view.speaker, named) if named else None
     if speaker is not None and not speaker.any():
         speaker, name_words = None, set[str]()
+    name_stems = {stem(word) for word in name_words}
     if speaker is not None:
-        speaker |= _about(view, found, words.terms, {stem(word) for word in name_words})
+        speaker |= _about(view, found, words.terms, name_stems)
     date = _dates(view, query, now)
     first = first_person(query)
     evidence = cal.Evidence(
         terms=words.terms,
         found=found,
-        names={stem(word) for word in name_words},
+        names=name_stems,
         strangers={term for name in people(query) for term in query_terms(name)},
-        cosine=np.zeros(size) if cosines is None else np.nan_to_num(cosines, nan=0.0),
+        cosine=None if cosines is None else _known(cosines),
         speaker=speaker,
         date=date,
         first=first,
         view=view,
     )
-    window, window_share = window_words(view, found, evidence.weight)
-    evidence.see_window(window_share)
     bm25 = own_words(view, found)
+    window = bm25
+    if view.talk_from < len(view):  # without talk a window is the own text
+        window, window_share = window_words(view, found, evidence.weight)
+        evidence.see_window(window_share)
     fused = fuse(view, dense=cosines, words=bm25, window=window, speaker=speaker, date=date, first=first)
-    raw = {"bm25": bm25, "window": window} | ({} if cosines is None else {"dense": cosines})
+
+    def raw() -> dict[str, Array]:
+        around = window_words(view, found, evidence.weight)[0] if window is bm25 else window
+        return {"bm25": bm25, "window": around} | ({} if cosines is None else {"dense": cosines})
+
     return Ranking(
         view, fused, evidence, (CALIBRATIONS[view.weights.name], ANSWERABLE[view.weights.name]), raw
     )
+
+
+def _known(cosines: Array) -> Array:
+    """Return cosines with 0 where there is no vector."""
+    missing = np.isnan(cosines)
+    return np.where(missing, 0.0, cosines) if missing.any() else cosines
 
 
 def _about(view: View, found: Found, terms: list[str], names: set[str]) -> Mask:

@@ -9,7 +9,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,9 @@ from memkit.ranking.view import Array, Ints, Mask, View, total
 from memkit.ranking.weights import PRIOR_WEIGHT, SESSION_BEST, Part
 
 _BLOCK: Final = 2_000_000
+_SMALL: Final = 65_536
+_RARE: Final = 16
+"""Where words times rows are many, a word in fewer than one of so many rows is counted by sorting where it is."""
 _EPS: Final = 1e-9
 
 
@@ -32,6 +36,7 @@ class Found:
         count: How often it is there.
         repeats: How often each word is in the query.
         frequency: In how many rows in view each word is.
+        size: Rows in view.
     """
 
     term: Ints
@@ -39,25 +44,32 @@ class Found:
     count: Array
     repeats: Array
     frequency: Ints
+    size: int
 
 
-def locate(view: View, postings: Sequence[tuple[Ints, Array]], repeats: Sequence[int]) -> Found:
+_Windows = tuple[Ints, Ints, Array, Ints]
+"""Words, rows, how often each of the words is in the window of its row; and in how many windows every word is."""
+
+
+def locate(view: View, postings: tuple[Ints, Array, list[int]], repeats: Sequence[int]) -> Found:
     """Bring the postings of a query's words into view."""
-    sizes = [len(slots) for slots, _ in postings]
-    none = np.empty(0, np.int64)
-    slots = np.concatenate([none, *(s for s, _ in postings)])
-    count = np.concatenate([np.empty(0), *(c for _, c in postings)])
-    at = view.position[slots]
+    slots, count, sizes = postings
     term = np.repeat(np.arange(len(sizes)), sizes)
-    seen = at >= 0
-    if not seen.all():
-        term, at, count = term[seen], at[seen], count[seen]
+    if view.position is None:
+        at, frequency = slots, np.array(sizes, np.int64)
+    else:
+        at = view.position[slots]
+        seen = at >= 0
+        if not seen.all():
+            term, at, count = term[seen], at[seen], count[seen]
+        frequency = np.bincount(term, minlength=len(sizes))
     return Found(
         term=term,
         at=at,
         count=count,
         repeats=np.array(repeats, np.float64),
-        frequency=np.bincount(term, minlength=len(sizes)),
+        frequency=frequency,
+        size=len(view),
     )
 
 
@@ -69,50 +81,72 @@ def idf(frequency: Ints | Array, size: float) -> Array:
 def own_words(view: View, found: Found) -> Array:
     """Return BM25 of each row's own text."""
     worth = found.repeats * idf(found.frequency, len(view))
-    part = worth[found.term] * found.count / (found.count + view.own_norm[found.at])
+    part = worth[found.term] * found.count / (found.count + view.own_norm(found.at))
     return total(found.at, part, len(view))
 
 
 def window_words(view: View, found: Found, mass: Array) -> tuple[Array, Array]:
     """Return BM25 of each row's window, and the share of `mass` (a weight per word) that its window holds."""
-    size, terms = len(view), len(found.repeats)
+    size = len(view)
     bm25, share = np.zeros(size), np.zeros(size)
-    step = max(1, _BLOCK // max(1, size))
-    for first in range(0, terms, step):
-        count = min(step, terms - first)
-        inside = (found.term >= first) & (found.term < first + count)
-        term, at, sums = _window_counts(view, found, inside, first, count)
-        worth = found.repeats[first : first + count] * idf(np.bincount(term, minlength=count), size)
-        bm25 += total(at, worth[term] * sums / (sums + view.window_norm[at]), size)
-        share += total(at, mass[first : first + count][term], size)
+    for term, at, sums, frequency in _windows(view, found):
+        worth = found.repeats * idf(frequency, size)
+        bm25 += total(at, worth[term] * sums / (sums + view.window_norm(at)), size)
+        share += total(at, mass[term], size)
     return bm25, share
 
 
-def _window_counts(
-    view: View, found: Found, inside: Mask, first: int, count: int
-) -> tuple[Ints, Ints, Array]:
-    size = len(view)
-    whole = bool(inside.all())
-    term = (found.term if whole else found.term[inside]) - first
-    at = found.at if whole else found.at[inside]
-    times = found.count if whole else found.count[inside]
-    keys, weights = [term * size + at], [times]
-    if view.talk_from < size:
-        lends = view.short[at]
-        key, lender, lent = keys[0][lends], at[lends], times[lends]
-        for distance, near in enumerate(view.near, 1):
-            ahead = near[lender]
-            behind = near.take(lender - distance, mode="wrap")  # wraps to the end, which is False
-            keys += [key[ahead] + distance, key[behind] - distance]
-            weights += [lent[ahead], lent[behind]]
-    flat = total(np.concatenate(keys), np.concatenate(weights), count * size)
-    filled = np.flatnonzero(flat)
-    held = filled // size
-    return held, filled - held * size, flat[filled]
+def _windows(view: View, found: Found) -> Iterator[_Windows]:
+    """Yield the words of a query in windows, some words at a time."""
+    terms, size = len(found.repeats), len(view)
+    if view.talk_from == size:  # without talk a window is the own text
+        yield found.term, found.at, found.count, found.frequency
+        return
+    often = np.full(terms, terms * size <= _SMALL) | (found.frequency > size // _RARE)
+    rare = np.flatnonzero(~often)
+    if len(rare):
+        keys, counts = _window_keys(view, found, rare)
+        filled, place = np.unique(keys, return_inverse=True)
+        yield _window_counts(rare, filled, total(place, counts, len(filled)), found)
+    words = np.flatnonzero(often)
+    step = max(1, _BLOCK // max(1, size))
+    for block in (words[first : first + step] for first in range(0, len(words), step)):
+        keys, counts = _window_keys(view, found, block)
+        flat = total(keys, counts, len(block) * size)
+        filled = np.flatnonzero(flat)
+        yield _window_counts(block, filled, flat[filled], found)
 
 
-def standardise(values: Array, part: Part) -> Array:
-    """Return z over the rows in view, mean and deviation pooled with what is expected of the part.
+def _window_keys(view: View, found: Found, words: Ints) -> tuple[Ints, Array]:
+    """Return `place of the word * rows + row` where some words are lent to, and how often each is lent."""
+    if len(words) == len(found.repeats):
+        place, at, times = found.term, found.at, found.count
+    else:
+        places = np.full(len(found.repeats), -1, np.int64)
+        places[words] = np.arange(len(words))
+        inside = places[found.term] >= 0
+        place, at, times = places[found.term[inside]], found.at[inside], found.count[inside]
+    key = place * len(view) + at
+    lends = view.short[at]
+    keys, weights = [key], [times]
+    key, lender, lent = key[lends], at[lends], times[lends]
+    for distance, near in enumerate(view.near, 1):
+        ahead = near[lender]
+        behind = near.take(lender - distance, mode="wrap")  # wraps to the end, which is False
+        keys += [key[ahead] + distance, key[behind] - distance]
+        weights += [lent[ahead], lent[behind]]
+    return np.concatenate(keys), np.concatenate(weights)
+
+
+def _window_counts(words: Ints, filled: Ints, sums: Array, found: Found) -> _Windows:
+    size, terms = found.size, len(found.repeats)
+    place = filled // size
+    term = words[place]
+    return term, filled - place * size, sums, np.bincount(term, minlength=terms)
+
+
+def standardise(values: Array, part: Part, weight: float = 1.0) -> Array:
+    """Return `weight` times z over the rows in view, mean and deviation pooled with what is expected of the part.
 
     A row without a value (NaN) gets 0.
     """
@@ -131,8 +165,9 @@ def standardise(values: Array, part: Part) -> Array:
     variance = (
         n * (spread + (seen - mean) ** 2) + PRIOR_WEIGHT * (part.std**2 + (part.mean - mean) ** 2)
     ) / whole
-    z = (values - mean) / (np.sqrt(variance) + _EPS)
-    return z if n == len(values) else np.nan_to_num(z, nan=0.0)
+    z = values - mean
+    z *= weight / (math.sqrt(variance) + _EPS)
+    return z if n == len(values) else np.nan_to_num(z, copy=False, nan=0.0)
 
 
 def following(view: View, y: Array) -> Array:
@@ -197,16 +232,18 @@ def fuse(
 ) -> Fused:
     """Put all signals of a query together; rows are rounded to 1e-6, so that equal memories tie exactly."""
     w = view.weights
-    z_words = standardise(words, w.words)
-    parts = {"bm25": w.words.weight * z_words}
-    if view.talk_from < len(view):  # without talk a window is the own text again
-        parts["window"] = w.window.weight * standardise(window, w.window)
+    talks = view.talk_from < len(view)
+    parts = {"bm25": standardise(words, w.words, w.words.weight)}
+    if talks:  # without talk a window is the own text again
+        parts["window"] = standardise(window, w.window, w.window.weight)
     if dense is not None:
-        # A row that has no vector yet is taken to be as near as its words are.
-        z_dense = np.where(np.isnan(dense), z_words, standardise(dense, w.dense))
-        parts = {"dense": w.dense.weight * z_dense} | parts
-    y = sum(parts.values(), start=np.zeros(len(view)))
-    if view.talk_from < len(view):
+        z_dense = standardise(dense, w.dense, w.dense.weight)
+        missing = np.isnan(dense)
+        if missing.any():  # A row that has no vector yet is taken to be as near as its words are.
+            z_dense[missing] = w.dense.weight / w.words.weight * parts["bm25"][missing]
+        parts = {"dense": z_dense} | parts
+    y = _sum(parts)
+    if talks:
         parts["next"] = w.next * following(view, y)
         parts["session"] = w.session * session_best(view, y)
         if w.previous:
@@ -221,5 +258,12 @@ def fuse(
         parts["first_person"] = w.first * view.user.astype(np.float64)
     if w.question and view.question.any():
         parts["question"] = -w.question * view.question.astype(np.float64)
-    score = sum(parts.values(), start=np.zeros(len(view)))
-    return Fused(score=np.round(score, 6), contributions=parts)
+    return Fused(score=np.round(_sum(parts), 6), contributions=parts)
+
+
+def _sum(parts: dict[str, Array]) -> Array:
+    first, *rest = parts.values()
+    out = first.copy()
+    for part in rest:
+        out += part
+    return out

@@ -22,7 +22,7 @@ MONTHS = (
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
 
-_ASCII_WORDS = re.compile(r"\b\w\w+\b", re.ASCII)
+_ASCII_WORDS = re.compile(r"\w\w+", re.ASCII)
 # Scripts written without blanks: Thai, Lao, Tibetan, Myanmar, Khmer, kana, Han, Hangul.
 _DENSE = (
     r"\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
@@ -76,7 +76,8 @@ def surface(text: str) -> list[str]:
     letters are folded away, full-width letters become plain ones.
     """
     if text.isascii():
-        return [word[:MAX_WORD] for word in _ASCII_WORDS.findall(text.lower())]
+        words: list[str] = _ASCII_WORDS.findall(text.lower())
+        return words if max(map(len, words), default=0) <= MAX_WORD else [word[:MAX_WORD] for word in words]
     found: list[str] = []
     for match in _ANY_WORDS.finditer(_fold(text)):
         if match.lastgroup == "word":

@@ -70,27 +70,40 @@ def decode_many(blobs: Sequence[bytes], dim: int) -> Floats:
     Raises:
         CorruptLedgerError: A blob is of no known kind, or of another length than `dim` says.
     """
+    if len(set(map(len, blobs))) == 1 and (kind := _kind_of(blobs[0], dim)):
+        table = _table(blobs)
+        if (table[:, 0] == table[0, 0]).all():
+            return _decode(table, kind)
     out = np.empty((len(blobs), dim), np.float32)
     for kind, rows in _by_kind(blobs, dim).items():
-        joined = b"".join([blobs[i] for i in rows])
-        table = np.frombuffer(joined, np.uint8).reshape(len(rows), -1)
-        if kind == "i8":
-            scales = np.ascontiguousarray(table[:, 1:5]).view("<f4")[:, 0]
-            out[rows] = dequantise(table[:, 5:].view(np.int8), scales)
-        else:
-            out[rows] = np.ascontiguousarray(table[:, 1:]).view("<f4" if kind == "f32" else "<f2")
+        out[rows] = _decode(_table([blobs[i] for i in rows]), kind)
     return out
 
 
-def _by_kind(blobs: Sequence[bytes], dim: int) -> dict[Kind, list[int]]:
-    sizes: dict[tuple[bytes, int], Kind] = {
+def _table(blobs: Sequence[bytes]) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(b"".join(blobs), np.uint8).reshape(len(blobs), -1)
+
+
+def _decode(table: npt.NDArray[np.uint8], kind: Kind) -> Floats:
+    if kind == "i8":
+        return dequantise(table[:, 5:].view(np.int8), np.ascontiguousarray(table[:, 1:5]).view("<f4")[:, 0])
+    numbers = np.ascontiguousarray(table[:, 1:]).view("<f4" if kind == "f32" else "<f2")
+    return numbers.astype(np.float32, copy=False)
+
+
+def _kind_of(blob: bytes, dim: int) -> Kind | None:
+    kinds: dict[tuple[bytes, int], Kind] = {
         (_TAGS["f32"], 1 + 4 * dim): "f32",
         (_TAGS["f16"], 1 + 2 * dim): "f16",
         (_TAGS["i8"], 5 + dim): "i8",
     }
+    return kinds.get((bytes(blob[:1]), len(blob)))
+
+
+def _by_kind(blobs: Sequence[bytes], dim: int) -> dict[Kind, list[int]]:
     found: dict[Kind, list[int]] = {}
     for row, blob in enumerate(blobs):
-        kind = sizes.get((bytes(blob[:1]), len(blob)))
+        kind = _kind_of(blob, dim)
         if kind is None:
             raise CorruptLedgerError(
                 f"Embedding {row} has {len(blob)} bytes and kind {bytes(blob[:1])!r}, which is no vector of "
@@ -108,7 +121,11 @@ class VectorTable(Protocol):
         """Bytes held."""
         ...
 
-    def put(self, first: int, vectors: Sequence[Floats | None]) -> None:
+    def reserve(self, capacity: int) -> None:
+        """Make room for so many slots in all."""
+        ...
+
+    def put(self, first: int, vectors: Floats | Sequence[Floats | None]) -> None:
         """Store vectors at slots `first`, `first + 1`, ...; slots are only ever appended."""
         ...
 
@@ -116,8 +133,8 @@ class VectorTable(Protocol):
         """Keep only these slots, renumbered in their order."""
         ...
 
-    def cosines(self, query: Floats, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Return the dot products with the query of these slots, in their order; NaN where there is no vector."""
+    def cosines(self, query: Floats, slots: npt.NDArray[np.int64] | None) -> npt.NDArray[np.float64]:
+        """Return the dot products with the query of these slots (None: all); NaN where there is no vector."""
         ...
 
 
@@ -134,15 +151,22 @@ class RowTable:
         """Bytes held."""
         return self._rows.nbytes
 
-    def put(self, first: int, vectors: Sequence[Floats | None]) -> None:
-        """Store vectors at slots `first`, `first + 1`, ...; slots are only ever appended."""
-        end = first + len(vectors)
-        if end > len(self._rows):
-            grown = np.empty((grown_capacity(len(self._rows), end), self._dim), np.float32)
+    def reserve(self, capacity: int) -> None:
+        """Make room for so many slots in all."""
+        if capacity > len(self._rows):
+            grown = np.empty((capacity, self._dim), np.float32)
             grown[: self._size] = self._rows[: self._size]
             self._rows = grown
-        for slot, vector in enumerate(vectors, first):
-            self._rows[slot] = np.nan if vector is None else vector
+
+    def put(self, first: int, vectors: Floats | Sequence[Floats | None]) -> None:
+        """Store vectors at slots `first`, `first + 1`, ...; slots are only ever appended."""
+        end = first + len(vectors)
+        self.reserve(grown_capacity(len(self._rows), end))
+        if isinstance(vectors, np.ndarray):
+            self._rows[first:end] = vectors
+        else:
+            for slot, vector in enumerate(vectors, first):
+                self._rows[slot] = np.nan if vector is None else vector
         self._size = end
 
     def keep(self, slots: npt.NDArray[np.int64]) -> None:
@@ -150,10 +174,11 @@ class RowTable:
         self._rows = self._rows[slots]
         self._size = len(slots)
 
-    def cosines(self, query: Floats, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Return the dot products with the query of these slots, in their order; NaN where there is no vector."""
-        if 2 * len(slots) >= self._size:
-            return (self._rows[: self._size] @ query)[slots].astype(np.float64)
+    def cosines(self, query: Floats, slots: npt.NDArray[np.int64] | None) -> npt.NDArray[np.float64]:
+        """Return the dot products with the query of these slots (None: all); NaN where there is no vector."""
+        if slots is None or 2 * len(slots) >= self._size:
+            every = (self._rows[: self._size] @ query).astype(np.float64)
+            return every if slots is None else every[slots]
         return (self._rows[slots] @ query).astype(np.float64)
 
 
@@ -174,17 +199,18 @@ class ColumnTable:
         """Bytes held."""
         return self._codes.nbytes + self._scales.nbytes
 
-    def put(self, first: int, vectors: Sequence[Floats | None]) -> None:
-        """Store vectors at slots `first`, `first + 1`, ...; slots are only ever appended."""
-        dim, end = len(self._codes), first + len(vectors)
-        if end > len(self._scales):
-            capacity = grown_capacity(len(self._scales), end)
-            codes, scales = np.zeros((dim, capacity), np.int8), np.zeros(capacity, np.float32)
-            codes[:, : self._size], scales[: self._size] = (
-                self._codes[:, : self._size],
-                self._scales[: self._size],
-            )
+    def reserve(self, capacity: int) -> None:
+        """Make room for so many slots in all."""
+        if capacity > len(self._scales):
+            codes, scales = np.zeros((len(self._codes), capacity), np.int8), np.zeros(capacity, np.float32)
+            codes[:, : self._size] = self._codes[:, : self._size]
+            scales[: self._size] = self._scales[: self._size]
             self._codes, self._scales = codes, scales
+
+    def put(self, first: int, vectors: Floats | Sequence[Floats | None]) -> None:
+        """Store vectors at slots `first`, `first + 1`, ...; slots are only ever appended."""
+        end = first + len(vectors)
+        self.reserve(grown_capacity(len(self._scales), end))
         known = [i for i, vector in enumerate(vectors) if vector is not None]
         self._scales[first:end] = np.nan
         for chunk in (known[i : i + 1024] for i in range(0, len(known), 1024)):
@@ -199,21 +225,23 @@ class ColumnTable:
         self._codes, self._scales = np.ascontiguousarray(self._codes[:, slots]), self._scales[slots]
         self._size = len(slots)
 
-    def cosines(self, query: Floats, slots: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Return the dot products with the query of these slots, in their order; NaN where there is no vector."""
+    def cosines(self, query: Floats, slots: npt.NDArray[np.int64] | None) -> npt.NDArray[np.float64]:
+        """Return the dot products with the query of these slots (None: all); NaN where there is no vector."""
         codes, scale = quantise(query[None, :])
         columns = np.flatnonzero(codes[0])
-        few = 2 * len(slots) < self._size
-        size = len(slots) if few else self._size
+        few = None if slots is None or 2 * len(slots) >= self._size else slots
+        size = self._size if few is None else len(few)
         sums = np.zeros(size, np.float32)
         step = max(1, 400_000 // max(1, size))  # a block that stays in the processor's cache
         for block in (columns[i : i + step] for i in range(0, len(columns), step)):
-            part = self._codes[np.ix_(block, slots)] if few else self._codes[block, :size]
+            part = self._codes[block, :size] if few is None else self._codes[np.ix_(block, few)]
             sums += codes[0, block].astype(np.float32) @ part.astype(np.float32)
-        dots = sums if few else sums[slots]
-        return dots.astype(np.float64) * self._scales[slots] * float(scale[0])
+        dots, scales = sums, self._scales[:size] if slots is None else self._scales[slots]
+        if slots is not None and few is None:
+            dots = sums[slots]
+        return dots.astype(np.float64) * scales * float(scale[0])
 
 
 def grown_capacity(now: int, wanted: int) -> int:
     """Return a capacity for `wanted` items that makes appending one by one cost a constant each, an eighth to spare."""
-    return max(wanted + wanted // 8, 16, now + now // 2) if wanted > now else now
+    return max(wanted + wanted // 8, 16, now + now // 8) if wanted > now else now

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from memkit.ranking.vectors import grown_capacity
 from memkit.ranking.weights import K1, SHORT_WORDS, WINDOW, WINDOW_B, Weights
 
 Ints = npt.NDArray[np.int64]
@@ -18,18 +20,59 @@ FOREVER: Final = 2**63 - 1
 
 USER, QUESTION = 1, 2
 
-ROW = np.dtype(
-    [
-        ("rid", np.int64), ("created", np.int64), ("order0", np.int64), ("order1", np.int64),
-        ("valid_from", np.int64), ("valid_until", np.int64), ("expires", np.int64),
-        ("talk", np.int32),  # number of the session, -1 where the entry is no turn of talk
-        ("run", np.int32), ("agent", np.int32), ("user", np.int32), ("speaker", np.int32),
-        ("month", np.int32),  # year * 12 + month - 1, -1 where no date was given
-        ("length", np.int32),  # words that count, stop words left out
-        ("words", np.int32),  # words between blanks
-        ("flags", np.uint8), ("alive", np.bool_),
-    ]
+COLUMNS: Final = (
+    ("rid", np.int64), ("created", np.int64), ("order0", np.int64), ("order1", np.int64),
+    ("valid_from", np.int64), ("valid_until", np.int64), ("expires", np.int64),
+    ("talk", np.int32),  # number of the session, -1 where the entry is no turn of talk
+    ("run", np.int32), ("agent", np.int32), ("user", np.int32), ("speaker", np.int32),
+    ("month", np.int32),  # year * 12 + month - 1, -1 where no date was given
+    ("length", np.int32),  # words that count, stop words left out
+    ("words", np.int32),  # words between blanks
+    ("flags", np.uint8), ("alive", np.bool_),
 )  # fmt: skip
+
+
+class Rows:
+    """What no query changes, by slot: one array a column, grown together."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, npt.NDArray[Any]] = {name: np.zeros(0, kind) for name, kind in COLUMNS}
+        self._size = self._capacity = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, name: str) -> npt.NDArray[Any]:
+        """Return a column; a view on it stays as it is while slots are appended."""
+        return self._columns[name][: self._size]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(column.nbytes for column in self._columns.values())
+
+    def append(self, rows: Sequence[tuple[object, ...]]) -> None:
+        """Append slots, each with its values in the order of `COLUMNS`."""
+        first, end = self._size, self._size + len(rows)
+        self.reserve(grown_capacity(self._capacity, end))
+        for column, values in zip(self._columns.values(), zip(*rows, strict=True), strict=True):
+            column[first:end] = values
+        self._size = end
+
+    def reserve(self, capacity: int) -> None:
+        """Make room for so many slots in all."""
+        if capacity <= self._capacity:
+            return
+        for name, column in self._columns.items():
+            grown = np.zeros(capacity, column.dtype)
+            grown[: self._size] = column[: self._size]
+            self._columns[name] = grown
+        self._capacity = capacity
+
+    def keep(self, slots: Ints) -> None:
+        """Keep only these slots, renumbered in their order."""
+        self._columns = {name: column[slots] for name, column in self._columns.items()}
+        self._size = self._capacity = len(slots)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,24 +80,27 @@ class View:
     """Rows by position: sessions one after the other, turns in order.
 
     Attributes:
-        slots: Slot of each position.
-        position: Position of each slot, -1 where the slot is out of view.
+        slots: Slot of each position; None where position n is slot n and every slot is in view.
+        position: Position of each slot, -1 where the slot is out of view; None likewise.
         near: `near[d - 1][i]`: positions i and i + d are turns of one session; False for the last d.
         short: The row may lend its words to its neighbours' windows.
         talk_from: First position that is a turn of talk; before it are facts, documents and the like.
         starts: First position of each session, from `talk_from` on.
         weights: Those that fit the talk in view.
         session: Index into `starts` of each position from `talk_from` on.
+        mean_length: Of all rows in view.
+        window_length: Words that count in each row's window; empty without talk.
+        mean_window: Its mean.
+        length_z: Empty where the weights have no use for it.
     """
 
-    slots: Ints
-    position: Ints
+    slots: Ints | None
+    position: Ints | None
     rid: Ints
     created: Ints
     month: Ints
     speaker: Ints
-    length: Array
-    words: Array
+    length: Ints
     user: Mask
     question: Mask
     near: tuple[Mask, ...]
@@ -63,59 +109,85 @@ class View:
     starts: Ints
     session: Ints
     weights: Weights
-    own_norm: Array
-    window_norm: Array
+    mean_length: float
+    window_length: Array
+    mean_window: float
     length_z: Array
 
     def __len__(self) -> int:
-        return len(self.slots)
+        return len(self.rid)
 
     @property
     def nbytes(self) -> int:
-        """Bytes held, roughly."""
-        return 130 * len(self.slots) + self.position.nbytes
+        """Bytes held, roughly, besides the rows' own."""
+        return 2 * len(self.rid) if self.slots is None else 80 * len(self.rid) + 8 * _size(self.position)
+
+    def own_norm(self, at: Ints) -> Array:
+        """Return what BM25 divides by for the own text of some rows."""
+        return _norm(self.length[at], self.mean_length, self.weights.b)
+
+    def window_norm(self, at: Ints) -> Array:
+        """Return what BM25 divides by for the window of some rows."""
+        if self.talk_from == len(self):
+            return _norm(self.length[at], self.mean_length, WINDOW_B)
+        return _norm(self.window_length[at], self.mean_window, WINDOW_B)
 
 
-def make_view(rows: npt.NDArray[np.void], slots: Ints, weights: Weights) -> View:
-    """Build the view of some slots, given in the order of session and turn."""
-    position = np.full(len(rows), -1, np.int64)
-    position[slots] = np.arange(len(slots))
-    talk = rows["talk"][slots].astype(np.int64)
-    near = tuple(_same_session(talk, distance) for distance in range(1, WINDOW + 1))
+def make_view(rows: Rows, slots: Ints | None, weights: Weights) -> View:
+    """Build the view of some slots, given in the order of session and turn; None for all, in the order of slots."""
+    taken = slice(None) if slots is None else slots
+    position: Ints | None = None
+    if slots is not None:
+        position = np.full(len(rows), -1, np.int64)
+        position[slots] = np.arange(len(slots))
+    talk = rows["talk"][taken]
+    length, words = rows["length"][taken], rows["words"][taken]
     talk_from = int(np.searchsorted(talk, 0))
-    opens = np.ones(len(talk) - talk_from, np.bool_)
-    opens[1:] = talk[talk_from + 1 :] != talk[talk_from:-1]
-    starts = talk_from + np.flatnonzero(opens)
-    words = rows["words"][slots].astype(np.float64)
-    length = rows["length"][slots].astype(np.float64)
-    short = words <= SHORT_WORDS
+    has_talk = talk_from < len(talk)
     talkative = 2 * (len(talk) - talk_from) > len(talk)
     weights = weights.of_talk(float(np.median(words[talk_from:])) if talkative else None)
-    flags = rows["flags"][slots]
+    none = np.empty(0, np.int64)
+    starts = session = none
+    near: tuple[Mask, ...] = ()
+    short = words <= SHORT_WORDS if has_talk else np.empty(0, np.bool_)
+    window_length = np.empty(0)
+    if has_talk:
+        near = tuple(_same_session(talk, distance) for distance in range(1, WINDOW + 1))
+        opens = np.ones(len(talk) - talk_from, np.bool_)
+        opens[1:] = talk[talk_from + 1 :] != talk[talk_from:-1]
+        starts, session = talk_from + np.flatnonzero(opens), np.cumsum(opens, dtype=np.int64) - 1
+        own = length.astype(np.float64)
+        window_length = _spread(own, np.where(short, own, 0.0), near)
+    flags = rows["flags"][taken]
     return View(
         slots=slots,
         position=position,
-        rid=rows["rid"][slots],
-        created=rows["created"][slots],
-        month=rows["month"][slots].astype(np.int64),
-        speaker=rows["speaker"][slots].astype(np.int64),
+        rid=rows["rid"][taken],
+        created=rows["created"][taken],
+        month=rows["month"][taken],
+        speaker=rows["speaker"][taken],
         length=length,
-        words=words,
         user=(flags & USER) > 0,
         question=(flags & QUESTION) > 0,
         near=near,
         short=short,
         talk_from=talk_from,
         starts=starts,
-        session=np.cumsum(opens, dtype=np.int64) - 1,
+        session=session,
         weights=weights,
-        own_norm=_norm(length, weights.b),
-        window_norm=_norm(spread(length, np.where(short, length, 0.0), near), WINDOW_B),
-        length_z=_length_z(words) if weights.length else words,
+        mean_length=_mean(length),
+        window_length=window_length,
+        mean_window=_mean(window_length),
+        length_z=_length_z(words) if weights.length else np.empty(0),
     )
 
 
-def spread(own: Array, lent: Array, near: tuple[Mask, ...]) -> Array:
+def total(at: Ints, amounts: Array, size: int) -> Array:
+    """Return, for each number below `size`, the sum of the amounts at it."""
+    return np.bincount(at, weights=amounts, minlength=size).astype(np.float64, copy=False)
+
+
+def _spread(own: Array, lent: Array, near: tuple[Mask, ...]) -> Array:
     """Add to each row what its neighbours of the same session lend it."""
     out = own.copy()
     for distance, same in enumerate(near, 1):
@@ -125,11 +197,6 @@ def spread(own: Array, lent: Array, near: tuple[Mask, ...]) -> Array:
     return out
 
 
-def total(at: Ints, amounts: Array, size: int) -> Array:
-    """Return, for each number below `size`, the sum of the amounts at it."""
-    return np.bincount(at, weights=amounts, minlength=size).astype(np.float64, copy=False)
-
-
 def _same_session(talk: Ints, distance: int) -> Mask:
     same = np.zeros(len(talk), np.bool_)
     if distance < len(talk):
@@ -137,11 +204,18 @@ def _same_session(talk: Ints, distance: int) -> Mask:
     return same
 
 
-def _norm(length: Array, b: float) -> Array:
-    mean = float(length.mean()) if len(length) else 0.0
-    return K1 * (1 - b + b * length / (mean or 1.0))
+def _mean(values: Array | Ints) -> float:
+    return float(values.mean()) if len(values) else 0.0
 
 
-def _length_z(words: Array) -> Array:
+def _norm(length: Array | Ints, mean: float, b: float) -> Array:
+    return K1 * (1 - b + (b / (mean or 1.0)) * length.astype(np.float64, copy=False))
+
+
+def _length_z(words: Ints) -> Array:
     logs = np.log1p(np.minimum(words, 30))
     return (logs - logs.mean()) / (logs.std() + 1e-9) if len(logs) else logs
+
+
+def _size(array: Ints | None) -> int:
+    return 0 if array is None else len(array)

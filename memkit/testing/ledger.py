@@ -13,6 +13,7 @@ from memkit.testing.ledger_data import tokens
 from memkit.testing.ledger_items import LedgerItems
 from memkit.testing.ledger_model import LedgerModelLaws
 from memkit.testing.ledger_reads import LedgerReads
+from memkit.testing.ledger_search import LedgerSearch
 from memkit.testing.ledger_turns import LedgerTurns
 from memkit.testing.ledger_work import LedgerWork
 from memkit.testing.ledger_writes import LedgerWrites
@@ -20,5 +21,7 @@ from memkit.testing.ledger_writes import LedgerWrites
 __all__ = ["LedgerSuite", "tokens"]
 
 
-class LedgerSuite(LedgerWrites, LedgerReads, LedgerTurns, LedgerWork, LedgerItems, LedgerModelLaws):
+class LedgerSuite(
+    LedgerWrites, LedgerReads, LedgerSearch, LedgerTurns, LedgerWork, LedgerItems, LedgerModelLaws
+):
     """The laws of a ledger; each runs through the sync and through the async way of calling."""

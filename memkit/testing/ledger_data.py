@@ -83,8 +83,9 @@ def edit(record: Record, event: str = "UPDATE", **fields: Any) -> EditRecord:
 
 
 def message(scope: Scope = ALICE, text: str = "hello", **fields: Any) -> NewMessage:
-    """Return a turn to keep."""
-    given: dict[str, Any] = {"role": "user", "content": text, "created_at": T0, **fields}
+    """Return a turn to keep, dated where a time is given."""
+    dated = "created_at" in fields
+    given: dict[str, Any] = {"role": "user", "content": text, "created_at": T0, "dated": dated, **fields}
     return NewMessage(scope=scope, text=text, **given)
 
 

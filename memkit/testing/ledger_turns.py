@@ -76,6 +76,20 @@ class LedgerTurns(LedgerLaws):
         assert list(ledger.call("runs", read(ALICE), limit=None)) == ["r1"]
         assert list(ledger.call("runs", read(Scope(user_id="bob")), limit=None)) == []
 
+    def test_turns_that_nobody_dated_stay_in_the_order_they_were_said(self, ledger: Driver) -> None:
+        """A clock that was set back does not turn a run round; a time that was given stays, other runs have their own.
+
+        Troubleshooting: of a run's undated turns, give a new one no time before the last one's.
+        """
+        at = [T0 + 60, T0, T0 - 60]
+        for n, now in enumerate(at):
+            write(ledger, messages=[message(RUN, str(n), created_at=now, dated=False)])
+        write(ledger, messages=[message(RUN, "dated", created_at=T0 - 30)])
+        write(ledger, messages=[message(OTHER_RUN, "other", created_at=T0, dated=False)])
+        found = ledger.call("messages", read(RUN), limit=None)
+        assert [m.text for m in found] == ["dated", "0", "1", "2"]
+        assert [m.created_at for m in ledger.call("messages", read(OTHER_RUN), limit=None)] == [T0]
+
     def test_a_job_that_is_not_due_is_claimed_only_by_its_id(self, ledger: Driver) -> None:
         """What waits for its time is left to it, unless somebody asks for it.
 

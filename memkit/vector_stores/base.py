@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -32,6 +32,8 @@ class StoreRecord:
     vector: Vector
     payload: Payload
     """JSON values: `memory`, scope ids, `metadata`, `kind`, times as ISO 8601 text."""
+    fresh: bool = False
+    """Whether this id never had another payload, so that nothing of an older one has to be taken away."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,8 @@ class StoreSettings(ProviderSettings):
 
     collection_name: str = "memkit"
     """Name of the collection."""
+    patience_s: float = 30.0
+    """Seconds without an answer after which a write no longer waits for the index, which then follows later."""
     embedding_model_dims: int | None = None
     """Deprecated: accepted for mem0's configurations and ignored, as the dimension is probed."""
 
@@ -84,6 +88,8 @@ class VectorStore(ABC):
 
     name: ClassVar[str]
     capabilities: frozenset[Capability] = frozenset()
+    patience_s: float = 30.0
+    """Seconds without an answer after which a write no longer waits for this index to follow; it follows later."""
 
     aopen: Callable[..., Coroutine[Any, Any, None]] | None = None
     aupsert: Callable[..., Coroutine[Any, Any, None]] | None = None
@@ -225,7 +231,9 @@ def check_records(records: Sequence[StoreRecord], dim: int | None) -> list[tuple
         vector = check_vector(record.vector, dim, f"The vector of {record.id!r}")
         text = dump_payload(record.id, record.payload)
         checked.pop(record.id, None)
-        checked[record.id] = StoreRecord(id=record.id, vector=vector, payload=record.payload), text
+        if vector is not record.vector:
+            record = replace(record, vector=vector)
+        checked[record.id] = record, text
     return list(checked.values())
 
 

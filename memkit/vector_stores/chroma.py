@@ -63,6 +63,7 @@ class ChromaStore(VectorStore):
 
     def __init__(self, settings: ChromaSettings | None = None, *, client: ClientAPI | None = None) -> None:
         self._settings = settings or ChromaSettings()
+        self.patience_s = self._settings.patience_s
         self._sessions = ChromaSessions(self._settings, client)
         self._call = self._sessions.call
         self._operate = self._sessions.operate
@@ -140,8 +141,10 @@ class ChromaStore(VectorStore):
     def _check_dim(self, session: Session, checked: Sequence[tuple[StoreRecord, str]]) -> None:
         if self._collection(session) is None:
             raise ConfigurationError("The collection is not open. Call `open(dim=, embedder=)` first.")
+        dim = self._dim(session)
         for record, _ in checked:
-            check_vector(record.vector, self._dim(session), f"The vector of {record.id!r}")
+            if len(record.vector) != dim:
+                check_vector(record.vector, dim, f"The vector of {record.id!r}")
 
     def _write(self, session: Session, checked: Sequence[tuple[StoreRecord, str]], start: int) -> int:
         """Write one batch and return where the next begins."""
@@ -151,22 +154,30 @@ class ChromaStore(VectorStore):
         if collection is None:
             raise ConfigurationError("The collection was dropped. Call `open(dim=, embedder=)` first.")
         ids = [record.id for record, _ in batch]
-        # An upsert merges metadata, and None takes a key away: those that the new payload lacks would stay.
-        old = self._call(collection.get, ids=ids, include=["metadatas"])
-        gone = {
-            id: dict.fromkeys(metadata or ())
-            for id, metadata in zip(old["ids"], old["metadatas"] or (), strict=True)
-        }
+        gone = self._old_keys(collection, [record.id for record, _ in batch if not record.fresh])
         self._call(
             collection.upsert,
             ids=ids,
             embeddings=np.stack([record.vector for record, _ in batch]),
             metadatas=[
-                {**gone.get(id, {}), **flatten(json.loads(payload)), _PAYLOAD: payload}
-                for id, (_, payload) in zip(ids, batch, strict=True)
+                {**gone.get(record.id, {}), **flatten(json.loads(payload)), _PAYLOAD: payload}
+                for record, payload in batch
             ],
         )
         return end
+
+    def _old_keys(self, collection: Collection, ids: Sequence[str]) -> dict[str, dict[str, None]]:
+        """Return the keys that points have now, as a metadata that takes them away.
+
+        An upsert merges metadata, and None takes a key away: those that the new payload lacks would stay.
+        """
+        if not ids:
+            return {}
+        old = self._call(collection.get, ids=list(ids), include=["metadatas"])
+        return {
+            id: dict.fromkeys(metadata or ())
+            for id, metadata in zip(old["ids"], old["metadatas"] or (), strict=True)
+        }
 
     def _batch_end(self, session: Session, checked: Sequence[tuple[StoreRecord, str]], start: int) -> int:
         rows, size, end = self._max_batch(session), 0, start

@@ -83,6 +83,7 @@ class LangChainStore(KeyedStore):
         from memkit.vector_stores.langchain_vectors import prepared
 
         self._client, self._embeddings = prepared(settings.client)
+        self.patience_s = settings.patience_s
         assert settings.score is not None, "settings without it are refused"
         super().__init__(settings.collection_name, settings.score, type(self._client).__name__)
         self._filter: Literal["callable", "dict"] | Translate | None = settings.filter

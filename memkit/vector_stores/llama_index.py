@@ -67,6 +67,7 @@ class LlamaIndexStore(KeyedStore):
 
     def __init__(self, settings: Settings) -> None:
         self._client: BasePydanticVectorStore = settings.client
+        self.patience_s = settings.patience_s
         super().__init__(settings.collection_name, settings.score, type(self._client).__name__)
         self._filters = settings.filter == "equality"
         self._lists = True

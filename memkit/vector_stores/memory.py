@@ -52,6 +52,7 @@ class MemoryStore(VectorStore):
 
     def __init__(self, settings: Settings | None = None, *, client: dict[str, Any] | None = None) -> None:
         self._settings = settings or self.Settings()
+        self.patience_s = self._settings.patience_s
         self._lock = RLock()
         self._collections: dict[str, _Collection] = {} if client is None else client
 

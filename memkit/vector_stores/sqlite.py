@@ -94,6 +94,7 @@ class SqliteStore(VectorStore):
 
     def __init__(self, settings: Settings | None = None, *, client: sqlite3.Connection | None = None) -> None:
         self._settings = settings or self.Settings()
+        self.patience_s = self._settings.patience_s
         self._given = client
         self._connection: sqlite3.Connection | None = None
         self._pid = 0

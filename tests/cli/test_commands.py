@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from memkit import Memory
+from memkit.testing import OpenAIServer
 from tests.cli.conftest import Memkit
 
 HOME = "memkit-home"  # the store that the tests' MEMKIT_PATH names
@@ -186,6 +187,22 @@ def test_erasing_needs_a_yes_and_a_typed_scope(
     monkeypatch.setenv("MEMKIT_USER_ID", "ada")
     memkit("forget", *args, code=2)
     assert len(memkit("list", "--json").json["results"]) == 1
+
+
+def test_rebuild_changes_the_embedder_for_good(memkit: Memkit) -> None:
+    memkit("add", "I moved to Lisbon.", "--user", "ada")
+    with OpenAIServer(dim=1536) as server:
+        keys = {"OPENAI_API_KEY": "sk-test", "OPENAI_BASE_URL": server.base_url}
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in keys.items():
+                patch.setenv(name, value)
+            done = memkit("rebuild", "--embedder", "openai", "--json").json
+            assert done["count"] == 1 and server.count("/embeddings") == 1
+            assert memkit("stats", "--json").json["embedder"].startswith("openai/")
+            assert memkit("search", "Lisbon", "--user", "ada", "--json").json["results"]
+    assert "1 memory" in memkit("rebuild", "--embedder", "hash").out
+    assert memkit("search", "Lisbon", "--user", "ada", "--json").json["results"]
+    assert "nonsense" in memkit("rebuild", "--embedder", "nonsense", code=1).err
 
 
 def test_repair_reports_what_it_did(memkit: Memkit) -> None:

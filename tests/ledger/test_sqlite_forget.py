@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from memkit.ledger.base import AddRecord, NewJob, Record
+from memkit.ledger import residue
+from memkit.ledger.base import AddRecord, NewJob, Record, SourceRef
 from memkit.ledger.sqlite import SqliteLedger
 from memkit.ranking.vectors import encode
 from memkit.scope import ReadScope, Scope
@@ -103,6 +104,66 @@ def test_no_byte_of_a_forgotten_memory_stays_while_others_do(ledger: SqliteLedge
     assert b"secret" not in raw(tmp_path)
     assert all(text.encode() in raw(tmp_path) for text in kept)
     ledger.close()
+
+
+def test_records_that_stay_lose_what_they_quoted(ledger: SqliteLedger, tmp_path: Path) -> None:
+    other = Scope(user_id="bob", run_id="other")
+    kept = ledger.apply(batch(messages=[message(BOB, "secretword one", id="given"), message(BOB, "secretword two"), message(other, "public")]))  # fmt: skip
+    quotes = [SourceRef(message_id=m.id, quote=m.text) for m in kept.messages]
+    applied = ledger.apply(batch(add(other, "A fact.", sources=quotes)))
+    assert applied.changes[0].record is not None
+    changed = (
+        ledger.apply(batch(edit(applied.changes[0].record, set_={"sources": quotes[:2]}))).changes[0].record
+    )
+    assert changed is not None
+    assert ledger.forget(new_id(), NOW, scope=ReadScope(user_id="bob", runs=frozenset({"r"}))).messages == 2
+    assert b"secretword" not in raw(tmp_path) and b"given" not in raw(tmp_path)
+    assert [r.sources for r in ledger.records([changed.id])] == [()]
+    assert [e.before.sources for e in ledger.history(changed.id) if e.before] == [(quotes[2],)]
+    ledger.close()
+
+
+def test_without_access_to_the_file_every_page_is_written_anew(
+    ledger: SqliteLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(residue, "SUPPORTED", False)
+    texts = [sentence(random.Random(n), "secret" if n % 2 else "public") for n in range(80)]
+    for n, text in enumerate(texts):
+        ledger.apply(batch(add(Scope(user_id=f"u{n % 2}"), text)))
+    assert ledger.forget(new_id(), NOW, scope=ReadScope(user_id="u1")).complete
+    assert b"secret" not in raw(tmp_path) and raw(tmp_path).count(b"public") > 80
+    ledger.close()
+
+
+def test_a_page_that_makes_no_sense_is_left_as_it_is(ledger: SqliteLedger, tmp_path: Path) -> None:
+    for n in range(30):
+        ledger.apply(batch(add(BOB, sentence(random.Random(n), "public"))))
+    ledger.close()
+    path = tmp_path / "memory.db"
+    data = bytearray(path.read_bytes())
+    data[8192 * 3 : 8192 * 3 + 8] = bytes([13, 0, 0, 255, 255, 0, 9, 0])
+    path.write_bytes(data)
+    assert not residue.wipe(path) and path.read_bytes() == bytes(data)
+    residue.close_unused([])
+    other = tmp_path / "other.txt"
+    other.write_bytes(b"no database" * 2000)
+    assert not residue.wipe(other) and other.read_bytes() == b"no database" * 2000
+    residue.close_unused([])
+
+
+def test_a_file_that_pages_were_zeroed_in_is_let_go_with_the_last_ledger(
+    ledger: SqliteLedger, tmp_path: Path
+) -> None:
+    second = SqliteLedger(tmp_path / "memory.db", tokenize=tokens, tokenizer_version="1")
+    ledger.apply(batch(add(BOB, "secretword")))
+    second.open()
+    ledger.forget(new_id(), NOW, scope=ReadScope(user_id="bob"))
+    here = (tmp_path / "memory.db").stat()
+    assert (here.st_dev, here.st_ino) in residue.held()
+    ledger.close()
+    assert (here.st_dev, here.st_ino) in residue.held(), "closing it would drop the locks of the other"
+    second.close()
+    assert (here.st_dev, here.st_ino) not in residue.held()
 
 
 def test_an_erasure_that_a_reader_holds_up_is_finished_later(ledger: SqliteLedger, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from memkit.testing.openai_server import OpenAIServer
+from tests.embedders.minilm_forward import needs_weights
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 QUICKSTART = RECIPES / "quickstart.py"
@@ -63,6 +64,7 @@ ANSWERS = {
     "When do we drive to Antwerp?": "Next Friday we drive to Antwerp",
     "When does Tom start in Rotterdam?": "1 August",
 }
+BY_MEANING = "7. A question that shares no word with its answer"
 LINE = re.compile(r"^  (\d\.\d\d)  (\d{4}-\d\d-\d\d)  (.+), session (\d+), turn (\d+)$")
 
 
@@ -133,6 +135,31 @@ def test_the_demo_shows_a_model_that_calls_tools(demo: tuple[str, Path]) -> None
 def test_the_demo_shows_an_agent_of_llama_index(demo: tuple[str, Path]) -> None:
     lines = [line.strip() for line in sections(demo[0])["6. An agent of LlamaIndex"]]
     assert "allergic to hazelnuts" in " ".join(lines[1:3]) and lines[-1] == "I do not know."
+
+
+def test_without_a_model_the_demo_says_how_to_get_one(demo: tuple[str, Path]) -> None:
+    lines = sections(demo[0])[BY_MEANING]
+    assert lines[-1] == "  pip install -e '.[local]' && memkit models download minilm"
+
+
+@needs_weights
+@pytest.mark.engine
+@pytest.mark.parametrize("store", ["sqlite", "chroma"])
+def test_with_the_model_the_demo_finds_what_shares_no_word(store: str, tmp_path: Path) -> None:
+    if store == "chroma":
+        pytest.importorskip("chromadb")
+    printed = run(QUICKSTART, tmp_path, "--store", store, MEMKIT_LOCAL_EMBEDDER="minilm")
+    assert "Embedder: minilm/all-MiniLM-L6-v2" in printed
+    found = answers(printed)
+    for question, answer in ANSWERS.items():
+        assert LINE.match(found[question][0]), found[question]
+        assert answer in " ".join(line.strip() for line in found[question]), question
+    assert sections(printed)[BY_MEANING] == [
+        "  Does anyone avoid meat?",
+        "        And I'm vegetarian, so no sausages on the road this time, Nina.",
+        "  Words in common: none.",
+    ]
+    assert [line for line in printed.splitlines() if len(line) > 80] == []
 
 
 def test_the_demo_cleans_up_after_itself(demo: tuple[str, Path]) -> None:

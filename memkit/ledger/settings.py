@@ -1,0 +1,61 @@
+"""Settings of the ledger in one SQLite file: `ledger={"provider": "sqlite", "config": {...}}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
+
+from pydantic import Field
+
+from ..errors import ConfigurationError, ProviderNotAvailableError, UnknownProviderError
+from ..settings import ProviderSettings
+
+if TYPE_CHECKING:
+    from .sqlite_words import Packing
+
+Vectors = Literal["auto", "float32", "float16", "int8"]
+
+KINDS: Final[Mapping[str, Packing | None]] = {"auto": None, "float32": "f32", "float16": "f16", "int8": "i8"}
+"""What a `vectors` setting is to the ledger."""
+
+
+class SqliteSettings(ProviderSettings):
+    """How the ledger's file is kept."""
+
+    provider_name: ClassVar[str | None] = "sqlite"
+
+    path: str | None = None
+    """The file, or a folder for it; None is the memory's own `path`."""
+    vectors: Vectors = "auto"
+    """Numbers of embeddings as kept on disk; searches compute in float32 whatever it is. `float32` keeps them as the
+    embedder gave them, `float16` halves them and keeps recall at ten at 1.000, `int8` quarters them (0.996). `auto` is
+    `int8` for hashed embeddings, which lose nothing by it, else `float16`. A store keeps what it was made with until
+    `rebuild(embedder=...)`."""
+    synchronous: Literal["FULL", "NORMAL"] = "FULL"
+    """`FULL`: one fsync a write, and what is acknowledged survives a power loss. `NORMAL`: none, and the last writes
+    may be lost then, though not when a process is killed."""
+    busy_timeout_s: float = Field(30.0, gt=0)
+    """Seconds to wait for another process's write before `BackendUnavailableError`."""
+
+
+def sqlite_settings(given: Mapping[str, Any]) -> SqliteSettings:
+    """Return the settings in `{"provider", "config"}`.
+
+    Raises:
+        ProviderNotAvailableError: The ledger is known but not built yet.
+        UnknownProviderError: There is no ledger of that name.
+        ConfigurationError: A key is unknown, or a value does not fit.
+    """
+    unknown = [key for key in given if key not in ("provider", "config")]
+    config: object = given.get("config") or {}
+    if unknown or not isinstance(config, Mapping):
+        raise ConfigurationError(
+            '`ledger` as a dict is {"provider": "sqlite", "config": {"path": ..., "vectors": "float16"}}'
+            + (f", without {', '.join(map(repr, unknown))}." if unknown else ".")
+        )
+    name = given.get("provider", "sqlite")
+    if name in ("postgres", "postgresql"):
+        raise ProviderNotAvailableError("ledger", "postgresql", ["sqlite"])
+    if name != "sqlite":
+        raise UnknownProviderError("ledger", str(name), ["sqlite"])
+    return SqliteSettings(**dict(cast("Mapping[str, Any]", config)))

@@ -1,0 +1,116 @@
+"""What a batch writes, collected: one statement for all rows of a kind."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import ConflictError
+from .sqlite_base import chunks
+from .sqlite_rows import RECORD_INSERT
+from .sqlite_words import Embeddings, Head, drop_words, put_words
+
+if TYPE_CHECKING:
+    from .base import Vector
+
+_EVENT_INSERT: Final = (
+    "INSERT INTO event (seq, op, owner, rid, code, at, delta, reason, actor) VALUES (?,?,?,?,?,?,?,?,?)"
+)
+
+
+@dataclass(slots=True)
+class Edits:
+    """What edits change, beside the words and vectors that live records get; a record is edited once."""
+
+    rids: set[int] = field(default_factory=set[int])
+    frees_digest: bool = False
+    """Whether one takes a record out of those that stand for a digest."""
+    updates: dict[tuple[str, ...], list[tuple[Any, ...]]] = field(
+        default_factory=dict[tuple[str, ...], list[tuple[Any, ...]]]
+    )
+    """By the names of the columns: their values, then the rid."""
+    dropped: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
+    """Words that go out of the keyword index."""
+    deleted: list[int] = field(default_factory=list[int])
+    restored: list[int] = field(default_factory=list[int])
+    unembedded: list[tuple[int]] = field(default_factory=list[tuple[int]])
+    """Records whose vector is of an earlier text."""
+    gone_vectors: list[tuple[int, Vector]] = field(default_factory=list[Any])
+    """Vectors of deleted records, for an undo."""
+
+
+class PendingRows:
+    """Rows of one batch that are not written yet; each list is written by one `executemany`."""
+
+    def __init__(self, conn: sqlite3.Connection, head: Head, operation_id: str) -> None:
+        self._conn, self._head, self._operation_id = conn, head, operation_id
+        self.waiting = head.waiting
+        """Rows of words that wait for the keyword index."""
+        self.events: list[tuple[Any, ...]] = []
+        self.records: list[tuple[Any, ...]] = []
+        self.words: list[tuple[int, str]] = []
+        self.vectors: list[tuple[int, Vector]] = []
+        self.edits = Edits()
+
+    def flush(self) -> None:
+        """Write what is collected, but for the events, in rid order."""
+        if self.records:
+            self._insert()
+            self.records = []
+        if self.edits.rids:
+            self._update(self.edits)
+        if self.words:
+            self.words.sort()
+            self.waiting = put_words(self._conn, self.words, self.waiting)
+            self.words = []
+        if self.vectors:
+            self._embed(self.vectors, "vec")
+            self.vectors = []
+        if self.edits.gone_vectors:
+            self._embed(self.edits.gone_vectors, "vec_gone")
+        if self.edits.rids:
+            self.edits = Edits()
+
+    def _embed(self, pairs: Sequence[tuple[int, Vector]], table: str) -> None:
+        Embeddings(self._head, self._operation_id).insert(self._conn, pairs, table)
+
+    def finish(self) -> None:
+        """Write everything."""
+        self.flush()
+        if self.events:
+            self._conn.executemany(_EVENT_INSERT, self.events)
+            self.events = []
+
+    def _insert(self) -> None:
+        try:
+            self._conn.executemany(RECORD_INSERT, self.records)
+        except sqlite3.IntegrityError as error:
+            raise ConflictError(f"A memory of the same id exists already ({error}). Use a new id.") from error
+
+    def _update(self, edits: Edits) -> None:
+        conn = self._conn
+        for names, rows in edits.updates.items():
+            assignments = ", ".join(f"{name} = ?" for name in names)
+            conn.executemany(f"UPDATE record SET {assignments} WHERE rid = ?", rows)
+        drop_words(conn, edits.dropped)
+        self._move(edits.deleted, "vec", "vec_gone")
+        self._move(edits.restored, "vec_gone", "vec")
+        for table in ("vec", "vec_gone"):
+            conn.executemany(f"DELETE FROM {table} WHERE rid = ?", edits.unembedded)
+
+    def _move(self, rids: Sequence[int], source: str, target: str) -> None:
+        for part, marks in chunks(rids):
+            where = f"FROM {source} WHERE rid IN ({marks})"
+            self._conn.execute(f"INSERT OR REPLACE INTO {target} SELECT rid, gen, e {where}", part)
+            self._conn.execute(f"DELETE {where}", part)
+
+
+def rows_by_id(conn: sqlite3.Connection, select: str, ids: Sequence[bytes | str]) -> dict[bytes | str, Any]:
+    """Return the rows of some memory ids by id, as stored."""
+    found: dict[bytes | str, Any] = {}
+    for part, marks in chunks(ids):
+        rows = conn.execute(f"{select}WHERE record.id IN ({marks})", part).fetchall()
+        found.update((row[1], row) for row in rows)
+    return found
