@@ -219,8 +219,16 @@ def place(path: Any) -> tuple[Path | None, Path | None]:
         raise ConfigurationError(
             "`path` is blank. Give a folder, a file such as 'memory.db', or leave it out."
         )
-    place = Path(cast("str", path)).expanduser()
-    if place.suffix and not place.is_dir():
+    if "\0" in str(cast("str", path)):
+        raise ConfigurationError(f"`path` holds a null character, which no file can have: {path!r}")
+    try:
+        place = Path(cast("str", path)).expanduser()
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"`path` names a home that is not here: {str(cast('str', path))!r}"
+        ) from error
+    # Not `Path.is_dir`, which raises for a name that is too long.
+    if place.suffix and not os.path.isdir(place):
         return place, place.parent
     return place / LEDGER_FILE, place
 

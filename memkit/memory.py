@@ -482,6 +482,7 @@ class Memory(Conversations, Items, Operating, Vectors):
         Raises:
             OperationNotFoundError: There is no such operation in this scope.
             ConflictError: Later operations changed the same memories; `.operations` names them.
+            InvalidInputError: It erased memories, or changed some that were erased since.
         """
         from .engine.undo import undo
 

@@ -68,7 +68,7 @@ def add_request(
         scope=scope,
         metadata=check_metadata(metadata),
         infer=infer,
-        kind=one_of("kind", kind, KINDS),
+        kind=one_of("kind", bound.schemas.kind_added(kind, [one.schema for one in records]), KINDS),
         procedural=procedural,
         prompt=optional_text("prompt", prompt),
         origin=one_of("origin", origin, ORIGINS),

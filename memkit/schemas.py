@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from typing import Any, Final, cast
+from unicodedata import normalize
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AliasChoices, BaseModel, ValidationError, create_model
 from pydantic.errors import PydanticUserError
+from pydantic.fields import FieldInfo
 
 from .errors import ConfigurationError, InvalidInputError, did_you_mean
 from .types import KINDS
@@ -37,11 +40,8 @@ class Schema:
 
     @cached_property
     def fields(self) -> Mapping[str, str]:
-        """Names of fields and the names that their values have in data, which differ where there is an alias."""
-        return {
-            name: field.serialization_alias or field.alias or name
-            for name, field in self.model.model_fields.items()
-        }
+        """Names of fields and those that the model reads them by, as data has them: they differ by an alias."""
+        return {name: _read_as(field) or name for name, field in self.model.model_fields.items()}
 
     @cached_property
     def key_names(self) -> tuple[str, ...]:
@@ -49,11 +49,34 @@ class Schema:
         return tuple(self.fields[name] for name in self.key)
 
     @cached_property
-    def _choices(self) -> frozenset[str]:
+    def shape(self) -> tuple[Mapping[str, Any], Mapping[str, Mapping[str, Any]]]:
+        """The JSON schema of the model, and what it refers to."""
         shape = self.model.model_json_schema()
         definitions = cast("Mapping[str, Mapping[str, Any]]", shape.get("$defs", {}))
+        # A model that holds itself is one of its own definitions.
+        return (definitions[shape["$ref"].rpartition("/")[2]] if "$ref" in shape else shape), definitions
+
+    @cached_property
+    def _choices(self) -> frozenset[str]:
+        shape, definitions = self.shape
         fields = cast("Mapping[str, Mapping[str, Any]]", shape["properties"])
         return frozenset(name for name, field in fields.items() if _is_choice(field, definitions))
+
+    @cached_property
+    def _key_model(self) -> type[BaseModel]:
+        """The model with nothing but its key to be given."""
+        make: Any = create_model  # its types are for literals alone
+        others = {name: (Any, None) for name in self.model.model_fields if name not in self.key}
+        made: type[BaseModel] = make(self.model.__name__, __base__=self.model, **others)
+        return made
+
+    @cached_property
+    def _written_as(self) -> Mapping[str, str]:
+        """Names by which the model writes fields, where it reads them by others."""
+        return {
+            field.serialization_alias or field.alias or name: self.fields[name]
+            for name, field in self.model.model_fields.items()
+        }
 
     def is_choice(self, name: str) -> bool:
         """Return whether the values of a field, by its name in data, are among given ones."""
@@ -66,7 +89,7 @@ class Schema:
             InvalidInputError: The model refuses them; it says which field and why, without the value.
         """
         try:
-            return self.data_of(self.model.model_validate(dict(values)))
+            return self.data_of(_made(self.model, values))
         except ValidationError as error:
             problems = [
                 f"`{'.'.join(str(part) for part in problem['loc']) or self.kind}`: {problem['msg']}"
@@ -80,15 +103,22 @@ class Schema:
 
     def set_in(self, record: BaseModel) -> Data:
         """Return the values that a record was given, without those that its model filled in."""
-        return record.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return self.data_of(record, exclude_unset=True)
 
-    def data_of(self, record: BaseModel) -> Data:
-        """Return a record's values as JSON."""
-        return record.model_dump(mode="json", by_alias=True)
+    def data_of(self, record: BaseModel, *, exclude_unset: bool = False) -> Data:
+        """Return a record's values as JSON that its model reads again, without those that it computes."""
+        written = record.model_dump(mode="json", by_alias=True, round_trip=True, exclude_unset=exclude_unset)
+        return {self._written_as.get(name, name): value for name, value in written.items()}
 
     def key_of(self, data: Mapping[str, Any]) -> list[Any]:
-        """Return the values that make a record the same one, whatever their case and spacing."""
-        return [_folded(data.get(name)) for name in self.key_names]
+        """Return the values that make a record the same one, as its model has them, whatever their case and spacing."""
+        given = {name: data[name] for name in self.key_names if name in data}
+        for model, values in ((self._key_model, given), (self.model, data)) if given else ():
+            # What the model refuses keeps the key that was given; `checked` says what is wrong with it.
+            with suppress(Exception):
+                given = self.data_of(_made(model, values))
+                break
+        return [_folded(given.get(name)) for name in self.key_names]
 
     def text_of(self, data: Mapping[str, Any]) -> str:
         """Return a record as one line: the model's own `__str__` where it has one, else its fields.
@@ -99,7 +129,7 @@ class Schema:
         if self.model.__str__ is BaseModel.__str__:
             return self.line_of(data)
         try:
-            own = " ".join(str(self.model.model_validate(dict(data))).split())
+            own = " ".join(str(_made(self.model, data)).split())
         except Exception as error:
             raise self._failed(error) from error
         return own[:_MAX_TEXT] or self.line_of(data)
@@ -177,8 +207,39 @@ class Schemas:
             field=field,
         )
 
+    def kind_added(self, kind: object, records: Sequence[Schema]) -> object:
+        """Return the kind that a caller gives what is added, as it is, None where it follows from what it is.
+
+        Raises:
+            InvalidInputError: It is not that of the records, or it is that of a schema and given to texts.
+        """
+        schema = self.named(kind)
+        if kind is None or (records and all(of is schema for of in records)):
+            return None
+        if records or (schema is not None and schema.kind not in KINDS):
+            raise InvalidInputError(
+                f"`kind` {kind!r:.80} does not fit what is added: records have the kind of their schema, and texts one "
+                f"of {', '.join(KINDS)}. Leave it out, and give a record as an object, such as "
+                f"add({(schema or records[0]).model.__name__}(...), ...).",
+                field="kind",
+            )
+        return kind
+
 
 NO_SCHEMAS: Final = Schemas()
+
+
+def _made(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
+    """Return the record of JSON values, which a strict model reads from JSON alone."""
+    return model.model_validate_json(json.dumps(values))
+
+
+def _read_as(field: FieldInfo) -> str | None:
+    """Return the name by which a model reads a field, where it is not the field's own."""
+    alias = field.validation_alias
+    if isinstance(alias, AliasChoices):
+        alias = next((choice for choice in alias.choices if isinstance(choice, str)), None)
+    return alias if isinstance(alias, str) else None
 
 
 def _is_choice(field: Mapping[str, Any], definitions: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -251,8 +312,11 @@ def _schema(given: object) -> Schema:
             '"message". Give it another: `kind: ClassVar[str] = "..."`.',
             field="schemas",
         )
-    if not model.model_fields:
-        raise ConfigurationError(f"The schema {_name(model)} has no fields.", field="schemas")
+    if not model.model_fields or model.__pydantic_root_model__:
+        raise ConfigurationError(
+            f"The schema {_name(model)} has no fields of its own. Give it some, such as `values: list[str]`.",
+            field="schemas",
+        )
     try:
         model.model_json_schema()
     except PydanticUserError as error:
@@ -309,4 +373,4 @@ def _plain(value: object) -> str:
 
 
 def _folded(value: object) -> object:
-    return " ".join(value.casefold().split()) if isinstance(value, str) else value
+    return " ".join(normalize("NFKC", value).casefold().split()) if isinstance(value, str) else value

@@ -52,11 +52,13 @@ def search(
     everybody: EverybodyOption = False,
 ) -> None:
     """Find memories, best first."""
-    from ..types import KINDS
+    from ..schemas import Schemas
 
     wanted = None if kinds is None else [kind.strip() for kind in kinds.split(",") if kind.strip()]
+    known = Schemas(session.config().schemas if wanted else ())
     for kind in wanted or ():
-        one_of(kind, KINDS, "--kinds")
+        if known.named(kind) is None:
+            one_of(kind, known.kinds, "--kinds")
     filters = json_object(filter_, "--filter")
     scope = _read_scope(session, agent, run, everybody=everybody)
     with session.memory() as memory:

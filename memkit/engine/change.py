@@ -46,12 +46,8 @@ async def update(engine: Engine, request: UpdateRequest, guard: ReadScope | None
         if not changed:
             return ChangeResult(message="Nothing to change.", operation_id=operation_id)
         meter, vector, dedup = Meter(), None, None
-        if "text" in changed and record.data is not None:
-            raise InvalidInputError(
-                f"The memory {request.memory_id!r} is a typed record, whose text follows from its fields. Add the "
-                f"record again with the new values: add({record.kind}(...), ...).",
-                field="text",
-            )
+        if record.slot is not None:
+            await _check_typed(engine, record, record.slot, changed)
         if "text" in changed:
             text = embedded_text(changed["text"], record.kind, record.actor_id)
             vector = (await embed_documents(engine, [text], meter))[0]
@@ -82,6 +78,23 @@ async def update(engine: Engine, request: UpdateRequest, guard: ReadScope | None
     raise ConflictError(
         f"The memory {request.memory_id!r} kept changing while it was updated. Read it again and retry."
     )
+
+
+async def _check_typed(engine: Engine, record: Record, slot: bytes, changed: Mapping[str, Any]) -> None:
+    """Raise when a correction would part a typed record's text from its fields, or leave two of a key current."""
+    if "text" in changed:
+        raise InvalidInputError(
+            f"The memory {record.id!r} is a typed record, whose text follows from its fields. Add the "
+            f"record again with the new values: add({record.kind}(...), ...).",
+            field="text",
+        )
+    if "valid_until" in changed and changed["valid_until"] is None:
+        for other in await engine.call(engine.ledger.in_slots, owner_of(record), [slot]):
+            if other.id != record.id and memory_scope(other) == memory_scope(record):
+                raise ConflictError(
+                    f"The memory {record.id!r} cannot be current again: {other.id!r} is the current record of the same "
+                    "key. Delete that one first."
+                )
 
 
 def _changed(record: Record, request: UpdateRequest) -> dict[str, Any]:
@@ -118,7 +131,7 @@ async def delete_all(engine: Engine, scope: ReadScope) -> ChangeResult:
         return ChangeResult(message="Memories deleted successfully!", operation_id=operation_id)
     for _ in range(_TRIES):
         records = await all_records(engine, scope)
-        edits = [_deletion(record, scope) for record in records]
+        edits = await engine.rt.work(_deletions, records, scope)
         if not edits:
             return ChangeResult(message="Memories deleted successfully!", operation_id=operation_id)
         owner = owner_of(records[0]) if not scope.everyone else None
@@ -159,6 +172,10 @@ async def expire(engine: Engine) -> int:
             break
         total += len(rows)
     return total
+
+
+def _deletions(records: list[Record], guard: ReadScope) -> list[EditRecord]:
+    return [_deletion(record, guard) for record in records]
 
 
 def _deletion(record: Record, guard: ReadScope | None) -> EditRecord:

@@ -8,7 +8,8 @@ from typing import Final
 from ..clock import now_us, to_datetime
 from ..extraction.marks import fence, strip_recalled
 from ..filters import compile_filter
-from ..ranking.budget import estimate_tokens
+from ..ledger.base import Record
+from ..ranking.budget import SHARES, estimate_tokens, pack, weigh
 from ..types import Context, MemoryItem
 from .core import Engine
 from .search import SearchRequest, search
@@ -44,6 +45,16 @@ async def context(engine: Engine, request: SearchRequest, max_tokens: int) -> Co
     shown = {record.id for record in kept}
     evidence = [item for item in found.results if item.id not in shown]
     lately = await _not_learned_yet(engine, request)
+    return await engine.rt.work(_packed, kept, evidence, lately, max_tokens, found.warnings)
+
+
+def _packed(
+    kept: Sequence[Record],
+    evidence: Sequence[MemoryItem],
+    lately: Sequence[str],
+    max_tokens: int,
+    warnings: list[str],
+) -> Context:
     share = _STANDING_SHARE if evidence or lately else 1.0
     stable, first = _section(_STABLE_HEAD, [memory_item(record) for record in kept], int(max_tokens * share))
     left = max_tokens - _tokens(stable)
@@ -55,7 +66,7 @@ async def context(engine: Engine, request: SearchRequest, max_tokens: int) -> Co
         evidence=shown_now,
         memories=[*first, *second],
         tokens=_tokens(stable) + _tokens(rest) + _tokens(new),
-        warnings=found.warnings,
+        warnings=warnings,
     )
 
 
@@ -96,11 +107,15 @@ def _section(head: str, items: Sequence[MemoryItem], budget: int) -> tuple[str, 
 
 def _fitting(head: str, lines: Sequence[str], budget: int) -> tuple[str, list[int]]:
     """Return a fenced section of the lines that fit a budget, and their places."""
-    taken: list[int] = []
-    for place in range(len(lines)):
-        if _tokens(_fenced(head, [lines[n] for n in (*taken, place)])) <= budget:
-            taken.append(place)
-    return (_fenced(head, [lines[n] for n in taken]) if taken else ""), taken
+    room = budget * SHARES - weigh(_fenced(head, []))
+    taken = list(pack([f"\n{line}" for line in lines], room, count=weigh).places)
+    # What a fence makes harmless in them may weigh more than before.
+    while taken:
+        text = _fenced(head, [lines[n] for n in taken])
+        if _tokens(text) <= budget:
+            return text, taken
+        taken.pop()
+    return "", taken
 
 
 def _fenced(head: str, lines: Sequence[str]) -> str:

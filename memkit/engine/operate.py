@@ -52,7 +52,10 @@ async def health(engine: Engine) -> Health:
         if name == "embedder" and "ledger" in problems:
             continue
         try:
-            await engine.rt.call(build, None)
+            built: Any = await engine.rt.call(build, None)
+            # A local model reads its files at the first text; whether they are whole is asked here.
+            if (check := getattr(built, "check_files", None)) is not None:
+                await engine.rt.call(check, None)
         except MemkitError as error:
             problems[name] = error.message
     store = parts.store() if "vector_store" not in problems else None

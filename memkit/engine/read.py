@@ -95,6 +95,7 @@ async def get_all(engine: Engine, request: ListRequest) -> Page:
             engine.ledger.listing,
             scope,
             at=at,
+            present=request.as_of is None,
             include_closed=request.include_closed,
             limit=step,
             after=after,
@@ -107,17 +108,21 @@ async def get_all(engine: Engine, request: ListRequest) -> Page:
     page = results[:limit]
     more = len(results) > limit
     return Page(
-        results=[memory_item(record) for record in page],
+        results=await engine.rt.work(_items, page),
         next_cursor=_cursor((page[-1].created_at, page[-1].rid)) if more else None,
     )
+
+
+def _items(records: Sequence[Record]) -> list[MemoryItem]:
+    return [memory_item(record) for record in records]
 
 
 async def count(engine: Engine, request: ListRequest) -> int:
     """Return how many memories are current."""
     if not await ready(engine, write=False):
         return 0
-    at = now_us()
-    return await engine.call(engine.ledger.count, request.scope, at=at, test=row_test(request.filter))
+    test = row_test(request.filter)
+    return await engine.call(engine.ledger.count, request.scope, at=now_us(), present=True, test=test)
 
 
 async def history(engine: Engine, memory_id: str, guard: ReadScope | None) -> list[HistoryEvent]:

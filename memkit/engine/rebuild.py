@@ -32,7 +32,7 @@ _LEASE_S: Final = 120.0
 async def rebuild(
     engine: Engine, *, vector_store: object, embedder: object, progress: Progress
 ) -> ChangeResult:
-    """Embed again where the embedder changes, and fill the index again; no model is called.
+    """Embed again where the embedder changes or a vector is missing, and fill the index again; no model is called.
 
     Searches see the old vectors until all new ones are there. What was embedded is kept when it ends early: the next
     call with the same embedder goes on from there.
@@ -49,6 +49,8 @@ async def rebuild(
         assert given is not None
         await _change_embedder(engine, parts.make_embedder(given), progress=progress)
         await embed_items_again(engine, progress=progress)
+    else:
+        await embed_lacking(engine)
     if vector_store is not None:
         parts.use_store(parts.make_store(as_provider(vector_store, VectorStoreConfig)))
     store = parts.store()

@@ -167,8 +167,11 @@ def _filling(one: Said, last: Record) -> Said:
 
 def _known_fields(schema: Schema, last: Record | None) -> Data:
     """Return what is known of a record, as far as its schema still has the fields."""
+    known = (last and last.data) or {}
+    if schema.model.model_config.get("extra") == "allow":
+        return dict(known)
     names = set(schema.fields.values())
-    return {name: value for name, value in ((last and last.data) or {}).items() if name in names}
+    return {name: value for name, value in known.items() if name in names}
 
 
 def _new(one: Said, data: Data, now: int, until: int | None = None) -> AddRecord:

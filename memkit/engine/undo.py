@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ async def undo(engine: Engine, operation_id: str, guard: ReadScope | None) -> Ch
     Raises:
         OperationNotFoundError: There is no such operation in this scope.
         ConflictError: Later operations changed the same records; it names them.
-        InvalidInputError: An erasure cannot be undone.
+        InvalidInputError: It is an erasure, or changed what was erased since.
     """
     if not await ready(engine, write=False):
         raise OperationNotFoundError(operation_id)
@@ -49,6 +49,11 @@ async def undo(engine: Engine, operation_id: str, guard: ReadScope | None) -> Ch
         )
         if not known:
             raise OperationNotFoundError(operation_id)
+        if operation.erased and operation.kind != "add":
+            raise InvalidInputError(
+                f"The operation {operation_id} changed memories that were forgotten since; what is erased cannot come "
+                "back, so it cannot be taken back as a whole."
+            )
         later = await engine.call(engine.ledger.later_operations, operation_id)
         if later:
             raise ConflictError(
@@ -73,7 +78,7 @@ async def _reverse(
     if not targets:
         return ChangeResult(message="There was nothing to undo.", operation_id=new_operation)
     records = await engine.call(engine.ledger.records, list(targets))
-    edits = [_restore(record, targets[record.id], operation_id, guard) for record in records]
+    edits = await engine.rt.work(_restored, records, targets, operation_id, guard)
     if not any(edit.set for edit in edits):
         last = (await engine.call(engine.ledger.history, records[-1].id))[-1].operation_id
         raise ConflictError(
@@ -118,6 +123,15 @@ async def _reverse(
         ids=[record.id for record in records],
         pending=pending,
     )
+
+
+def _restored(
+    records: Sequence[Record],
+    targets: Mapping[str, Record | None],
+    operation_id: str,
+    guard: ReadScope | None,
+) -> list[EditRecord]:
+    return [_restore(record, targets[record.id], operation_id, guard) for record in records]
 
 
 def _restore(record: Record, target: Record | None, operation_id: str, guard: ReadScope | None) -> EditRecord:

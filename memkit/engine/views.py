@@ -121,11 +121,16 @@ def row_test(filter: Filter | None, kinds: frozenset[str] | None = None) -> RowT
 
 
 def is_current(record: Record, at: int, now: int) -> bool:
-    """Return whether a record holds at an instant and has not expired by now."""
+    """Return whether a record holds at an instant and has not expired by now.
+
+    Of the present (`at` is `now`), what the record says of itself is judged at its last change where that is later:
+    the clock may have been set back since.
+    """
+    moment = max(at, record.updated_at) if at == now else at
     return (
         not record.deleted
-        and record.valid_from <= at
-        and (record.valid_until is None or at < record.valid_until)
+        and record.valid_from <= moment
+        and (record.valid_until is None or moment < record.valid_until)
         and not is_expired(record, now)
     )
 

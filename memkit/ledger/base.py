@@ -225,6 +225,7 @@ class Ledger(ItemLedger):
         scope: ReadScope,
         *,
         at: int,
+        present: bool = False,
         include_closed: bool = False,
         limit: int,
         after: tuple[int, int] | None = None,
@@ -233,7 +234,9 @@ class Ledger(ItemLedger):
         """Return live records of the scope, newest `created_at` first, then highest rid.
 
         `after` is the last (created_at, rid) of the page before. What has expired at the instant `at` is left out;
-        without `include_closed`, what is not valid then as well. With a test, only what passes it is given.
+        without `include_closed`, what is not valid then as well. With `present`, validity is judged at the record's
+        `updated_at` where that is later: a clock that was set back hides nothing. With a test, only what passes it is
+        given.
         """
 
     @abstractmethod
@@ -242,14 +245,20 @@ class Ledger(ItemLedger):
 
     @abstractmethod
     def standing(self, scope: ReadScope, *, at: int, limit: int) -> Sequence[Record]:
-        """Return current records that hold whatever is asked: instructions, preferences and pinned ones.
+        """Return records current at present that hold whatever is asked: instructions, preferences and pinned ones.
 
         Oldest first (by rid), so that a prompt built from them keeps its prefix. Served by a partial index.
         """
 
     @abstractmethod
     def count(
-        self, scope: ReadScope, *, at: int, include_closed: bool = False, test: RowTest | None = None
+        self,
+        scope: ReadScope,
+        *,
+        at: int,
+        present: bool = False,
+        include_closed: bool = False,
+        test: RowTest | None = None,
     ) -> int:
         """Return how many `listing` would give."""
 

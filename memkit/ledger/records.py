@@ -120,8 +120,9 @@ class AddRecord:
 
     `message` is the index of a message of the same batch that the record is the verbatim text of: the text is
     then stored once and the message is its source (unless `sources` says more). `dedup` is a digest of what makes a
-    record the same as another live, current one; a second add of it is a duplicate and writes nothing. `after` is
-    the index of an earlier change of the batch that must have been applied (not a duplicate) for this one to be.
+    record the same as another live, current one; a second add of it is a duplicate and writes nothing, unless
+    that one has expired: it gets its EXPIRE event then. `after` is the index of an earlier change of the batch that
+    must have been applied (not a duplicate) for this one to be.
     `data` are the fields of a typed record, and `slot` a digest of its kind and of the values of its key.
     """
 
@@ -293,6 +294,8 @@ class Operation:
     digest: bytes | None
     result: str | None
     undoes: str | None
+    erased: int = 0
+    """How many of its events were forgotten since; where the events are asked for too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -370,6 +373,7 @@ class RankRow(NamedTuple):
     valid_from: int
     valid_until: int | None
     expires_at: int | None
+    updated_at: int = 0
 
     @property
     def order(self) -> tuple[int, int]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, cast
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ..errors import ConfigurationError, ProviderNotAvailableError, UnknownProviderError
 from ..settings import ProviderSettings
@@ -19,12 +20,16 @@ KINDS: Final[Mapping[str, Packing | None]] = {"auto": None, "float32": "f32", "f
 """What a `vectors` setting is to the ledger."""
 
 
+def _text_of(path: object) -> object:
+    return os.fspath(cast("os.PathLike[str]", path)) if isinstance(path, os.PathLike) else path
+
+
 class SqliteSettings(ProviderSettings):
     """How the ledger's file is kept."""
 
     provider_name: ClassVar[str | None] = "sqlite"
 
-    path: str | None = None
+    path: Annotated[str, BeforeValidator(_text_of)] | None = None
     """The file, or a folder for it; None is the memory's own `path`."""
     vectors: Vectors = "auto"
     """Numbers of embeddings as kept on disk; searches compute in float32 whatever it is. `float32` keeps them as the

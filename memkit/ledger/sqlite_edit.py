@@ -33,7 +33,8 @@ class RecordEditor:
             columns.pop("text", None)
         code = CODES[edit.event]
         columns["version"] = column(row, "version") + 1
-        columns["updated_at"] = self._at if edit.at is None else edit.at
+        # The clock may have been set back; a change is not before the one before all the same.
+        columns["updated_at"] = max(self._at, column(row, "updated_at")) if edit.at is None else edit.at
         if code == EXPIRE:
             columns["expired"] = 1
         elif "expires_at" in columns:

@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from ..errors import InvalidInputError
@@ -190,7 +191,9 @@ class SqliteHistory(SqliteBase):
                 return None
             rows = _events_of(conn, row)
             states = self._states(conn, sorted({event[2] for event in rows}))
-            return operation_of(row), [event_of(event, states) for event in rows]
+            written = 0 if row[10] is None else row[11] - row[10] + 1
+            operation = replace(operation_of(row), erased=written - len(rows))
+            return operation, [event_of(event, states) for event in rows]
 
         return self._read(read, None)
 

@@ -123,15 +123,13 @@ class SqliteReading(SqliteBase):
             created_at,
             dated,
             kind,
-            valid_from,
-            valid_until,
-            expires_at,
+            *times,
             _e,
         ) = row
         owner = self._book.owner(conn, rid >> OWNER_SHIFT)
         return RankRow(
             rid, text, actor, role, run, agent, owner.id if owner.kind == "user" else None, created_at, bool(dated),
-            kind, valid_from, valid_until, expires_at,
+            kind, *times,
         )  # fmt: skip
 
     def _everything(self, conn: sqlite3.Connection, owner: int | None, event: int) -> Delta:
@@ -246,6 +244,7 @@ class SqliteReading(SqliteBase):
         scope: ReadScope,
         *,
         at: int,
+        present: bool = False,
         include_closed: bool = False,
         limit: int,
         after: tuple[int, int] | None = None,
@@ -254,7 +253,7 @@ class SqliteReading(SqliteBase):
         """Return live records of the scope that pass, newest `created_at` first, then highest rid."""
 
         def read(conn: sqlite3.Connection) -> list[Record]:
-            found = _live_where(conn, scope, at, include_closed=include_closed)
+            found = _live_where(conn, scope, at, present=present, include_closed=include_closed)
             if found is None:
                 return []
             where, parameters = found
@@ -277,7 +276,7 @@ class SqliteReading(SqliteBase):
         """Return the rids of live records of the scope that pass a test and have not expired, in any order."""
 
         def read(conn: sqlite3.Connection) -> list[int]:
-            found = _live_where(conn, scope, at, include_closed=True)
+            found = _live_where(conn, scope, at, present=True, include_closed=True)
             return [] if found is None else list(passing(conn, test, *found, limit=None))
 
         return self._read(read, list[int]())
@@ -286,7 +285,7 @@ class SqliteReading(SqliteBase):
         """Return current records that hold whatever is asked: instructions, preferences and pinned ones, by rid."""
 
         def read(conn: sqlite3.Connection) -> list[Record]:
-            found = _live_where(conn, scope, at, include_closed=False)
+            found = _live_where(conn, scope, at, present=True, include_closed=False)
             if found is None:
                 return []
             standing = " AND (record.pinned = 1 OR record.kind IN ('instruction', 'preference'))"
@@ -296,12 +295,18 @@ class SqliteReading(SqliteBase):
         return self._read(read, list[Record]())
 
     def count(
-        self, scope: ReadScope, *, at: int, include_closed: bool = False, test: RowTest | None = None
+        self,
+        scope: ReadScope,
+        *,
+        at: int,
+        present: bool = False,
+        include_closed: bool = False,
+        test: RowTest | None = None,
     ) -> int:
         """Return how many `listing` would give."""
 
         def read(conn: sqlite3.Connection) -> int:
-            found = _live_where(conn, scope, at, include_closed=include_closed)
+            found = _live_where(conn, scope, at, present=present, include_closed=include_closed)
             if found is None:
                 return 0
             if test is not None:
@@ -385,7 +390,7 @@ _LOAD = 4_096
 _RANK_ROWS = (
     "SELECT record.rid, ifnull(ifnull(record.text, message.text), ''), record.actor, record.role, record.run,"
     " record.agent, record.created_at, record.dated, record.kind, ifnull(record.valid_from, record.created_at),"
-    " record.valid_until, record.expires_at, vec.e FROM record"
+    " record.valid_until, record.expires_at, record.updated_at, vec.e FROM record"
     " LEFT JOIN message ON message.rid = record.message"
     " LEFT JOIN vec ON vec.rid = record.rid AND vec.gen = ?"
     " WHERE record.rid BETWEEN ? AND ? AND record.deleted = 0 ORDER BY record.rid"
@@ -438,13 +443,13 @@ def _added_since(conn: sqlite3.Connection, owner: int, since: int) -> list[Any]:
 
 
 def _live_where(
-    conn: sqlite3.Connection, scope: ReadScope, at: int, *, include_closed: bool
+    conn: sqlite3.Connection, scope: ReadScope, at: int, *, present: bool, include_closed: bool
 ) -> tuple[str, list[Any]] | None:
     found = scope_where(conn, scope, "record")
     if found is None:
         return None
     clauses, parameters = found
-    current, more = current_at(at, include_closed=include_closed)
+    current, more = current_at(at, present=present, include_closed=include_closed)
     return "WHERE " + " AND ".join([*clauses, "record.deleted = 0", current]), [*parameters, *more]
 
 

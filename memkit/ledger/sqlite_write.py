@@ -312,7 +312,7 @@ class BatchWriter:
     def _add(self, add: AddRecord, messages: Sequence[StoredMessage]) -> ChangeOutcome:
         owner = self._owners.of_scope(add.scope)
         dedup = add.dedup if add.valid_until is None else None
-        if dedup is not None and (same := self._duplicate(owner, dedup)) is not None:
+        if dedup is not None and (same := self._standing(owner, dedup)) is not None:
             # What was merged with an earlier record has to be merged with this one.
             return ChangeOutcome(status="duplicate" if add.slot is None else "stale", record=same)
         message = None if add.message is None else messages[add.message]
@@ -326,6 +326,9 @@ class BatchWriter:
         owner.memories += 1
         seq = self._next_seq(owner)
         at = batch.at if add.at is None else add.at
+        created_at = add.created_at
+        if message is not None and not (add.dated or message.dated):
+            created_at = max(created_at, message.created_at)  # in its turn, as the message is
         verbatim = message is not None and message.text == add.text
         raw_id = pack_id(add.id)
         sources = dump_sources(salt, add.sources) if add.sources else None
@@ -333,11 +336,11 @@ class BatchWriter:
             sources = dump_sources(salt, [SourceRef(message_id=message.id)])
         pointed = message.rid if verbatim and message is not None else None
         metadata, entities = dump(add.metadata), dump(add.entities)
-        since = None if add.valid_from == add.created_at else add.valid_from
+        since = None if add.valid_from == created_at else add.valid_from
         self._pending.records.append(
             (
                 rid, raw_id, owner.no, seq, None if verbatim else add.text, pointed, add.kind, scope.agent_id,
-                scope.run_id, metadata, 1, add.created_at, at, since, add.valid_until, add.expires_at,
+                scope.run_id, metadata, 1, created_at, at, since, add.valid_until, add.expires_at,
                 int(add.dated), add.actor_id, add.role, add.origin, sources, entities, int(add.pinned), 0, 0, add.dedup,
                 dump_data(add.data), add.slot,
             )
@@ -357,9 +360,9 @@ class BatchWriter:
             run_id=scope.run_id,
             metadata=add.metadata,
             version=1,
-            created_at=add.created_at,
+            created_at=created_at,
             updated_at=at,
-            valid_from=add.created_at if add.valid_from is None else add.valid_from,
+            valid_from=created_at if add.valid_from is None else add.valid_from,
             valid_until=add.valid_until,
             expires_at=add.expires_at,
             dated=add.dated,
@@ -376,6 +379,20 @@ class BatchWriter:
         if dedup is not None:
             self._dedup[owner.no, dedup] = record
         return ChangeOutcome(status="applied", record=record)
+
+    def _standing(self, owner: OwnerState, dedup: bytes) -> Record | None:
+        """Return the record that stands for a digest; one whose time has passed makes way for the next."""
+        same = self._duplicate(owner, dedup)
+        if same is None or same.expires_at is None or same.expires_at > self._batch.at:
+            return same
+        self._pending.flush()
+        self._rows.update(rows_by_id(self._conn, RECORD_SELECT, [pack_id(same.id)]))
+        gone = EditRecord(
+            id=same.id, expected_version=None, event="EXPIRE", set={"deleted": True}, reason="expired"
+        )
+        self._edit(gone, write=True)
+        self._pending.flush()
+        return None
 
     def _duplicate(self, owner: OwnerState, dedup: bytes) -> Record | None:
         place = (owner.no, dedup)

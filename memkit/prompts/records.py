@@ -200,8 +200,7 @@ def section(schemas: tuple[Schema, ...]) -> str:
 
 
 def _described(schema: Schema) -> str:
-    shape = schema.model.model_json_schema()
-    definitions = cast("Mapping[str, Mapping[str, Any]]", shape.get("$defs", {}))
+    shape, definitions = schema.shape
     fields = [
         f"{name} ({_type(field, definitions)})" + (f": {_cut(str(note), _MAX_FIELD)}" if note else "")
         for name, field in cast("Mapping[str, Mapping[str, Any]]", shape["properties"]).items()

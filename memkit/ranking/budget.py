@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 TRADE: Final = 0.7
 """What relevance weighs against novelty in `diversify`."""
 
+SHARES: Final = 6
+"""Of a token, as `weigh` counts."""
+
 # Han, kana and Hangul: about one token a character in today's vocabularies.
 _IDEOGRAPH = re.compile(
     r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -28,25 +31,28 @@ def estimate_tokens(text: str) -> int:
     Japanese or Korean character one, other scripts a token for two characters. No tokenizer is loaded: their tables
     are fetched from the network. Pass a counter of your own where the exact number matters.
     """
+    return -(-weigh(text) // SHARES)
+
+
+def weigh(text: str) -> int:
+    """Return the estimated tokens of a text in shares, which add up: lines weigh what their text does."""
     if not text:
         return 0
-    count = 0.0
+    count = 0
     if not text.isascii():
         wide = len(_IDEOGRAPH.findall(text))
         other = sum(not c.isascii() for c in text) - wide
-        count += wide + other / 2
+        count += wide * SHARES + other * (SHARES // 2)
         text = re.sub(r"[^\x00-\x7f]+", " ", text)
     for piece in _PIECE.findall(text):
         first = piece[0]
         if first.isalpha():
-            count += max(1.0, len(piece) / 6)
+            count += max(SHARES, len(piece) * (SHARES // 6))
         elif first.isdigit():
-            count += math.ceil(len(piece) / 3)
-        elif not piece.isspace() or first == "\n":
-            count += 1
-        else:
-            count += (len(piece) > 1) * 1.0
-    return math.ceil(count)
+            count += math.ceil(len(piece) / 3) * SHARES
+        elif not piece.isspace() or first == "\n" or len(piece) > 1:
+            count += SHARES
+    return count
 
 
 def diversify(

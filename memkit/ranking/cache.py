@@ -149,6 +149,7 @@ def entries(records: Sequence[Record], vectors: Matrix | None) -> list[Entry]:
             valid_from=record.valid_from,
             valid_until=record.valid_until,
             expires_at=record.expires_at,
+            updated_at=record.updated_at,
             vector=None if vectors is None else vectors[n],
         )
         for n, record in enumerate(records)

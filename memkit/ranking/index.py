@@ -45,6 +45,7 @@ class Entry:
         valid_from: Microseconds UTC.
         valid_until: Microseconds UTC, exclusive; None while it holds.
         expires_at: Microseconds UTC, exclusive; None for never.
+        updated_at: Microseconds UTC, by the clock of whoever wrote it last.
         vector: float32 [dim], unit length; None where there is none (yet).
     """
 
@@ -62,6 +63,7 @@ class Entry:
     valid_from: int
     valid_until: int | None
     expires_at: int | None
+    updated_at: int = 0
     vector: Floats | None
 
 
@@ -72,7 +74,8 @@ class RankQuery:
     Attributes:
         text: The query, already sanitised.
         vector: float32 [dim], unit length; None ranks by words alone.
-        at: The instant at which memories must be valid, microseconds UTC.
+        at: The instant at which memories must be valid, microseconds UTC. Where it is `now`, the present is meant,
+            which is not before a memory was last changed, even if the clock was set back since.
         now: The instant of asking: what has expired by then is invisible, and "yesterday" is relative to it.
         agents: Agents in view (None in the set: stored without one); None for any.
         runs: Runs in view, likewise.
@@ -227,7 +230,7 @@ class OwnerIndex:
         return (
             entry.rid, entry.created_at, *entry.order,
             entry.valid_from, FOREVER if entry.valid_until is None else entry.valid_until,
-            FOREVER if entry.expires_at is None else entry.expires_at,
+            FOREVER if entry.expires_at is None else entry.expires_at, entry.updated_at,
             self._talks[(entry.user, entry.session)] if talk else -1,
             self._runs[entry.session], self._agents[entry.agent], self._users[entry.user],
             self._names.number(entry.speaker), -1 if day is None else day.year * 12 + day.month - 1,
@@ -255,9 +258,9 @@ class OwnerIndex:
             self._order = np.insert(self._order, places, added)
 
     def _limit(self, slots: Ints) -> None:
-        """Note from when to when every row is valid, with some slots that are new."""
+        """Note from when to when every row is valid, whoever asks, with some slots that are new."""
         rows, (since, until) = self._rows, self._holds
-        since = int(rows["valid_from"][slots].max(initial=since))
+        since = int(np.maximum(rows["valid_from"][slots], rows["updated"][slots]).max(initial=since))
         until = int(rows["valid_until"][slots].min(initial=until))
         self._holds = since, until
         self._expires = int(rows["expires"][slots].min(initial=self._expires))
@@ -280,7 +283,7 @@ class OwnerIndex:
     # ----------------------------------------------------------------------------------------- the view
 
     def _view(self, query: RankQuery) -> View:
-        key = (query.agents, query.runs, query.users, query.include_closed)
+        key = (query.agents, query.runs, query.users, query.include_closed, query.at == query.now)
         cached = self._views.get(key)
         if cached and cached.at[0] <= query.at < cached.at[1] and cached.now[0] <= query.now < cached.now[1]:
             self._views.move_to_end(key)
@@ -312,6 +315,9 @@ class OwnerIndex:
         at_span = (-FOREVER, FOREVER) if query.include_closed else self._holds
         if not at_span[0] <= query.at < at_span[1]:
             since, until = rows["valid_from"][slots], rows["valid_until"][slots]
+            if query.at == query.now:
+                told = rows["updated"][slots]
+                since, until = (np.where(edge <= told, -FOREVER, edge) for edge in (since, until))
             at_span = _span([since, until], query.at)
             slots = slots[(since <= query.at) & (query.at < until)]
         whole = self._in_order and len(slots) == len(rows)

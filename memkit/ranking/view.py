@@ -22,7 +22,7 @@ USER, QUESTION = 1, 2
 
 COLUMNS: Final = (
     ("rid", np.int64), ("created", np.int64), ("order0", np.int64), ("order1", np.int64),
-    ("valid_from", np.int64), ("valid_until", np.int64), ("expires", np.int64),
+    ("valid_from", np.int64), ("valid_until", np.int64), ("expires", np.int64), ("updated", np.int64),
     ("talk", np.int32),  # number of the session, -1 where the entry is no turn of talk
     ("run", np.int32), ("agent", np.int32), ("user", np.int32), ("speaker", np.int32),
     ("month", np.int32),  # year * 12 + month - 1, -1 where no date was given

@@ -43,11 +43,15 @@ class _Model:
         self.digests: dict[str, bytes] = {}
         self.events: dict[str, list[tuple[str, Record | None, Record | None]]] = {}
 
-    def duplicate(self, scope: Scope, digest: bytes | None) -> str | None:
-        for memory_id, record in self.records.items():
+    def duplicate(self, scope: Scope, digest: bytes | None, at: int) -> str | None:
+        """Return what stands for a digest; what stood for it and has expired makes way."""
+        for memory_id, record in list(self.records.items()):
             same = record.user_id == scope.user_id and self.digests.get(memory_id) == digest
             if digest is not None and same and not record.deleted and record.valid_until is None:
-                return memory_id
+                if record.expires_at is None or record.expires_at > at:
+                    return memory_id
+                gone = replace(record, deleted=True, version=record.version + 1, updated_at=at)
+                self.note("EXPIRE", record, gone)
         return None
 
     def current(self, scope: Scope, at: int, *, closed: bool) -> list[Record]:
@@ -116,7 +120,7 @@ class LedgerModelLaws(LedgerLaws):
                 planned.append(
                     edit(record, _event(values), set_=values, vector=row, expected_version=expected)
                 )
-        trial, expected_statuses = self._predict(model, planned)
+        trial, expected_statuses = self._predict(model, planned, T0 + step)
         applied = ledger.call("apply", batch(*planned, at=T0 + step))
         assert applied.refused == (trial is None)
         if trial is None:
@@ -126,7 +130,7 @@ class LedgerModelLaws(LedgerLaws):
             if outcome.status == "applied":
                 self._commit(model, change, outcome.record, T0 + step)
 
-    def _predict(self, model: _Model, planned: list[Any]) -> tuple[bool | None, list[str]]:
+    def _predict(self, model: _Model, planned: list[Any], at: int) -> tuple[bool | None, list[str]]:
         """Return None when the batch must be refused, and what should become of each change."""
         trial = _Model(model.scopes)
         trial.records, trial.digests = dict(model.records), dict(model.digests)
@@ -140,7 +144,7 @@ class LedgerModelLaws(LedgerLaws):
                 trial.records[change.id] = replace(record, **change.set, version=record.version + 1)
                 _redigest(trial, change, record)
                 outcomes.append("applied")
-            elif trial.duplicate(change.scope, change.dedup):
+            elif trial.duplicate(change.scope, change.dedup, at):
                 outcomes.append("duplicate")
             else:
                 outcomes.append("applied")
@@ -158,6 +162,7 @@ class LedgerModelLaws(LedgerLaws):
             _redigest(model, change, before)
         else:
             assert (record.text, record.version, record.created_at) == (change.text, 1, change.created_at)
+            assert model.duplicate(change.scope, change.dedup, at) is None
             model.note("ADD", None, record)
             if change.dedup:
                 model.digests[change.id] = change.dedup

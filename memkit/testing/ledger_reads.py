@@ -163,6 +163,20 @@ class LedgerReads(LedgerLaws):
         assert ledger.call("count", read(ALICE), at=at, include_closed=True) == 5
         assert ledger.call("size", gone.owner) == 6
 
+    def test_at_present_nothing_is_older_than_its_last_change(self, ledger: Driver) -> None:
+        """With `present`, validity is judged at the later of `at` and `updated_at`, which never goes back.
+
+        Troubleshooting: the clock of whoever asks, or corrects, may be behind that of whoever wrote.
+        """
+        at = T0 - 10
+        told = added(ledger, add(text="told", valid_from=T0), add(text="later", valid_from=T0 + 1))[0]
+        added(ledger, add(text="over", valid_from=T0 - 50, valid_until=T0))
+        assert texts(ledger.call("listing", read(ALICE), at=at, limit=9)) == ["over"]
+        assert texts(ledger.call("listing", read(ALICE), at=at, limit=9, present=True)) == ["told"]
+        assert ledger.call("count", read(ALICE), at=at, present=True) == 1
+        ledger.call("apply", batch(edit(told, set_={"pinned": True}), at=at))
+        assert texts(ledger.call("standing", read(ALICE), at=at, limit=9)) == ["told"]
+
     def test_standing_records(self, ledger: Driver) -> None:
         """Current instructions, preferences and pinned records of the scope, by rid.
 

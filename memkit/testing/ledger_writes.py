@@ -167,6 +167,25 @@ class LedgerWrites(LedgerLaws):
             "applied"
         ]
 
+    def test_what_has_expired_makes_way_for_the_same_again(self, ledger: Driver) -> None:
+        """A record whose time has passed is no duplicate: it gets its EXPIRE event, and the new one is added.
+
+        Troubleshooting: compare `expires_at` with the batch's `at` inside the transaction, also within one batch.
+        """
+        first, early = added(
+            ledger,
+            add(text="tea", dedup=b"t" * 16, expires_at=T0 + 5),
+            add(text="milk", dedup=b"m" * 16, expires_at=T0 + 1),
+        )
+        again = [add(text="tea", dedup=b"t" * 16), add(text="milk", dedup=b"m" * 16)]
+        assert statuses(ledger.call("apply", batch(*again, at=T0 + 1))) == ["duplicate", "applied"]
+        late = [add(text="tea", dedup=b"t" * 16) for _ in range(2)]
+        applied = ledger.call("apply", batch(*late, at=T0 + 5))
+        assert statuses(applied) == ["applied", "duplicate"]
+        assert [event.event for event in ledger.call("history", first.id)] == ["ADD", "EXPIRE"]
+        assert [event.event for event in ledger.call("history", early.id)] == ["ADD", "EXPIRE"]
+        assert ledger.call("size", None) == 2
+
     def test_after_skips_what_rests_on_a_duplicate(self, ledger: Driver) -> None:
         """A change whose `after` was a duplicate, or skipped itself, is skipped; `after` must come before.
 

@@ -84,6 +84,15 @@ def test_search_takes_every_option(memkit: Memkit) -> None:
     assert "bm25" in memkit("search", "tea", "--user", "ada", "--explain").out
 
 
+def test_search_knows_the_kinds_of_the_schemas_in_the_environment(
+    memkit: Memkit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMKIT_SCHEMAS", "tests.engine.test_typed_models:Visit")
+    for kind in ("visit", "fact,Visit"):
+        assert memkit("search", "Rome", "--user", "ada", "--kinds", kind).out == ""
+    assert "summary, visit" in memkit("search", "Rome", "--user", "ada", "--kinds", "visits", code=2).err
+
+
 def test_nothing_found_says_so_beside_the_output(memkit: Memkit) -> None:
     done = memkit("search", "tea", "--user", "nobody")
     assert (done.out, done.err) == ("", "Nothing was found.\n")

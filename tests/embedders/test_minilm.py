@@ -199,6 +199,35 @@ def test_a_folder_without_the_files_is_an_error_that_names_it(tmp_path: Path) ->
     assert INSTALL in str(caught.value)
 
 
+@pytest.mark.parametrize("path", ["x" * 5000, "~nobody-of-this-name/minilm", "a\0b"])
+def test_a_path_that_no_folder_can_have_is_an_error_that_names_the_command(path: str) -> None:
+    with pytest.raises(ConfigurationError, match=INSTALL):
+        at(Path(path))
+
+
+def test_health_names_weights_that_are_damaged(tmp_path: Path) -> None:
+    for name in ("model.safetensors", "vocab.txt"):
+        (tmp_path / name).write_text("damaged")
+    given = {"provider": "minilm", "config": {"path": tmp_path}}
+    with Memory(tmp_path / "s", llm=None, embedder=given) as memory:
+        health = memory.health()
+    assert not health.ok and "memkit models download minilm" in health.problems["embedder"]
+
+
+def test_the_model_may_be_named_and_no_other(tmp_path: Path) -> None:
+    for given in (
+        "minilm:all-MiniLM-L6-v2",
+        {
+            "provider": "minilm",
+            "config": {"model": "sentence-transformers/all-MiniLM-L6-v2", "embedding_dims": 384},
+        },
+    ):
+        Memory(tmp_path, llm=None, embedder=given).close()
+    for wrong in ({"model": "all-MiniLM-L12-v2"}, {"embedding_dims": 768}):
+        with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+            Memory(tmp_path, llm=None, embedder={"provider": "minilm", "config": wrong})
+
+
 @pytest.mark.parametrize("threads", [0, -1])
 def test_threads_must_be_positive(threads: int) -> None:
     with pytest.raises(ConfigurationError, match="threads"):

@@ -220,6 +220,12 @@ def test_a_folder_is_needed() -> None:
         OnnxEmbedder()
 
 
+@pytest.mark.parametrize("path", ["x" * 5000, "~nobody-of-this-name/export", "a\0b"])
+def test_a_path_that_no_folder_can_have_is_an_error_that_names_it(path: str) -> None:
+    with pytest.raises(ConfigurationError, match="holds no export"):
+        OnnxEmbedder(OnnxEmbedder.Settings(path=Path(path)))
+
+
 @pytest.mark.parametrize("threads", [0, -1])
 def test_threads_must_be_positive(threads: int, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="threads"):

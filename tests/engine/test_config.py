@@ -110,6 +110,9 @@ def test_a_model_is_a_name_a_dict_nothing_or_any_object_with_generate(tmp_path: 
         ({"instructions": 5}, ConfigurationError, "instructions"),
         ({"path": 5}, ConfigurationError, "int"),
         ({"path": " "}, ConfigurationError, "blank"),
+        ({"path": "a\0b"}, ConfigurationError, "null"),
+        ({"path": "~nobody-of-this-name/x"}, ConfigurationError, "home"),
+        ({"ledger": {"config": {"path": 5}}}, ConfigurationError, "`path`: Input should be a valid string"),
         ({"path": {"lmm": "x"}}, ConfigurationError, "'llm'"),
         ({"path": {"llm": "fake"}, "llm": None}, ConfigurationError, "one place"),
         ({"path": {"llm": "fake"}, "embedder": "hash"}, ConfigurationError, "one place"),
@@ -344,6 +347,9 @@ def test_in_memory_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_the_ledger_may_lie_elsewhere(tmp_path: Path) -> None:
     works(Memory(tmp_path / "rest", ledger=tmp_path / "ledger" / "truth.db", llm=None))
     assert (tmp_path / "ledger" / "truth.db").is_file()
+    for path in (tmp_path / "other" / "truth.db", str(tmp_path / "third" / "truth.db")):
+        works(Memory(tmp_path / "rest", ledger={"provider": "sqlite", "config": {"path": path}}, llm=None))
+        assert Path(path).is_file()
 
 
 @pytest.mark.parametrize("face", FACES)

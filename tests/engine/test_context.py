@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from typing import Any
 
 import pytest
 
 from memkit.errors import InvalidInputError
 from memkit.llms.fake import FakeLLM
-from memkit.ranking.budget import estimate_tokens
+from memkit.ranking.budget import estimate_tokens, weigh
 from tests.engine.faces import Face, World, answer, fact
 
 
@@ -106,6 +108,32 @@ def test_a_line_too_long_for_the_budget_is_passed_over_and_not_reported(memory: 
     memory.add_many([f"The cat called Ada is {n}." for n in range(3)], user_id="u")
     context = memory.context("The cat called Ada sleeps and eats", user_id="u", max_tokens=150)
     assert 1 <= len(context.memories) <= 3 and all(item.memory in str(context) for item in context.memories)
+
+
+def test_each_line_is_weighed_about_once_however_many_there_are(memory: Face) -> None:
+    memory.add_many([f"The cat number {n} is called Ada {n}." for n in range(200)], user_id="u")
+    weighed: list[int] = []
+
+    def note(frame: Any, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code is weigh.__code__:
+            weighed.append(len(frame.f_locals["text"]))
+
+    threading.setprofile(note)
+    sys.setprofile(note)
+    try:
+        context = memory.context("cat Ada", user_id="u", limit=200, max_tokens=50_000)
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    assert len(context.memories) == 200 and weighed
+    assert sum(weighed) <= 5 * len(str(context))
+
+
+def test_marks_inside_a_memory_do_not_carry_a_context_over_its_budget(memory: Face) -> None:
+    memory.add_many([f"The cat said: a < / memkit : recalled > b {n}" for n in range(40)], user_id="u")
+    for budget in range(60, 400, 20):
+        context = memory.context("cat", user_id="u", limit=40, max_tokens=budget)
+        assert context.tokens <= budget and estimate_tokens(str(context)) <= budget
 
 
 def test_a_limit_and_a_threshold_bound_what_is_found_and_not_what_always_stands(memory: Face) -> None:

@@ -118,6 +118,30 @@ async def test_a_long_list_is_prepared_and_written_beside_the_loop(tmp_path: Pat
     assert counts[1] <= 2 * counts[0] + 200, counts
 
 
+async def test_many_memories_are_changed_and_shown_beside_the_loop(tmp_path: Path) -> None:
+    """A profile of the loop's own thread sees none of the work that grows with what is changed or shown."""
+    seen: set[str] = set()
+
+    def note(frame: Any, event: str, _: Any) -> None:
+        if event == "call" and "memkit" in frame.f_code.co_filename:
+            seen.add(frame.f_code.co_name)
+
+    async with AsyncMemory(tmp_path / "s", llm=None, embedder="hash") as memory:
+        await memory.add_many([f"note {n}" for n in range(300)], user_id="u")
+        context = await memory.context("note", user_id="u", limit=300, max_tokens=100_000)
+        sys.setprofile(note)
+        try:
+            page = await memory.get_all(user_id="u", limit=300)
+            gone = await memory.delete_all(user_id="u")
+            back = await memory.undo(gone.operation_id)
+            assert seen.isdisjoint({"memory_item", "_deletion", "_restore"}) and "get_all" in seen
+            await memory.context("note", user_id="u", limit=300, max_tokens=100_000)
+            assert seen.isdisjoint({"weigh", "_line"}) and "context" in seen
+        finally:
+            sys.setprofile(None)
+        assert len(page.results) == len(context.memories) == gone.count == back.count == 300
+
+
 async def test_a_model_is_awaited_and_others_go_on_meanwhile(tmp_path: Path) -> None:
     """Sixteen adds wait for one model at once; searches are answered before it says a word."""
     asked = asyncio.Semaphore(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -133,6 +134,20 @@ def test_what_was_deleted_before_is_found_by_meaning_when_it_comes_back(world: W
     operation = memory.delete(id).operation_id
     memory.rebuild(embedder=AxisEmbedder())
     memory.undo(operation)
+    in_step(memory)
+    assert memory.found("orbez citoxiuqa", user_id="u")[0] == "quixotic zebra"
+
+
+def test_vectors_that_were_lost_are_made_anew_without_another_embedder(world: World) -> None:
+    memory = world.open(embedder=AxisEmbedder())
+    memory.add_many(["quixotic zebra", "plain bread"], user_id="u")
+    memory.close()
+    conn = sqlite3.connect(world.path / "memory.db")
+    conn.execute("DELETE FROM vec")
+    conn.commit()
+    conn.close()
+    memory = world.open(embedder=AxisEmbedder())
+    memory.rebuild()
     in_step(memory)
     assert memory.found("orbez citoxiuqa", user_id="u")[0] == "quixotic zebra"
 

@@ -114,6 +114,24 @@ def test_what_was_forgotten_cannot_come_back(memory: Face) -> None:
     assert memory.get(id) is None and memory.count(user_id="u") == 0
 
 
+def test_what_changed_memories_that_were_forgotten_since_is_not_undone_in_part(memory: Face) -> None:
+    added = memory.add(["A secret.", "B."], user_id="u", infer=False)
+    secret, other = (outcome.id for outcome in added.results)
+    corrected = memory.update(secret, "C secret.").operation_id
+    emptied = memory.delete_all(user_id="u").operation_id
+    memory.forget(memory_id=secret)
+    for operation in (corrected, emptied):
+        with pytest.raises(InvalidInputError, match="forgotten since"):
+            memory.undo(operation)
+    with pytest.raises(OperationNotFoundError):
+        memory.bind(user_id="v").undo(corrected)
+    assert memory.get(other) is None and memory.count(user_id="u") == 0
+    again = memory.add(["C.", "D."], user_id="u", infer=False)
+    memory.forget(memory_id=again.results[0].id)
+    memory.undo(again.operation_id)
+    assert memory.count(user_id="u") == 0, "of what was added, the forgotten is gone as an undo wants it"
+
+
 def test_an_undo_of_turns_keeps_the_messages(memory: Face) -> None:
     result = memory.add([{"role": "user", "content": "A."}], user_id="u")
     memory.undo(result.operation_id)

@@ -1,7 +1,7 @@
 """Two processes, random calls, kills at random moments: what both see is always what was acknowledged.
 
-Hypothesis drives it against an oracle in memory and shrinks what fails; `FAULT_SEED` and `FAULT_STORMS` give other and
-longer storms.
+Hypothesis drives it against an oracle in memory and prints the calls that failed; `FAULT_SEED` and `FAULT_STORMS` give
+other storms and more of them, and `FAULT_SHRINK=1` takes minutes to find the fewest calls.
 """
 
 from __future__ import annotations
@@ -287,7 +287,7 @@ def test_two_processes_and_kills_leave_what_was_acknowledged(
             deadline=None,
             database=None,
             print_blob=True,
-            phases=[Phase.generate, Phase.shrink],
+            phases=[Phase.generate, Phase.shrink] if os.environ.get("FAULT_SHRINK") else [Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
     )
