@@ -21,7 +21,7 @@ from .sqlite_forget import SqliteForgetting
 from .sqlite_items import SqliteItems
 from .sqlite_jobs import Workers, claim_jobs, leave, open_jobs, release_job, see_worker
 from .sqlite_read import SqliteReading
-from .sqlite_rebuild import SqliteRebuilding, change_embedder
+from .sqlite_rebuild import SqliteRebuilding, change_embedder, put_vectors
 from .sqlite_rows import one, unpack_id
 from .sqlite_schema import MIGRATIONS
 from .sqlite_words import Embeddings, Packing, read_head, read_state
@@ -166,19 +166,12 @@ class SqliteLedger(SqliteForgetting, SqliteArchive, SqliteItems, SqliteReading, 
             return
 
         def write(conn: sqlite3.Connection) -> None:
-            state = read_state(conn)
             live: list[tuple[int, Any]] = []
             for place, rid in enumerate(rids):
                 deleted = one(conn, "SELECT deleted FROM record WHERE rid = ?", (rid,))
                 if deleted == 0:
                     live.append((rid, vectors[place]))
-            if not live:
-                return
-            Embeddings(state).insert(conn, live)
-            event = state.event + 1
-            conn.execute("UPDATE state SET event = ?, reset = ? WHERE id = 1", (event, event))
-            for number in sorted({rid >> 32 for rid, _ in live}):
-                conn.execute("UPDATE owner SET event = ?, reset = ? WHERE no = ?", (event, event, number))
+            put_vectors(conn, live)
 
         self._write(write)
 

@@ -128,20 +128,13 @@ class SqliteRebuilding(SqliteBase):
 
         def write(conn: sqlite3.Connection) -> None:
             self._remember_embedder(conn, *embedder)
-            state = read_state(conn)
             sql = "SELECT 1 FROM record WHERE rid = ? AND version = ? AND deleted = 0"
             same = [
                 (record.rid, vectors[n])
                 for n, record in enumerate(records)
                 if one(conn, sql, (record.rid, record.version))
             ]
-            if not same:
-                return
-            Embeddings(state).insert(conn, same)
-            event = state.event + 1
-            conn.execute("UPDATE state SET event = ?, reset = ? WHERE id = 1", (event, event))
-            for number in sorted({rid >> 32 for rid, _ in same}):
-                conn.execute("UPDATE owner SET event = ?, reset = ? WHERE no = ?", (event, event, number))
+            put_vectors(conn, same)
 
         self._write(write)
 
@@ -149,6 +142,18 @@ class SqliteRebuilding(SqliteBase):
         self, conn: sqlite3.Connection, identity: str, dim: int, *, replace: bool = False
     ) -> None:
         raise NotImplementedError
+
+
+def put_vectors(conn: sqlite3.Connection, rows: Sequence[tuple[int, Any]]) -> None:
+    """Put vectors beside their records, by rid; every cache of their owners starts anew."""
+    if not rows:
+        return
+    state = read_state(conn)
+    Embeddings(state).insert(conn, rows)
+    event = state.event + 1
+    conn.execute("UPDATE state SET event = ?, reset = ? WHERE id = 1", (event, event))
+    for number in sorted({rid >> 32 for rid, _ in rows}):
+        conn.execute("UPDATE owner SET event = ?, reset = ? WHERE no = ?", (event, event, number))
 
 
 def change_embedder(
