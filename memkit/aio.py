@@ -26,6 +26,7 @@ from .types import (
     MemoryItem,
     Page,
     SearchResult,
+    Tokenizer,
 )
 from .vectors import AsyncVectors
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from .engine.add_request import AddRequest
 
 _FEW: Final = 64
-"""Up to so many items of an `add_many` are written from the loop itself."""
+"""Up to so many messages of one call are checked in the loop itself."""
 
 
 @checks_arguments
@@ -111,26 +112,30 @@ class AsyncMemory(AsyncConversations, AsyncItems, AsyncOperating, AsyncVectors):
         """Async version of `Memory.add`."""
         from .engine.add import add
 
-        messages = self._before_add(messages, user_id, agent_id, run_id)
-        request = self._requests.add_request(
-            self._bound,
-            messages,
-            user_id,
-            agent_id,
-            run_id,
-            metadata=metadata,
-            infer=infer,
-            kind=kind,
-            memory_type=memory_type,
-            prompt=prompt,
-            origin=origin,
-            valid_from=valid_from,
-            expires_at=expires_at,
-            idempotency_key=idempotency_key,
-            background=background,
-            after_seconds=after_seconds,
-        )
-        return self._after_add(await add(self._engine, request), request.scope)
+        found = self._before_add(messages, user_id, agent_id, run_id)
+
+        def request() -> AddRequest:
+            return self._requests.add_request(
+                self._bound,
+                found,
+                user_id,
+                agent_id,
+                run_id,
+                metadata=metadata,
+                infer=infer,
+                kind=kind,
+                memory_type=memory_type,
+                prompt=prompt,
+                origin=origin,
+                valid_from=valid_from,
+                expires_at=expires_at,
+                idempotency_key=idempotency_key,
+                background=background,
+                after_seconds=after_seconds,
+            )
+
+        asked = await self._engine.rt.call(request, None) if _are_many(found) else request()
+        return self._after_add(await add(self._engine, asked), asked.scope)
 
     async def add_many(
         self,
@@ -152,7 +157,7 @@ class AsyncMemory(AsyncConversations, AsyncItems, AsyncOperating, AsyncVectors):
                 self._bound, found, user_id, agent_id, run_id, metadata=None, infer=infer, progress=progress
             )
 
-        if infer or not isinstance(found, list) or len(cast("list[object]", found)) <= _FEW:
+        if infer or not _are_many(found):
             asked = request()
             return self._after_add(await add(self._engine, asked), asked.scope)
         # Thousands of records are made, checked and packed here and there: all of it in one thread, without a model
@@ -221,6 +226,7 @@ class AsyncMemory(AsyncConversations, AsyncItems, AsyncOperating, AsyncVectors):
         threshold: float | None = None,
         kinds: Kinds = None,
         max_tokens: int = 1000,
+        tokenizer: Tokenizer | None = None,
     ) -> Context:
         """Async version of `Memory.context`."""
         from .engine.context import context
@@ -237,7 +243,7 @@ class AsyncMemory(AsyncConversations, AsyncItems, AsyncOperating, AsyncVectors):
             kinds=kinds,
         )
         budget = self._requests.positive("max_tokens", max_tokens)
-        return await context(self._engine, self._before_search(request), budget)
+        return await context(self._engine, self._before_search(request), budget, tokenizer)
 
     # Reading.
 
@@ -364,3 +370,7 @@ class AsyncMemory(AsyncConversations, AsyncItems, AsyncOperating, AsyncVectors):
     ) -> Self:
         """Async version of `Memory.bind`."""
         return self._bind(self._bound.write(user_id, agent_id, run_id))
+
+
+def _are_many(given: object) -> bool:
+    return isinstance(given, list | tuple) and len(cast("Sequence[object]", given)) > _FEW

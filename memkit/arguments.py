@@ -6,7 +6,7 @@ import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, ParamSpec, TypeVar
 
 from .errors import UnknownArgumentError, did_you_mean
@@ -56,18 +56,16 @@ def checks_arguments(cls: C) -> C:
 def _checked(method: Callable[P, Any], name: str) -> Callable[P, Any]:
     known = frozenset(inspect.signature(method).parameters) - {"self"}
 
-    def check(kwargs: dict[str, Any]) -> None:
-        if not known.issuperset(kwargs):
-            raise _unknown(name, next(key for key in kwargs if key not in known), known)
-
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-        check(kwargs)
+        if not known.issuperset(kwargs):
+            raise _unknown(name, kwargs, known)
         return method(*args, **kwargs)
 
     @functools.wraps(method)
     async def acall(*args: P.args, **kwargs: P.kwargs) -> Any:
-        check(kwargs)
+        if not known.issuperset(kwargs):
+            raise _unknown(name, kwargs, known)
         if "memkit.engine.search" not in sys.modules:
             import asyncio
 
@@ -91,7 +89,8 @@ def _import_engine() -> None:
         importlib.import_module(f"memkit.{module}")
 
 
-def _unknown(method: str, given: str, known: frozenset[str]) -> UnknownArgumentError:
+def _unknown(method: str, kwargs: Iterable[str], known: frozenset[str]) -> UnknownArgumentError:
+    given = next(name for name in kwargs if name not in known)
     hint = f" Here it is {_MOVED[given]}." if given in _MOVED else did_you_mean(given, known)
     arguments: Any = ", ".join(sorted(known)) or "none"
     return UnknownArgumentError(

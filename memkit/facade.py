@@ -208,7 +208,10 @@ class Facade:
     # Hooks.
 
     def _hooks(self, name: str) -> Sequence[Any]:
-        return [method for hook in self._config.hooks if (method := getattr(hook, name, None)) is not None]
+        hooks = self._config.hooks
+        if not hooks:
+            return ()
+        return [method for hook in hooks if (method := getattr(hook, name, None)) is not None]
 
     def _before_add(self, messages: Any, user_id: object, agent_id: object, run_id: object) -> Any:
         hooks = self._hooks("before_add")

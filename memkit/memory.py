@@ -26,6 +26,7 @@ from .types import (
     MemoryItem,
     Page,
     SearchResult,
+    Tokenizer,
 )
 from .vectors import Vectors
 
@@ -163,7 +164,7 @@ class Memory(Conversations, Items, Operating, Vectors):
             IdempotencyError: The key was used with other content.
             BackendUnavailableError: Model, embedder or ledger is down; `.operation_id` names what was kept.
         """
-        from .engine.add import add
+        from memkit.engine.add import add
 
         messages = self._before_add(messages, user_id, agent_id, run_id)
         request = self._requests.add_request(
@@ -297,6 +298,7 @@ class Memory(Conversations, Items, Operating, Vectors):
         threshold: float | None = None,
         kinds: Kinds = None,
         max_tokens: int = 1000,
+        tokenizer: Tokenizer | None = None,
     ) -> Context:
         """Return memories packed into a token budget, ready for a prompt: `str(context)`.
 
@@ -304,11 +306,10 @@ class Memory(Conversations, Items, Operating, Vectors):
         found comes after. Every line has an id and a date, and all of it is fenced as data, not instructions.
 
         Args:
-            query: The question at hand.
             filters: As in `search`.
             limit: At most so many memories that the query finds; standing ones come on top.
             threshold: Leave out found ones under this score.
-            max_tokens: The budget of the whole text.
+            max_tokens: The budget of the whole text, counted by `tokenizer`: a function, a table, a model, `estimate`.
         """
         from .engine.context import context
 
@@ -324,7 +325,7 @@ class Memory(Conversations, Items, Operating, Vectors):
             kinds=kinds,
         )
         budget = self._requests.positive("max_tokens", max_tokens)
-        return run_inline(context(self._engine, self._before_search(request), budget))
+        return run_inline(context(self._engine, self._before_search(request), budget, tokenizer))
 
     def get(self, memory_id: str) -> MemoryItem | None:
         """Return a memory by id, closed ones too; None when there is none."""

@@ -111,7 +111,8 @@ class Parts:
         if isinstance(given, Ledger):
             return given
         from .ledger.sqlite import SqliteLedger
-        from .ranking.text import TOKENIZER_VERSION, tokens
+        from .ranking.standing import indexed
+        from .ranking.text import TOKENIZER_VERSION
 
         file = self.file
         if isinstance(given, Mapping):
@@ -120,7 +121,7 @@ class Parts:
             settings = sqlite_settings(cast("Mapping[str, Any]", given))
             return SqliteLedger(
                 file if settings.path is None else place(settings.path)[0],
-                tokenize=tokens,
+                tokenize=indexed,
                 tokenizer_version=TOKENIZER_VERSION,
                 vector_kind=KINDS[settings.vectors],
                 synchronous=settings.synchronous,
@@ -128,7 +129,7 @@ class Parts:
             )
         if isinstance(given, str | os.PathLike) and str(cast("str", given)) not in ("auto", "sqlite"):
             file = place(given)[0]
-        return SqliteLedger(file, tokenize=tokens, tokenizer_version=TOKENIZER_VERSION)
+        return SqliteLedger(file, tokenize=indexed, tokenizer_version=TOKENIZER_VERSION)
 
     # The embedder.
 

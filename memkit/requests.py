@@ -53,8 +53,9 @@ def add_request(
         InvalidInputError: Something has the wrong shape; it names where.
         ScopeError: The scope is missing, blank or outside the handle's.
     """
-    from .engine.add_request import AddRequest
-    from .extraction.messages import check_metadata, normalise
+    # By their full names: a relative import that is done again asks for its parent each time.
+    from memkit.engine.add_request import AddRequest
+    from memkit.extraction.messages import check_metadata, normalise
 
     scope = bound.write(user_id, agent_id, run_id)
     records = _records(bound, messages)
@@ -88,6 +89,8 @@ def _records(bound: Bound, given: object) -> list[GivenRecord]:
     Raises:
         InvalidInputError: Records and messages stand in one call.
     """
+    if not len(bound.schemas):
+        return []
     from .engine.add_request import GivenRecord
 
     items = list(cast("Sequence[object]", given)) if isinstance(given, list | tuple) else [given]
@@ -218,8 +221,10 @@ def positive(field: str, value: object) -> int:
 
 def one_of(field: str, value: object, known: Iterable[str]) -> Any:
     """Return a word of a closed list, or None."""
+    if value is None:
+        return None
     names = list(known)
-    if value is None or value in names:
+    if value in names:
         return value
     raise InvalidInputError(
         f"Unknown `{field}` {value!r}.{did_you_mean(str(value), names)} Known: {', '.join(names)}.",

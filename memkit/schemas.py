@@ -213,8 +213,10 @@ class Schemas:
         Raises:
             InvalidInputError: It is not that of the records, or it is that of a schema and given to texts.
         """
+        if kind is None:
+            return None
         schema = self.named(kind)
-        if kind is None or (records and all(of is schema for of in records)):
+        if records and all(of is schema for of in records):
             return None
         if records or (schema is not None and schema.kind not in KINDS):
             raise InvalidInputError(

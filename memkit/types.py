@@ -6,11 +6,13 @@ Results are pydantic models that also answer like dictionaries, so code written 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from .formats import anthropic_blocks, langchain_messages, llama_index_messages, openai_messages
 
 Kind = Literal["fact", "preference", "instruction", "event", "procedure", "message", "summary"]
 KINDS: tuple[str, ...] = ("fact", "preference", "instruction", "event", "procedure", "message", "summary")
@@ -50,6 +52,9 @@ class Model(BaseModel):
         """Return names and values."""
         return ((name, getattr(self, name)) for name in type(self).model_fields)
 
+
+Tokenizer = str | Callable[[str], int]
+"""What counts tokens: a function; the name of a table or of a model that has one on this machine; `estimate`."""
 
 M = TypeVar("M", bound=Model)
 _set = object.__setattr__
@@ -298,11 +303,47 @@ class Context(Model):
     """What this query found."""
     memories: list[MemoryItem] = Field(default_factory=list[MemoryItem])
     tokens: int = 0
+    """Of the whole text, as `tokenizer` counts."""
+    tokenizer: str = ""
+    """What counted: a table (`cl100k_base`), `estimate` (its own error added), or `yours`."""
     warnings: list[str] = Field(default_factory=list[str])
 
     def __str__(self) -> str:
         """Return the stable part, then the evidence."""
-        return "\n\n".join(part for part in (self.stable, self.evidence) if part)
+        return "\n\n".join(self.parts)
+
+    @property
+    def parts(self) -> list[str]:
+        """The stable part and the evidence, without the one that is empty."""
+        return [part for part in (self.stable, self.evidence) if part]
+
+    def to_openai(self, *, role: Literal["system", "developer", "user"] = "system") -> list[dict[str, Any]]:
+        """Return one chat message per part, for OpenAI and every API that takes its messages."""
+        return openai_messages(self.parts, role)
+
+    def to_anthropic(self, *, cache: bool = True) -> list[dict[str, Any]]:
+        """Return one text block per part, for Anthropic's `system=`.
+
+        Args:
+            cache: Tell the prompt cache to keep the stable part; a request may hold four such marks.
+        """
+        return anthropic_blocks(self.parts, cached=1 if cache and self.stable else 0)
+
+    def to_langchain(self) -> list[Any]:
+        """Return a LangChain `SystemMessage` with a text block per part, in a list that is empty without any.
+
+        Raises:
+            MissingDependencyError: LangChain is not installed.
+        """
+        return langchain_messages(self.parts)
+
+    def to_llama_index(self) -> list[Any]:
+        """Return one LlamaIndex system `ChatMessage` per part.
+
+        Raises:
+            MissingDependencyError: LlamaIndex is not installed.
+        """
+        return llama_index_messages(self.parts)
 
 
 class Stats(Model):

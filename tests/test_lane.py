@@ -77,6 +77,16 @@ async def test_work_whose_task_was_cancelled_before_its_turn_is_not_done(pool: T
     pool.shutdown()
 
 
+async def test_work_goes_on_while_the_loop_takes_nothing(pool: ThreadPoolExecutor) -> None:
+    lane, gate, reached = Lane(lambda: pool), threading.Event(), threading.Event()
+    tasks = [asyncio.create_task(lane.run(work)) for work in (gate.wait, reached.set)]
+    await asyncio.sleep(0)
+    gate.set()
+    assert reached.wait(30)  # in the loop's own thread, which runs nothing else meanwhile
+    assert await asyncio.gather(*tasks) == [True, None]
+    pool.shutdown()
+
+
 def test_one_lane_serves_several_loops_at_once(pool: ThreadPoolExecutor) -> None:
     lane = Lane(lambda: pool)
 

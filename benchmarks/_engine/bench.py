@@ -44,10 +44,10 @@ class WorkerError(RuntimeError):
 class Worker:
     """One system in a process of its own."""
 
-    def __init__(self, system: str, python: str, *, wrap: Sequence[str] = ()) -> None:
+    def __init__(self, system: str, python: str, *, wrap: Sequence[str] = (), script: Path = WORKER) -> None:
         self.system = system
         self._process = subprocess.Popen(
-            [*wrap, python, str(WORKER)],
+            [*wrap, python, str(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

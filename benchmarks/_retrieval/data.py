@@ -42,12 +42,12 @@ class Conversation:
         return max(e.created_at for e in self.entries) + HOUR
 
 
-def names(folder: Path) -> list[str]:
-    return sorted(p.name.removesuffix("-dev.json") for p in folder.glob("*-dev.json"))
+def names(folder: Path, split: str = "dev") -> list[str]:
+    return sorted(p.name.removesuffix(f"-{split}.json") for p in folder.glob(f"*-{split}.json"))
 
 
-def load(folder: Path, name: str, *, role_names: bool = False) -> list[Conversation]:
-    raw = json.loads((folder / f"{name}-dev.json").read_text(encoding="utf-8"))
+def load(folder: Path, name: str, split: str = "dev", *, role_names: bool = False) -> list[Conversation]:
+    raw = json.loads((folder / f"{name}-{split}.json").read_text(encoding="utf-8"))
     return [_conversation(c, n, role_names) for n, c in enumerate(raw["conversations"])]
 
 

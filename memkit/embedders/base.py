@@ -19,7 +19,8 @@ class Embedder(Protocol):
 
     An optional `async def aembed(texts, *, purpose)` is used by `AsyncMemory`; without one, `embed` runs in a
     worker thread. An optional `close()` and `async def aclose()` free what it holds. An optional `symmetric = True`
-    says that `purpose` makes no difference. One that knows the vectors of tokens too is a `TokenEmbedder`.
+    says that `purpose` makes no difference. One that knows the vectors of tokens too is a `TokenEmbedder`; one that
+    makes them small enough to be stored, a `CodeEmbedder`.
     """
 
     @property
@@ -60,4 +61,33 @@ class TokenEmbedder(Embedder, Protocol):
         self, texts: Sequence[str], *, purpose: Purpose = "document"
     ) -> tuple[npt.NDArray[np.float32], list[TokenVectors]]:
         """Return what `embed` does, and the tokens of each text, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TokenCodes:
+    """The tokens of a text in order, small enough to be stored with each memory."""
+
+    codes: npt.NDArray[np.int8]
+    """int8 [tokens, width]: parts of unit rows times 127, so that a product of two rows over 127**2 is a cosine."""
+    spans: npt.NDArray[np.int32]
+    """int32 [tokens, 2]: the characters of the text that each comes from, the end not included."""
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+@runtime_checkable
+class CodeEmbedder(Embedder, Protocol):
+    """An embedder whose memories are compared with a query token by token, too (late interaction)."""
+
+    @property
+    def token_identity(self) -> str | None:
+        """Whatever changes the codes; those of another identity are not compared. None: it gives none now."""
+        ...
+
+    def embed_codes(
+        self, texts: Sequence[str], *, purpose: Purpose = "document"
+    ) -> tuple[npt.NDArray[np.float32], list[TokenCodes]]:
+        """Return what `embed` does, and the codes of each text, in order, from the same run of the model."""
         ...

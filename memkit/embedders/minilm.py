@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from memkit.embedders import minilm_weights
-from memkit.embedders.base import Purpose, TokenVectors
+from memkit.embedders.base import Purpose, TokenCodes, TokenVectors
 from memkit.embedders.batches import batches, padded
+from memkit.embedders.projection import IDENTITY, WIDTH, project
 from memkit.embedders.wordpiece import WordPiece
 from memkit.errors import BackendError, ConfigurationError
 from memkit.settings import ProviderSettings
@@ -49,6 +50,11 @@ class _Loaded:
     session: Session
     kept: Sequence[object]
     """What the session may point into."""
+
+
+_Pieces = tuple[list[int], list[tuple[int, int]]]
+_Run = tuple[list[int], list[_Pieces], npt.NDArray[np.float32], npt.NDArray[np.float32]]
+"""Numbers of texts, their tokens, their rows, and a state for each token and the two around them."""
 
 
 class MiniLMEmbedder:
@@ -81,6 +87,8 @@ class MiniLMEmbedder:
         """Name of the model; there is no other."""
         embedding_dims: Literal[384] = 384
         """Columns of a row; there are no others."""
+        late_interaction: bool = True
+        """Keep the tokens of short memories too (64 bytes each), so that a search compares its best token by token."""
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings if settings is not None else self.Settings()
@@ -94,6 +102,11 @@ class MiniLMEmbedder:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(model={str(self.weights.model)!r})"
+
+    @property
+    def token_identity(self) -> str | None:
+        """Of the axes that tokens are stored on; None where the settings say that none are."""
+        return IDENTITY if self.settings.late_interaction else None
 
     def embed(self, texts: Sequence[str], *, purpose: Purpose = "document") -> npt.NDArray[np.float32]:
         """Return one unit row per text, in order; `purpose` makes no difference.
@@ -129,23 +142,34 @@ class MiniLMEmbedder:
         """
         del purpose
         rows = np.zeros((len(texts), DIM), np.float32)
-        if not texts:
-            return rows, []
-        model = self._load()
-        pieces = [model.tokeniser.pieces(text, MAX_TOKENS) for text in texts]
-        encoded = [model.tokeniser.framed(ids) for ids, _ in pieces]
-        vectors: dict[int, npt.NDArray[np.float32]] = {}
-        for batch in batches(encoded):
-            rows[batch], states = _run(
-                model.session, [encoded[at] for at in batch], "sentence_embedding", "last_hidden_state"
-            )
-            for at, state in zip(batch, states, strict=True):
-                own = state[1 : len(encoded[at]) - 1]
-                vectors[at] = own / np.linalg.norm(own, axis=1, keepdims=True)
-        return rows, [
-            TokenVectors(np.array(ids, np.int32), np.array(spans, np.int32).reshape(-1, 2), vectors[at])
-            for at, (ids, spans) in enumerate(pieces)
-        ]
+        tokens: dict[int, TokenVectors] = {}
+        for batch, pieces, rows[batch], states in self._runs(texts):
+            for at, (ids, spans), state in zip(batch, pieces, states, strict=True):
+                own = state[1 : len(ids) + 1]
+                vectors = own / np.linalg.norm(own, axis=1, keepdims=True)
+                tokens[at] = TokenVectors(np.array(ids, np.int32), _places(spans), vectors)
+        return rows, [tokens[at] for at in range(len(texts))]
+
+    def embed_codes(
+        self, texts: Sequence[str], *, purpose: Purpose = "document"
+    ) -> tuple[npt.NDArray[np.float32], list[TokenCodes]]:
+        """Return what `embed` does, and the tokens of each text as 64 small integers each, from the same run.
+
+        Returns:
+            float32 array [len(texts), 384], and a `TokenCodes` per text.
+
+        Raises:
+            ConfigurationError: The weights are not those of the model.
+            BackendError: onnxruntime failed.
+        """
+        del purpose
+        rows = np.zeros((len(texts), DIM), np.float32)
+        tokens: dict[int, TokenCodes] = {}
+        for batch, pieces, rows[batch], states in self._runs(texts):
+            codes = project(states.reshape(-1, DIM)).reshape(*states.shape[:2], WIDTH)
+            for at, (ids, spans), code in zip(batch, pieces, codes, strict=True):
+                tokens[at] = TokenCodes(code[1 : len(ids) + 1].copy(), _places(spans))
+        return rows, [tokens[at] for at in range(len(texts))]
 
     def check_files(self) -> None:
         """Return if the weights are whole.
@@ -160,6 +184,18 @@ class MiniLMEmbedder:
         with self._lock:
             self._loaded = None
 
+    def _runs(self, texts: Sequence[str]) -> Iterator[_Run]:
+        if not texts:
+            return
+        model = self._load()
+        pieces = [model.tokeniser.pieces(text, MAX_TOKENS) for text in texts]
+        encoded = [model.tokeniser.framed(ids) for ids, _ in pieces]
+        for batch in batches(encoded):
+            rows, states = _run(
+                model.session, [encoded[at] for at in batch], "sentence_embedding", "last_hidden_state"
+            )
+            yield batch, [pieces[at] for at in batch], rows, states
+
     def _load(self) -> _Loaded:
         with self._lock:
             if self._loaded is None:
@@ -167,6 +203,10 @@ class MiniLMEmbedder:
                 tokeniser = WordPiece(minilm_weights.vocabulary(self.weights.vocabulary))
                 self._loaded = _Loaded(tokeniser, *_session(self.weights.model, self.settings.threads))
             return self._loaded
+
+
+def _places(spans: Sequence[tuple[int, int]]) -> npt.NDArray[np.int32]:
+    return np.array(spans, np.int32).reshape(-1, 2)
 
 
 def _run(

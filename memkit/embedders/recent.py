@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from memkit.embedders.base import TokenCodes
+
     Vector = npt.NDArray[np.float32]
 
 _MOST: Final = 256
@@ -25,24 +27,24 @@ class RecentVectors:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._rows: OrderedDict[Key, Vector] = OrderedDict()
+        self._rows: OrderedDict[Key, tuple[Vector, TokenCodes | None]] = OrderedDict()
 
-    def get(self, key: Key) -> Vector | None:
-        """Return the vector of a text, None where it is not known any more."""
+    def get(self, key: Key) -> tuple[Vector, TokenCodes | None] | None:
+        """Return the vector and the tokens of a text, None where it is not known any more."""
         with self._lock:
             row = self._rows.get(key)
             if row is not None:
                 self._rows.move_to_end(key)
             return row
 
-    def put(self, key: Key, row: Vector) -> None:
-        """Keep a vector, which nobody may change from now on, in the place of the oldest."""
+    def put(self, key: Key, row: Vector, tokens: TokenCodes | None) -> None:
+        """Keep a vector and tokens, which nobody may change from now on, in the place of the oldest."""
         if len(key[2]) > _LONGEST:
             return
         kept = row.copy()
         kept.flags.writeable = False
         with self._lock:
-            self._rows[key] = kept
+            self._rows[key] = kept, tokens
             while len(self._rows) > _MOST:
                 self._rows.popitem(last=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..clock import now_us
 from ..errors import BackendError, ConfigurationError, IdempotencyError
-from ..ledger.base import Applied, Batch, Job, NewJob, Operation
+from ..ledger.base import Applied, Batch, Job, NewJob, NewMessage, Operation
 from ..scope import Scope
 from ..types import AddResult
 from .add_records import add_records
@@ -12,15 +12,14 @@ from .add_request import AddRequest
 from .core import Engine, new_id
 from .jobs import resume, run_job, stored_result
 from .start import ready
-from .turns import new_message
+from .turns import new_message, prepared
 from .verbatim import is_kept, write_plan
 
 
 async def add(engine: Engine, request: AddRequest) -> AddResult:
     """Keep the turns, turn them into memories, and say what became of each."""
     await ready(engine, write=True)
-    earlier = await _earlier(engine, request)
-    if earlier is not None:
+    if request.key is not None and (earlier := await _earlier(engine, request, request.key)) is not None:
         return earlier
     if request.records:
         return await add_records(engine, request)
@@ -112,11 +111,7 @@ async def _keep_for_later(
 async def _keep_turns(
     engine: Engine, request: AddRequest, operation_id: str, now: int, job: NewJob, *, resumes: bool
 ) -> Applied:
-    messages = [
-        new_message(item, scope, now)
-        for item, scope in zip(request.items, request.scopes, strict=True)
-        if is_kept(request, item)
-    ]
+    messages = await prepared(engine, len(request.items), _messages, request, now)
     return await engine.apply(
         Batch(
             operation_id=operation_id,
@@ -133,20 +128,26 @@ async def _keep_turns(
     )
 
 
-async def _earlier(engine: Engine, request: AddRequest) -> AddResult | None:
+def _messages(request: AddRequest, now: int) -> list[NewMessage]:
+    return [
+        new_message(item, scope, now)
+        for item, scope in zip(request.items, request.scopes, strict=True)
+        if is_kept(request, item)
+    ]
+
+
+async def _earlier(engine: Engine, request: AddRequest, key: str) -> AddResult | None:
     """Return the result of the same key, or None when the key is free.
 
     Raises:
         IdempotencyError: The key was used with other content.
     """
-    if request.key is None:
-        return None
-    operation = await engine.call(engine.ledger.operation_by_key, request.scope.owner, request.key)
+    operation = await engine.call(engine.ledger.operation_by_key, request.scope.owner, key)
     if operation is None:
         return None
     if operation.digest != request.digest():
         raise IdempotencyError(
-            f"The idempotency key {request.key!r} was used with other content. Use a new key for new content.",
+            f"The idempotency key {key!r} was used with other content. Use a new key for new content.",
             operation_id=operation.id,
         )
     return await stored_result(engine, operation)

@@ -22,9 +22,9 @@ class GivenRecord:
     values: Data
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class AddRequest:
-    """A checked `add`; `scopes` holds the scope of each item."""
+    """A checked `add`, which nobody changes from then on; `scopes` holds the scope of each item."""
 
     items: Sequence[InputMessage]
     scopes: Sequence[Scope]

@@ -13,7 +13,7 @@ from ..scope import Owner, ReadScope
 from ..types import ChangeResult
 from .core import Engine, Meter, new_id
 from .digests import fact_digest
-from .embed import embed_documents
+from .embed import embed_memories
 from .outbox import drain
 from .read import find
 from .start import ready
@@ -45,12 +45,13 @@ async def update(engine: Engine, request: UpdateRequest, guard: ReadScope | None
         changed = _changed(record, request)
         if not changed:
             return ChangeResult(message="Nothing to change.", operation_id=operation_id)
-        meter, vector, dedup = Meter(), None, None
+        meter, vector, tokens, dedup = Meter(), None, None, None
         if record.slot is not None:
             await _check_typed(engine, record, record.slot, changed)
         if "text" in changed:
             text = embedded_text(changed["text"], record.kind, record.actor_id)
-            vector = (await embed_documents(engine, [text], meter))[0]
+            embedded = await embed_memories(engine, [text], meter)
+            vector, tokens = embedded.vectors[0], embedded.tokens(0)
             dedup = fact_digest(changed["text"], memory_scope(record)) if record.kind != "message" else None
         applied = await engine.apply(
             Batch(
@@ -66,6 +67,7 @@ async def update(engine: Engine, request: UpdateRequest, guard: ReadScope | None
                         event="UPDATE",
                         set=changed,
                         vector=vector,
+                        tokens=tokens,
                         dedup=dedup,
                         scope=guard,
                     )

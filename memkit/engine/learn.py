@@ -6,17 +6,18 @@ a stale one, and what changed meanwhile is decided again without another call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from ..clock import now_us
-from ..errors import ConflictError
+from ..errors import ConflictError, EmbedderMismatchError
 from ..extraction.extract import Candidate, Extracted, extract
 from ..extraction.marks import strip_recalled
 from ..extraction.messages import InputMessage
 from ..extraction.typed import KnownRecord, RecordCandidate
-from ..ledger.base import AddRecord, Applied, Batch, Job, Record, SourceRef, StoredMessage
+from ..ledger.base import AddRecord, Applied, Batch, Job, Outlook, Record, SourceRef, StoredMessage
 from ..scope import ReadScope, Scope, read_scope
 from ..types import KINDS, AddOutcome, AddResult
 from .add_request import result_of
@@ -25,9 +26,9 @@ from .digests import fact_digest, slot_digest
 from .embed import embed_queries
 from .images import described
 from .outbox import drain
-from .search import SearchRequest, search_ledger
+from .search import SearchRequest, nearest
 from .steps import Step, as_written, changes_of, closing, numbered, with_vectors
-from .turns import as_inputs, job_messages, require_llm, scope_of
+from .turns import as_inputs, read_job, require_llm, scope_of
 from .typed import RecordPlan, Said, embed_new, known_records
 from .views import is_current
 
@@ -43,13 +44,13 @@ _FACTS: Final = frozenset(KINDS) - {"message"}
 async def learn(engine: Engine, job: Job) -> AddResult:
     """Extract, reconcile and store the facts of a job's turns, and finish the job in the same transaction."""
     meter = Meter()
-    new, known = await job_messages(engine, job)
     options = _Options.of(job)
+    new, known, inputs, earlier, outlook = await engine.rt.work(_read, engine, job, options)
     if not new:
         return await _finish(engine, job, _Plan(options, [], Extracted(), [], known), meter)
     llm = require_llm(engine)
-    inputs = await described(engine, llm, as_inputs(new), meter)
-    offered = await _related(engine, options, inputs, meter)
+    inputs = await described(engine, llm, inputs, meter)
+    offered = await _related(engine, options, inputs, outlook, meter)
     facts = [record for record in offered if record.data is None][:OFFERED]
     records = [record for record in offered if record.data is not None][:OFFERED]
     records += await _profiles(engine, options)
@@ -62,7 +63,7 @@ async def learn(engine: Engine, job: Job) -> AddResult:
         instructions=engine.parts.config.instructions,
         prompt=options.prompt,
         origin=options.origin,  # pyright: ignore[reportArgumentType]
-        earlier=await _earlier(engine, new[0]),
+        earlier=earlier,
         schemas=engine.parts.schemas,
         known=[KnownRecord(kind=record.kind, data=dict(record.data or {})) for record in records],
     )
@@ -103,28 +104,38 @@ class _Options:
         return read_scope(self.scope.user_id, self.scope.agent_id, self.scope.run_id)
 
 
+class _Read(NamedTuple):
+    """What a job needs of the ledger before the model is asked."""
+
+    new: list[StoredMessage]
+    known: list[StoredMessage]
+    """Turns that the run had already."""
+    inputs: list[InputMessage]
+    """The new ones, as extraction reads them."""
+    earlier: list[InputMessage]
+    outlook: Outlook
+
+
+def _read(engine: Engine, job: Job, options: _Options) -> _Read:
+    new, known = read_job(engine, job)
+    earlier = _earlier(engine, new[0]) if new else []
+    return _Read(new, known, as_inputs(new), earlier, engine.ledger.outlook(options.read))
+
+
 async def _related(
-    engine: Engine, options: _Options, inputs: Sequence[InputMessage], meter: Meter
+    engine: Engine, options: _Options, inputs: Sequence[InputMessage], outlook: Outlook, meter: Meter
 ) -> list[Record]:
     """Return current facts and records near any of the turns, most related first; one embedding request."""
     texts = [strip_recalled(item.text) for item in inputs if item.role in ("user", "assistant")]
     texts = [text for text in texts if text.strip()]
     together = -(-len(texts) // _QUERIES)
     texts = ["\n".join(texts[n : n + together]) for n in range(0, len(texts), max(1, together))]
-    outlook = await engine.call(engine.ledger.outlook, options.read)
     if not texts or outlook.embedder is None:
         return []
-    vectors = await embed_queries(engine, texts, meter)
+    vectors = await embed_queries(engine, texts, meter, stored=outlook.embedder[0])
     kinds = _FACTS.union(schema.kind for schema in engine.parts.schemas)
-    best: dict[int, tuple[float, Record]] = {}
-    for n, text in enumerate(texts):
-        request = SearchRequest(query=text, scope=options.read, kinds=kinds, limit=_PER_TURN)
-        local = await engine.rt.work(search_ledger, engine, request, outlook, text, vectors[n], (), False)
-        for hit in local.hits:
-            if hit.record.rid not in best or hit.score > best[hit.record.rid][0]:
-                best[hit.record.rid] = (hit.score, hit.record)
-    ranked = sorted(best.values(), key=lambda pair: (-pair[0], pair[1].rid))
-    return [record for _, record in ranked]
+    request = SearchRequest(query="", scope=options.read, kinds=kinds, limit=_PER_TURN)
+    return await engine.rt.work(nearest, engine, request, outlook, texts, list(vectors))
 
 
 async def _profiles(engine: Engine, options: _Options) -> list[Record]:
@@ -134,12 +145,12 @@ async def _profiles(engine: Engine, options: _Options) -> list[Record]:
     return [record for records in found.values() for record in records]
 
 
-async def _earlier(engine: Engine, first: StoredMessage) -> list[InputMessage]:
+def _earlier(engine: Engine, first: StoredMessage) -> list[InputMessage]:
     """Return the turns of the same run just before, for names and pronouns."""
     if first.run_id is None:
         return []
     scope = read_scope(first.user_id, first.agent_id or [None], first.run_id)
-    rows = await engine.call(engine.ledger.messages, scope, limit=_EARLIER, before=first.created_at)
+    rows = engine.ledger.messages(scope, limit=_EARLIER, before=first.created_at)
     return as_inputs([row for row in rows if row.rid < first.rid])
 
 
@@ -305,43 +316,46 @@ async def _finish(engine: Engine, job: Job, plan: _Plan, meter: Meter) -> AddRes
         now = now_us()
         steps = plan.steps(now)
         changes = changes_of(steps)
-        await embed_new(engine, changes, vectors, meter)
-        applied = await engine.apply(
-            Batch(
-                embedder=meter.embedder if vectors else None,
-                operation_id=job.id,
-                kind="add",
-                owner=plan.options.scope.owner,
-                at=now,
-                changes=with_vectors(changes, vectors),
-                finishes=job.id,
-                indexes=engine.parts.index_names(),
-                render=_renderer(plan, steps, job.id, meter),
-                worker=engine.parts.worker_id,
+        await embed_new(engine, changes, vectors, meter, checked=False)
+        results: list[AddResult] = []
+
+        def render(
+            applied: Applied, steps: Sequence[Step] = steps, results: list[AddResult] = results
+        ) -> str:
+            outcomes = plan.outcomes(steps, applied)
+            results.append(AddResult(results=outcomes, operation_id=job.id, usage=meter.usage()))
+            return results[-1].model_dump_json()
+
+        try:
+            applied = await engine.apply(
+                Batch(
+                    embedder=meter.embedder if vectors else None,
+                    operation_id=job.id,
+                    kind="add",
+                    owner=plan.options.scope.owner,
+                    at=now,
+                    changes=with_vectors(changes, vectors),
+                    finishes=job.id,
+                    indexes=engine.parts.index_names(),
+                    render=render,
+                    worker=engine.parts.worker_id,
+                )
             )
-        )
+        except EmbedderMismatchError:
+            # Raises it again, unless the embedder may follow the store to the one it has now.
+            await engine.embedder()
+            vectors.clear()
+            continue
         if applied.replay is not None:
             return result_of(applied.replay)
         if not applied.refused:
-            result = _result(plan, steps, applied, job.id, meter)
-            return result.model_copy(update={"pending": await drain(engine)})
+            pending = await drain(engine)
+            return results[-1].model_copy(update={"pending": pending}) if pending else results[-1]
         fresh = {r.id: r for r in await engine.call(engine.ledger.records, [r.id for r in plan.offered])}
         plan.offered = [_as_now(old, fresh.get(old.id)) for old in plan.offered]
     raise ConflictError(
         "The memories this conversation touches kept changing. The turns are kept; try again."
     )
-
-
-def _renderer(
-    plan: _Plan, steps: Sequence[Step], operation_id: str, meter: Meter
-) -> Callable[[Applied], str]:
-    return lambda applied: _result(plan, steps, applied, operation_id, meter).model_dump_json()
-
-
-def _result(
-    plan: _Plan, steps: Sequence[Step], applied: Applied, operation_id: str, meter: Meter
-) -> AddResult:
-    return AddResult(results=plan.outcomes(steps, applied), operation_id=operation_id, usage=meter.usage())
 
 
 def _as_now(old: Record, fresh: Record | None) -> Record:
@@ -352,4 +366,9 @@ def _as_now(old: Record, fresh: Record | None) -> Record:
 
 
 def _same(first: str, second: str) -> bool:
-    return " ".join(first.casefold().split()) == " ".join(second.casefold().split())
+    return _plain(first) == _plain(second)
+
+
+@lru_cache(maxsize=256)
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())

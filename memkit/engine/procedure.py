@@ -7,7 +7,7 @@ from ..ledger.base import AddRecord, Batch, Job, SourceRef
 from ..scope import Scope
 from ..types import AddOutcome, AddResult
 from .core import Engine, Meter, new_id
-from .embed import embed_documents
+from .embed import embed_memories
 from .images import described
 from .outbox import drain
 from .turns import as_inputs, job_messages, require_llm
@@ -28,7 +28,7 @@ async def learn_procedure(engine: Engine, job: Job) -> AddResult:
     meter.llm_calls += usage.llm_calls
     meter.input_tokens += usage.input_tokens
     meter.output_tokens += usage.output_tokens
-    vectors = await embed_documents(engine, [text], meter)
+    embedded = await embed_memories(engine, [text], meter)
     scope, now = Scope(**data["scope"]), now_us()
     said = max((turn.created_at for turn in turns), default=now)
     record = AddRecord(
@@ -36,7 +36,8 @@ async def learn_procedure(engine: Engine, job: Job) -> AddResult:
         scope=scope,
         text=text,
         kind=data["kind"] or "procedure",
-        vector=vectors[0],
+        vector=embedded.vectors[0],
+        tokens=embedded.tokens(0),
         metadata=data["metadata"],
         created_at=said,
         valid_from=min(said, now) if data["valid_from"] is None else data["valid_from"],

@@ -15,7 +15,7 @@ from ..ledger.base import Record
 from ..progress import Bar, Progress, progress_bar
 from ..types import ChangeResult
 from .core import Engine, new_id
-from .embed import checked_rows
+from .embed import ask_embedder
 from .index import empty_store, open_store
 from .items import embed_again as embed_items_again
 from .outbox import drain
@@ -51,6 +51,7 @@ async def rebuild(
         await embed_items_again(engine, progress=progress)
     else:
         await embed_lacking(engine)
+        await embed_items_again(engine, progress=progress)
     if vector_store is not None:
         parts.use_store(parts.make_store(as_provider(vector_store, VectorStoreConfig)))
     store = parts.store()
@@ -97,8 +98,8 @@ async def _stage(engine: Engine, embedder: Embedder, bar: Bar) -> None:
     """Embed what has no new vector yet, slice by slice, each kept at once."""
     after = -1
     while records := await engine.call(engine.ledger.unstaged, _SLICE, after):
-        matrix = await _embed(engine, embedder, records)
-        await engine.call(engine.ledger.stage, embedder.identity, records, matrix)
+        vectors, tokens = await _embed(engine, embedder, records)
+        await engine.call(engine.ledger.stage, embedder.identity, records, vectors, tokens)
         await engine.call(engine.ledger.lease, _LEASE, engine.parts.worker_id, _LEASE_S)
         bar.advance(len(records))
         if len(records) < _SLICE:
@@ -111,14 +112,17 @@ async def embed_lacking(engine: Engine) -> None:
     after = -1
     while records := await engine.call(engine.ledger.unembedded, _SLICE, after):
         embedder = engine.parts.embedder()
-        matrix = await _embed(engine, embedder, records)
-        await engine.call(engine.ledger.give_vectors, (embedder.identity, embedder.dim), records, matrix)
+        vectors, tokens = await _embed(engine, embedder, records)
+        made_by = embedder.identity, embedder.dim
+        await engine.call(engine.ledger.give_vectors, made_by, records, vectors, tokens)
         if len(records) < _SLICE:
             return
         after = records[-1].rid
 
 
-async def _embed(engine: Engine, embedder: Embedder, records: Sequence[Record]) -> npt.NDArray[np.float32]:
+async def _embed(
+    engine: Engine, embedder: Embedder, records: Sequence[Record]
+) -> tuple[npt.NDArray[np.float32], list[bytes | None]]:
     texts = [embedded_text(record.text, record.kind, record.actor_id) for record in records]
-    rows = await engine.ask(embedder.identity, embedder.embed, texts, purpose="document")
-    return checked_rows(rows, len(records), embedder.identity, embedder.dim)
+    embedded = await ask_embedder(engine, embedder, texts, "document")
+    return embedded.vectors, [embedded.tokens(n) for n in range(len(texts))]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 from uuid import NAMESPACE_URL, uuid5
 
 from ..clock import now_us, to_us
@@ -19,13 +19,16 @@ from ..types import MemoryItem, Message
 from .archive import ArchivedItem, ArchivedMemory, ArchivedMessage
 from .core import Engine, Meter, new_id
 from .digests import fact_digest, record_digest, turn_digest
-from .embed import embed_documents
+from .embed import embed_documents, embed_memories
 from .outbox import drain
 from .start import ready
 from .turns import embedded_text
 
 if TYPE_CHECKING:
     from ..ledger.records import Vector
+
+_Embedded: TypeAlias = "tuple[Vector | None, bytes | None]"
+"""The vector and the tokens of a memory, where it has any."""
 
 IMPORTED_ID: Final = "imported_id"
 """The key of metadata that keeps the id of before, where it belongs to another owner's memory already."""
@@ -65,12 +68,14 @@ async def restore(
     kept = sorted_out.messages
     wanted = [item for item in fresh if not item.deleted]
     meter = Meter()
-    rows = await embed_documents(
+    embedded = await embed_memories(
         engine, [embedded_text(item.memory, item.kind, item.actor_id) for item in wanted], meter
     )
-    vectors = {item.id: rows[n] for n, item in enumerate(wanted)}
+    vectors = {item.id: (embedded.vectors[n], embedded.tokens(n)) for n, item in enumerate(wanted)}
     while fresh or sorted_out.new_messages:
-        parts = [_changes(item, vectors.get(item.id), kept, sorted_out.places) for item in fresh]
+        parts = [
+            _changes(item, vectors.get(item.id, (None, None)), kept, sorted_out.places) for item in fresh
+        ]
         applied = await engine.apply(
             Batch(
                 embedder=meter.embedder,
@@ -307,7 +312,7 @@ _VALUES: Final[Mapping[str, Callable[[MemoryItem], object]]] = {
 
 def _changes(
     item: ArchivedMemory,
-    vector: Vector | None,
+    embedded: _Embedded,
     kept: Sequence[NewMessage],
     places: Mapping[tuple[Scope, str], int],
 ) -> list[AddRecord | EditRecord]:
@@ -327,6 +332,7 @@ def _changes(
         }
         if "deleted" in change.before:
             values["deleted"] = not change.before["deleted"]
+        vector, tokens = embedded if n == last_text else (None, None)
         stands = n == len(item.changes) - 1 and not item.deleted and item.valid_until is None
         edits.append(
             EditRecord(
@@ -334,14 +340,16 @@ def _changes(
                 expected_version=None,
                 event=change.event,
                 set=values,
-                vector=vector if n == last_text else None,
+                vector=vector,
+                tokens=tokens,
                 dedup=_digest(item, scope_of(item), _verbatim_source(item)) if stands else None,
                 reason=change.reason,
                 actor=change.actor,
                 at=to_us(change.at),
             )
         )
-    return [_record(states[0], None if texts else vector, kept, places, stands=not item.changes), *edits]
+    first = (None, None) if texts else embedded
+    return [_record(states[0], first, kept, places, stands=not item.changes), *edits]
 
 
 def _verbatim_source(item: MemoryItem) -> str | None:
@@ -353,7 +361,7 @@ def _verbatim_source(item: MemoryItem) -> str | None:
 
 def _record(
     item: ArchivedMemory,
-    vector: Vector | None,
+    embedded: _Embedded,
     kept: Sequence[NewMessage],
     places: Mapping[tuple[Scope, str], int],
     *,
@@ -367,7 +375,8 @@ def _record(
         scope=scope,
         text=item.memory,
         kind=item.kind,
-        vector=vector,
+        vector=embedded[0],
+        tokens=embedded[1],
         message=place if verbatim else None,
         dedup=_digest(item, scope, source if verbatim else None) if stands else None,
         metadata=item.metadata,

@@ -12,16 +12,18 @@ from ..clock import now_us
 from ..errors import BackendError, LedgerMismatchError
 from ..filters import And, Filter, compile_filter, scope_filter
 from ..ledger.base import Outlook, OwnerMark, Record
+from ..ranking.asked import content
 from ..ranking.cache import MAX_ROWS, entries
 from ..ranking.candidates import CANDIDATES, NEIGHBOURS, SAMPLE, rank_candidates
 from ..ranking.index import Entry, RankQuery
+from ..ranking.late import Tokens
 from ..ranking.query import sanitise
-from ..ranking.text import tokens
+from ..ranking.text import other_stems, tokens
 from ..ranking.weights import weights_for
 from ..scope import ReadScope
 from ..types import SearchResult, unchecked
 from .core import Engine, Meter
-from .embed import embed_query
+from .embed import embed_question
 from .index import store_for_search
 from .start import ready
 from .views import is_current, memory_item, payload, row_test
@@ -70,9 +72,10 @@ async def search(engine: Engine, request: SearchRequest, meter: Meter | None = N
     text = sanitise(request.query)
     warnings: list[str] = []
     vector: Any = None
+    asked: Tokens | None = None
     outlook = await engine.call(engine.ledger.outlook, request.scope)
     if outlook.embedder is not None:
-        vector = await embed_query(engine, text, meter)
+        vector, asked = await embed_question(engine, content(text), meter, stored=outlook.embedder[0])
     near: Sequence[str] = ()
     store, down = await store_for_search(engine)
     if down is not None:
@@ -90,7 +93,7 @@ async def search(engine: Engine, request: SearchRequest, meter: Meter | None = N
             )
             store = None
     local = await engine.rt.work(
-        search_ledger, engine, request, outlook, text, vector, near, store is not None
+        search_ledger, engine, request, outlook, text, vector, asked, near, store is not None
     )
     hits = await _reranked(engine, request, text, local.hits, warnings)
     if request.threshold is not None:
@@ -133,22 +136,14 @@ def search_ledger(
     outlook: Outlook,
     text: str,
     vector: Any,
+    asked: Tokens | None,
     near: Sequence[str],
     indexed: bool,
 ) -> Local:
     """Rank every owner in scope, walk down each ranking until enough rows pass, and merge by score."""
     if vector is not None and outlook.embedder is not None and len(vector) != outlook.embedder[1]:
         outlook = engine.ledger.outlook(request.scope)  # another embedder since the query was embedded
-    now = now_us()
-    query = RankQuery(
-        text=text,
-        vector=vector,
-        at=now if request.as_of is None else request.as_of,
-        now=now,
-        agents=request.scope.agents,
-        runs=request.scope.runs,
-        users=None if request.scope.everyone else frozenset({request.scope.user_id}),
-    )
+    query = _rank_query(request, text, vector, now_us(), asked)
     passes = _checker(request, query)
     out = Local()
     if outlook.embedder is None:
@@ -163,6 +158,67 @@ def search_ledger(
     if len(outlook.owners) > 1:
         out.hits.sort(key=lambda hit: (-hit.score, -hit.record.created_at, -hit.record.rid))
     return out
+
+
+def nearest(
+    engine: Engine, request: SearchRequest, outlook: Outlook, texts: Sequence[str], vectors: Sequence[Any]
+) -> list[Record]:
+    """Return what each of several queries finds, best first and each record once, over one reading of the ledger.
+
+    `request` says what all of them may see; its own query is not asked.
+    """
+    now = now_us()
+    queries = [_rank_query(request, text, row, now) for text, row in zip(texts, vectors, strict=True)]
+    best: dict[int, Found] = {}
+    for owner in outlook.owners:
+        for hit in _near_in_owner(engine, request, queries, outlook.embedder, owner):
+            rid = hit.record.rid
+            if rid not in best or hit.score > best[rid].score:
+                best[rid] = hit
+    return [hit.record for hit in sorted(best.values(), key=lambda hit: (-hit.score, hit.record.rid))]
+
+
+def _near_in_owner(
+    engine: Engine,
+    request: SearchRequest,
+    queries: Sequence[RankQuery],
+    embedder: tuple[str, int] | None,
+    owner: OwnerMark,
+) -> list[Found]:
+    if embedder is None or not queries:
+        return []
+    passes = _checker(request, queries[0])
+    out: list[Found] = []
+    if owner.memories > MAX_ROWS:
+        for query in queries:
+            out += _search_owner(engine, request, query, embedder, owner, passes, (), False)[0]
+        return out
+    with engine.parts.caches.index(owner.number, embedder, owner.event) as (index, _):
+        rankings = [index.rank(query) for query in queries]
+        heads = [ranking.hits(0, request.limit) for ranking in rankings]
+        rids = list(dict.fromkeys(rid for head in heads for rid, _ in head))
+        rows = {record.rid: record for record in engine.ledger.fetch(rids).records}
+        for ranking, head in zip(rankings, heads, strict=True):
+            found = [Found(rows[rid], score) for rid, score in head if rid in rows and passes(rows[rid])]
+            if len(found) < len(head):
+                found = _walk(engine, request, ranking.hits, request.limit, passes)[0]
+            out += found
+    return out
+
+
+def _rank_query(
+    request: SearchRequest, text: str, vector: Any, now: int, asked: Tokens | None = None
+) -> RankQuery:
+    return RankQuery(
+        text=text,
+        vector=vector,
+        at=now if request.as_of is None else request.as_of,
+        now=now,
+        agents=request.scope.agents,
+        runs=request.scope.runs,
+        users=None if request.scope.everyone else frozenset({request.scope.user_id}),
+        tokens=asked,
+    )
 
 
 def _search_owner(
@@ -257,7 +313,9 @@ def _by_candidates(
     """Rank a scope too large to hold: what words and vectors find, the turns beside it, and a fixed sample."""
     ledger = engine.ledger
     owners = None if owner is None else [owner]
-    found = set(ledger.keyword_candidates(owners, tokens(query.text), CANDIDATES))
+    words = tokens(query.text)
+    words += [other for others in other_stems(query.text, words).values() for other in others]
+    found = set(ledger.keyword_candidates(owners, words, CANDIDATES))
     closest, sample = _scan(engine, query, owners)
     found.update([record.rid for record in ledger.records(near)] if indexed else closest)
     beside = set(ledger.neighbours(sorted(found), NEIGHBOURS)) - found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -61,12 +61,15 @@ def changes_of(steps: Sequence[Step]) -> list[Change]:
     return [change for step in steps for change in step.changes]
 
 
-def with_vectors(changes: Sequence[Change], vectors: dict[str, Any]) -> list[Change]:
-    """Return the changes with the embedding of each new text."""
-    return [
-        replace(change, vector=vectors[change.text]) if isinstance(change, AddRecord) else change
-        for change in changes
-    ]
+def with_vectors(changes: Sequence[Change], vectors: Mapping[str, tuple[Any, bytes | None]]) -> list[Change]:
+    """Return the changes with the vector and the tokens of each new text."""
+    out: list[Change] = []
+    for change in changes:
+        if isinstance(change, AddRecord):
+            vector, tokens = vectors[change.text]
+            change = replace(change, vector=vector, tokens=tokens)
+        out.append(change)
+    return out
 
 
 def closing(old: Record, until: int, reason: str, actor: str | None, scope: ReadScope) -> EditRecord:

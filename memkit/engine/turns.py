@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ParamSpec, TypeVar
 
 from ..errors import ConfigurationError
 from ..extraction.messages import InputMessage
@@ -11,6 +11,17 @@ from ..ledger.base import Job, NewMessage, StoredMessage
 from ..ranking.text import dense_form
 from ..scope import Scope
 from .core import Engine
+
+_MANY = 64
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+async def prepared(
+    engine: Engine, count: int, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+) -> R:
+    """Return what a function makes of so many turns: beside the event loop, where they are many."""
+    return await engine.rt.work(function, *args, **kwargs) if count > _MANY else function(*args, **kwargs)
 
 
 def embedded_text(text: str, kind: str, speaker: str | None) -> str:
@@ -70,10 +81,15 @@ def require_llm(engine: Engine) -> Any:
 
 async def job_messages(engine: Engine, job: Job) -> tuple[list[StoredMessage], list[StoredMessage]]:
     """Return the turns of a job that were new, and those the run had already."""
+    return await engine.rt.work(read_job, engine, job)
+
+
+def read_job(engine: Engine, job: Job) -> tuple[list[StoredMessage], list[StoredMessage]]:
+    """Do the work of `job_messages`."""
     new_of: dict[int, bool] = {}
     for rid, new in zip(job.payload["messages"], job.payload["new"], strict=True):
         new_of[rid] = new or new_of.get(rid, False)  # one id given twice is new the first time only
-    rows = await engine.call(engine.ledger.messages_by_rid, list(new_of))
+    rows = engine.ledger.messages_by_rid(list(new_of))
     return [row for row in rows if new_of[row.rid]], [row for row in rows if not new_of[row.rid]]
 
 

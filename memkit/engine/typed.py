@@ -13,7 +13,7 @@ from ..schemas import Data, Schema
 from ..scope import Owner, ReadScope, Scope
 from .core import Engine, Meter, new_id
 from .digests import record_digest, slot_digest
-from .embed import embed_documents
+from .embed import embed_memories
 from .steps import Step, as_written, closing, current
 from .views import is_expired
 
@@ -49,10 +49,14 @@ async def known_records(
 ) -> dict[bytes, list[Record]]:
     """Return the records that stand in slots and may be seen, oldest first."""
     found: dict[bytes, list[Record]] = {slot: [] for slot in slots}
-    if not found:
-        return found
+    return await engine.rt.work(_read_slots, engine, owner, read, found) if found else found
+
+
+def _read_slots(
+    engine: Engine, owner: Owner, read: ReadScope, found: dict[bytes, list[Record]]
+) -> dict[bytes, list[Record]]:
     now = now_us()
-    for record in await engine.call(engine.ledger.in_slots, owner, list(found)):
+    for record in engine.ledger.in_slots(owner, list(found)):
         if (
             record.slot is not None
             and not is_expired(record, now)
@@ -201,11 +205,13 @@ def _new(one: Said, data: Data, now: int, until: int | None = None) -> AddRecord
     )
 
 
-async def embed_new(engine: Engine, changes: Sequence[Change], vectors: dict[str, Any], meter: Meter) -> None:
-    """Embed the new texts of changes that have no vector yet, in one request."""
+async def embed_new(
+    engine: Engine, changes: Sequence[Change], vectors: dict[str, Any], meter: Meter, *, checked: bool = True
+) -> None:
+    """Embed the new texts of changes that have no vector yet, in one request; `checked` as in `embed_memories`."""
     texts = [
         change.text for change in changes if isinstance(change, AddRecord) and change.text not in vectors
     ]
     if texts:
-        rows = await embed_documents(engine, texts, meter)
-        vectors.update(zip(texts, rows, strict=True))
+        embedded = await embed_memories(engine, texts, meter, checked=checked)
+        vectors.update((text, (embedded.vectors[n], embedded.tokens(n))) for n, text in enumerate(texts))

@@ -13,7 +13,7 @@ from ..scope import ReadScope
 from ..types import ChangeResult
 from .core import Engine, Meter, new_id
 from .digests import fact_digest, record_digest
-from .embed import embed_documents
+from .embed import embed_memories
 from .outbox import drain
 from .read import allowed
 from .start import ready
@@ -98,9 +98,9 @@ async def _reverse(
             embedded_text(edits[n].set.get("text", records[n].text), records[n].kind, records[n].actor_id)
             for n in changed
         ]
-        vectors = await embed_documents(engine, texts, meter)
+        embedded = await embed_memories(engine, texts, meter)
         for place, n in enumerate(changed):
-            edits[n] = replace(edits[n], vector=vectors[place])
+            edits[n] = replace(edits[n], vector=embedded.vectors[place], tokens=embedded.tokens(place))
     applied = await engine.apply(
         Batch(
             embedder=meter.embedder,

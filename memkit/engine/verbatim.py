@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..clock import now_us
 from ..errors import EmbedderMismatchError
@@ -16,13 +16,17 @@ from ..types import AddOutcome, AddResult, unchecked
 from .add_request import AddRequest, result_of
 from .core import Engine, Meter, new_id
 from .digests import turn_digest
-from .embed import embed_documents
+from .embed import Embedded, embed_memories
 from .outbox import drain
-from .turns import as_inputs, embedded_text, job_messages, new_message, scope_of, why_ignored
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
+from .turns import (
+    as_inputs,
+    embedded_text,
+    job_messages,
+    new_message,
+    prepared,
+    scope_of,
+    why_ignored,
+)
 
 _ORIGIN = {"user": "user", "assistant": "assistant", "tool": "tool", "system": "operator"}
 
@@ -41,13 +45,14 @@ async def write_plan(
     Returns the earlier operation where the idempotency key was used before with the same content; with `resumes`,
     the unfinished job of the same call where there is one.
     """
-    plan = _Plan(request, now_us(), kept or {})
+    count = len(request.items)
+    plan = await prepared(engine, count, _Plan, request, now_us(), kept or {})
     while True:
         meter = Meter()
-        vectors = await embed_documents(engine, plan.texts(), meter, progress=request.progress, checked=False)
+        embedded = await embed_memories(engine, plan.texts(), meter, progress=request.progress, checked=False)
         try:
             applied = await engine.apply(
-                _batch(engine, plan, operation_id, vectors, meter, finishes, resumes)
+                _batch(engine, plan, operation_id, embedded, meter, finishes, resumes)
             )
             break
         except EmbedderMismatchError:
@@ -57,14 +62,15 @@ async def write_plan(
         return applied.replay
     if applied.unfinished is not None:
         return applied.unfinished
-    return plan.result(applied, operation_id, meter, await drain(engine))
+    pending = await drain(engine)
+    return await prepared(engine, count, plan.result, applied, operation_id, meter, pending)
 
 
 def _batch(
     engine: Engine,
     plan: _Plan,
     operation_id: str,
-    vectors: npt.NDArray[np.float32],
+    embedded: Embedded,
     meter: Meter,
     finishes: str | None,
     resumes: bool,
@@ -81,7 +87,7 @@ def _batch(
         owner=request.scope.owner,
         at=plan.now,
         messages=plan.messages,
-        changes=plan.changes(vectors),
+        changes=plan.changes(embedded),
         finishes=finishes,
         key=request.key,
         digest=request.digest() if request.key is not None else None,
@@ -159,10 +165,10 @@ class _Plan:
         """Return the texts to embed, one per memory."""
         return [memory.embedded for memory in self.memories]
 
-    def changes(self, vectors: npt.NDArray[np.float32]) -> list[AddRecord]:
+    def changes(self, embedded: Embedded) -> list[AddRecord]:
         """Return the memories as changes, each with its embedding."""
         for n, memory in enumerate(self.memories):
-            memory.record.vector = vectors[n]
+            memory.record.vector, memory.record.tokens = embedded.vectors[n], embedded.tokens(n)
         return [memory.record for memory in self.memories]
 
     def result(self, applied: Applied, operation_id: str, meter: Meter, pending: Sequence[str]) -> AddResult:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from difflib import SequenceMatcher
+from functools import cached_property, lru_cache
 from typing import Final
 
-from memkit.extraction.text import Token, fold, tokens
-from memkit.extraction.words import ANY_NEGATION, FUNCTION_WORDS
+from memkit.extraction.text import Token, fold, keys, tokens
+from memkit.extraction.words import ANY_NEGATION, FUNCTION_WORDS, STARTERS
 
 _GAP: Final = re.compile(r"\s*(?:\.{2,}|\[\s*(?:\.{2,}|…)\s*\]|\(\s*\.{2,}\s*\)|…)\s*")
 _EDGES: Final = " \t\n\"'`.,;:!?-–—。、，！？()[]*_"
@@ -25,7 +26,7 @@ def find_quote(quote: str, message: str) -> tuple[int, int] | None:
     bare = quote.strip(_EDGES)
     if not any(char.isalnum() for char in bare):
         return None
-    pieces = [piece.strip(_EDGES) for piece in _GAP.split(bare)]
+    pieces = [piece.strip(_EDGES) for piece in _GAP.split(bare)] if ".." in bare or "…" in bare else [bare]
     pieces = [piece for piece in pieces if any(char.isalnum() for char in piece)]
     start, end = _find(pieces[0], message, 0), 0
     if start is not None:
@@ -89,19 +90,70 @@ def _matters(word: str, near: list[str]) -> bool:
     return not any(SequenceMatcher(None, word, other).ratio() >= 0.75 for other in near)
 
 
+_FINITE: Final = re.compile(r"\w\w(?:s|ed)$")
+
+
+@lru_cache(maxsize=32)
+def words_of(text: str) -> Words:
+    """Return the words of a text; those of the texts asked about last are kept."""
+    return Words(text)
+
+
 class Words:
-    """The words of some text, for asking whether it has another one."""
+    """The words of some text, for asking whether it has another one; each view of them is made when it is needed."""
 
     def __init__(self, text: str) -> None:
-        self.tokens = tokens(text)
-        self.keys = {token.key for token in self.tokens}
-        self.folded = fold(text)
-        self.squashed = re.sub(r"[\W_]+", "", self.folded)
-        self._by_prefix: dict[str, list[str]] = {}
+        self._text = text
+        self.keys = keys(text)
+
+    @cached_property
+    def tokens(self) -> tuple[Token, ...]:
+        """In order, as written."""
+        return tokens(self._text)
+
+    @cached_property
+    def folded(self) -> str:
+        """The text as it is compared."""
+        return fold(self._text)
+
+    @cached_property
+    def squashed(self) -> str:
+        """The text as it is compared, letters and digits alone."""
+        return re.sub(r"[\W_]+", "", self.folded)
+
+    @cached_property
+    def initials(self) -> str:
+        """First letters, in order."""
+        return "".join(token.key[0] for token in self.tokens)
+
+    @cached_property
+    def _acronyms(self) -> frozenset[str]:
+        return frozenset(token.key for token in self.tokens if len(token.raw) >= 2 and token.raw.isupper())
+
+    @cached_property
+    def _by_prefix(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
         for key in self.keys:
-            self._by_prefix.setdefault(key[:2], []).append(key)
-        self.initials = "".join(token.key[0] for token in self.tokens)
-        self._acronyms = {token.key for token in self.tokens if len(token.raw) >= 2 and token.raw.isupper()}
+            found.setdefault(key[:2], []).append(key)
+        return found
+
+    @cached_property
+    def _said_of_names(self) -> frozenset[str]:
+        found: set[str] = set()
+        named = beside = False
+        for token in self.tokens:
+            named, beside = named and not token.initial, beside and not token.initial
+            if token.capital and token.key not in STARTERS:
+                named = beside = True
+                continue
+            if beside or (named and _FINITE.search(token.key)):
+                found.add(token.key)
+            beside = False
+        return frozenset(found)
+
+    def said_of_name(self, key: str) -> bool:
+        """Return whether a word stands here as a verb does after a name: beside it, or in its form later on."""
+        return key in self._said_of_names
 
     def has_name(self, token: Token, *, inflecting: bool) -> bool:
         """Return whether a name stands here, apart from its ending."""

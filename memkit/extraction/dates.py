@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Final
 
-from memkit.extraction.text import number_meanings
+from memkit.extraction.text import keys, number_meanings
 from memkit.extraction.words import NUMBER_WORDS
 
 
@@ -144,6 +145,8 @@ class Mention:
 _MONTH: Final = "|".join(sorted(map(re.escape, MONTHS), key=len, reverse=True))
 _ISO: Final = re.compile(r"(?<!\d)(\d{4})-(\d{1,2})(?:-(\d{1,2}))?(?!\d)")
 _HAN: Final = re.compile(r"(?:(\d{4})\s?[年년]\s?)?(\d{1,2})\s?[月월](?:\s?(\d{1,2})\s?[日号號일])?")
+_NUMBERED: Final = re.compile(r"\d[./-]\d")
+"""Stands in every date in digits alone."""
 _NUMERIC: Final = re.compile(r"(?<![\d.])(\d{1,2})([./-])(\d{1,2})(?:\2(\d{4}|\d{2}))?(?![\d.]*\d)")
 _DAY_MONTH: Final = re.compile(
     rf"(?<!\d)(\d{{1,2}})(?:st|nd|rd|th|er|º|ª|\.)?\s+(?:of\s+|de\s+|di\s+)?({_MONTH})\b\.?,?(?:\s+(?:de[l]?\s+)?(\d{{4}}))?"
@@ -154,8 +157,11 @@ _MONTH_ONLY: Final = re.compile(rf"\b({_MONTH})\b\.?,?(?:\s+(?:of\s+|de[l]?\s+)?
 WEAK_MONTHS: Final = frozenset("may mar jan sep mars marco mart maj maja lato mai ekim dec feb mei".split())
 
 
-def mentions(text: str) -> list[Mention]:
+@lru_cache(maxsize=128)
+def mentions(text: str) -> tuple[Mention, ...]:
     """Return the dates that a folded text names, left to right, the most precise reading of each place."""
+    if text.isascii() and _NUMBERED.search(text) is None and MONTHS.keys().isdisjoint(keys(text)):
+        return ()
     found: list[Mention] = []
     taken: list[tuple[int, int]] = []
     for mention in _readings(text):
@@ -163,7 +169,7 @@ def mentions(text: str) -> list[Mention]:
         if all(end <= a or start >= b for a, b in taken):
             taken.append((start, end))
             found.append(mention)
-    return sorted(found, key=lambda mention: mention.span)
+    return tuple(sorted(found, key=lambda mention: mention.span))
 
 
 def _readings(text: str) -> Iterator[Mention]:
@@ -202,6 +208,12 @@ def _readings(text: str) -> Iterator[Mention]:
         name, year = match.groups()
         if year or name not in WEAK_MONTHS:
             yield Mention(int(year) if year else None, MONTHS[name], None, match.group(), match.span())
+
+
+@lru_cache(maxsize=32)
+def calendar_of(evidence: str, said_on: date) -> Calendar:
+    """Return the calendar of a folded text; those of the texts asked about last are kept."""
+    return Calendar(evidence, said_on)
 
 
 class Calendar:

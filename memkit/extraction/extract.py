@@ -200,7 +200,10 @@ class _Call:
         found = _judged(answer, window, evidence, self.origin)
         judge = RecordJudge(self.schemas, evidence, window.parts, known, self.origin)
         records: list[RecordCandidate] = []
-        rejected = list(found.rejected)
+        rejected = [
+            *found.rejected,
+            *(Rejected(text=one.text, reason=one.reason) for one in answer.malformed),
+        ]
         for record in records_of(answer):
             judged = judge.judge(record)
             if isinstance(judged, str):

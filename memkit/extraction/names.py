@@ -8,7 +8,7 @@ from typing import Final
 
 from memkit.extraction.align import Words, bare, particle, same_stem
 from memkit.extraction.dates import MONTHS, WEAK_MONTHS, WEEKDAYS
-from memkit.extraction.text import Token, language, tokens
+from memkit.extraction.text import Token, keys, language, tokens
 from memkit.extraction.words import FUNCTION_WORDS, NUMBER_WORDS, STARTERS, VERBS
 from memkit.prompts.extract import ExtractedMemory
 
@@ -82,10 +82,12 @@ def unlicensed_name(memory: ExtractedMemory, words: Words) -> str | None:
     message has another one.
     """
     found = tokens(memory.text)
-    inflecting = language(token.key for token in (*found, *words.tokens)) not in _UNINFLECTED
+    if all(token.key in words.keys for token in found):
+        return None
+    inflecting = language(words.keys | keys(memory.text)) not in _UNINFLECTED
     listed = _listed(memory)
     for at, token in enumerate(found):
-        if _known(token, words, inflecting=inflecting):
+        if token.key in words.keys or _known(token, words, inflecting=inflecting):
             continue
         if token.unspaced:
             foreign = _foreign_run(token.key, words.folded, listed)
@@ -151,7 +153,10 @@ def _is_cased_name(found: Sequence[Token], at: int, listed: set[str], words: Wor
         if words.has_word(token.key):
             return False
         return following is not None and (
-            following.key in VERBS or following.parted or (following.capital and not following.initial)
+            following.key in VERBS
+            or following.parted
+            or (following.capital and not following.initial)
+            or words.said_of_name(following.key)
         )
     if token.key in listed:
         return True
@@ -177,7 +182,7 @@ def _acronym_stands(found: Sequence[Token], at: int, words: Words) -> bool:
 
 def _is_german_noun(found: Sequence[Token], at: int) -> bool:
     """German writes all nouns with a capital; after an article or an adjective it is no name."""
-    if language(token.key for token in found) != "de" or at == 0:
+    if language(frozenset(token.key for token in found)) != "de" or at == 0:
         return False
     before = found[at - 1]
     if before.key in _GERMAN_ARTICLES:

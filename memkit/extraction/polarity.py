@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from memkit.extraction.align import same_stem
-from memkit.extraction.text import Token, language, tokens
+from memkit.extraction.text import keys, language, ordered_keys, tokens
 from memkit.extraction.words import (
     ANY_NEGATION,
     ENDED,
@@ -20,9 +20,8 @@ from memkit.extraction.words import (
     NOT_NEGATION,
 )
 
-_CONTRACTED: Final = re.compile(
-    r"n't\b|\b(?:dont|doesnt|didnt|cant|wont|isnt|wasnt|havent|hasnt|arent|n')\b|\bn'"
-)
+_UNAPOSTROPHED: Final = frozenset("dont doesnt didnt cant wont isnt wasnt havent hasnt arent".split())
+_CONTRACTED: Final = re.compile(rf"n't\b|\b(?:{'|'.join(sorted(_UNAPOSTROPHED))}|n')\b|\bn'")
 _TURKISH: Final = re.compile(r"\b\w+m[iu]yor\w*|\b\w{2,}m[ae]z(?:lar|ler|sin)?\b|\b\w{2,}m[ae]di\w*\b")
 _CLAUSE: Final = re.compile(
     r"[,;:.!?()。，、！？；…]+|\s-\s|\s(?:but|and|though|although|because|so|while|aber|und|sondern|denn|obwohl|mais|et|car|"
@@ -38,6 +37,21 @@ _LIKE_UNSPACED: Final = frozenset(word for word in LIKE if _UNSPACED.match(word)
 _LIKE_SPACED: Final = frozenset(LIKE) - _LIKE_UNSPACED
 
 
+_EVERY_NEGATION: Final = frozenset[str]().union(*NEGATIONS.values())
+_TURKISH_ENDINGS: Final = ("miyor", "muyor", "maz", "mez", "madi", "medi")
+
+
+def _may_negate(folded: str) -> bool:
+    """Return False only where neither a text nor a part of it negates: one look at plain letters spares many."""
+    return (
+        not folded.isascii()
+        or not _EVERY_NEGATION.isdisjoint(keys(folded))
+        or "n'" in folded
+        or not _UNAPOSTROPHED.isdisjoint(keys(folded))
+        or any(ending in folded for ending in _TURKISH_ENDINGS)
+    )
+
+
 @lru_cache(maxsize=128)
 def negative(folded: str, *, hint: str | None = None) -> bool:
     """Return whether a folded text negates something.
@@ -46,8 +60,10 @@ def negative(folded: str, *, hint: str | None = None) -> bool:
         folded: The text.
         hint: Its language, where the text is too short to tell.
     """
+    if not _may_negate(folded):
+        return False
     text = NOT_NEGATION.sub(" ", folded)
-    words = {token.key for token in tokens(text)}
+    words = keys(text)
     spoken = language(words) or hint
     known = NEGATIONS.get(spoken, ANY_NEGATION) if spoken else ANY_NEGATION
     if words & known or _CONTRACTED.search(text) or NEGATION_SHAPES.search(text):
@@ -55,11 +71,24 @@ def negative(folded: str, *, hint: str | None = None) -> bool:
     return spoken == "tr" and _TURKISH.search(text) is not None
 
 
+@lru_cache(maxsize=16)
+def _beginnings(roots: tuple[str, ...], size: int) -> dict[str, tuple[str, ...]]:
+    """Return roots by their first letters; no root in ASCII is shorter than three."""
+    found: dict[str, list[str]] = {}
+    for root in roots:
+        found.setdefault(root[:size], []).append(root)
+    return {first: tuple(same) for first, same in found.items()}
+
+
 @lru_cache(maxsize=128)
 def lexical(folded: str, roots: tuple[str, ...] = LEXICAL_NEGATIONS) -> frozenset[str]:
     """Return the roots that words of a text begin with."""
-    words = {token.key for token in tokens(folded) if token.key.startswith(roots)}
-    unspaced = _UNSPACED.search(folded) is not None
+    size = 3 if folded.isascii() else 1
+    beginnings = _beginnings(roots, size)
+    words = [
+        key for key in keys(folded) if key[:size] in beginnings and key.startswith(beginnings[key[:size]])
+    ]
+    unspaced = not folded.isascii() and _UNSPACED.search(folded) is not None
     if not words and not unspaced:
         return frozenset()
     return frozenset(
@@ -74,17 +103,18 @@ def _denies_root(text: str, near: str, spoken: str | None) -> bool:
     """Return whether `allergic` became `not allergic`."""
     if negative(near, hint=spoken):
         return False
-    keys = [token.key for token in tokens(text)]
+    words = ordered_keys(text)
     for root in lexical(text) & lexical(near):
-        for at, key in enumerate(keys):
-            if key.startswith(root) and negative(" ".join(keys[max(0, at - 2) : at]), hint=spoken):
+        for at, word in enumerate(words):
+            if word.startswith(root) and negative(" ".join(words[max(0, at - 2) : at]), hint=spoken):
                 return True
     return False
 
 
-def _likes(folded: str) -> set[str]:
-    words = {token.key for token in tokens(folded)}
-    return (words & _LIKE_SPACED) | {word for word in _LIKE_UNSPACED if word in folded}
+@lru_cache(maxsize=128)
+def _likes(folded: str) -> frozenset[str]:
+    words = keys(folded) & _LIKE_SPACED
+    return words if folded.isascii() else words | {word for word in _LIKE_UNSPACED if word in folded}
 
 
 def contradiction(text: str, quote: str, near: str, *, ends_something: bool = False) -> str | None:
@@ -96,24 +126,55 @@ def contradiction(text: str, quote: str, near: str, *, ends_something: bool = Fa
         near: What stands around the quote.
         ends_something: Whether the fact ends an older one, which is a negation in itself.
     """
-    spoken = language(token.key for token in tokens(near)) or language(token.key for token in tokens(text))
+    spoken = language(keys(near)) or language(keys(text))
     said_no = negative(near, hint=spoken) or bool(lexical(near))
     says_no = negative(text, hint=spoken)
-    if says_no and not ends_something and (not said_no or _denies_root(text, near, spoken)):
+    if (
+        says_no
+        and not ends_something
+        and (not said_no or _denies_root(text, near, spoken) or _negates_affirmed(text, quote, near, spoken))
+    ):
         return "it negates what the message affirms"
     if lexical(text, HATE) and not said_no and _likes(near):
         return "it dislikes what the message likes"
-    if not says_no and not (lexical(text) - lexical(quote)) and not _SOFTENED.search(text):
+    if not says_no and not (lexical(text) - lexical(quote)):
         denied, affirmed = _clauses(quote, spoken, ended=not lexical(text, ENDED))
-        if denied and _rests_on(text, denied, affirmed):
+        if denied and not _SOFTENED.search(text) and _rests_on(text, denied, affirmed):
             return "it affirms what the message negates"
     if _likes(text) - _likes(near) and not says_no and lexical(quote, HATE) and not _likes(quote):
         return "it likes what the message dislikes"
     return None
 
 
+def _negates_affirmed(text: str, quote: str, near: str, spoken: str | None) -> bool:
+    """Return whether a negation that stands near, about something else, was put into what a quote affirms.
+
+    A denial without words of its own ("not any more", "I didn't do it") is about what was said before it.
+    """
+    if negative(quote, hint=spoken):
+        return False
+    denied, affirmed = _clauses(near, spoken, ended=True)
+    if any(len(content(clause)) < 2 or not keys(clause).isdisjoint(_POINTING) for clause in denied):
+        return False
+    told = content(text)[1:]  # whom it is about may stand in both
+    in_denied = [word for clause in denied for word in content(clause)]
+    if not told or any(same_stem(word, other) for word in told for other in in_denied):
+        return False
+    return all(
+        any(same_stem(word, other) for clause in affirmed for other in content(clause)) for word in told
+    )
+
+
+_POINTING: Final = frozenset(
+    "it that this them those these so there das dies es ihn davon lo la le ello eso esto cela ca ceci y en questo "
+    "quello cio isso isto dat het это этого там dit".split()
+)
+
+
 def _clauses(quote: str, spoken: str | None, *, ended: bool) -> tuple[list[str], list[str]]:
     """Split a quote into clauses that say no and clauses that say yes; `ended`: to have quit is to say no."""
+    if not _may_negate(quote) and not (ended and lexical(quote, ENDED)):
+        return [], [quote]
     denied: list[str] = []
     affirmed: list[str] = []
     for clause in _CLAUSE.split(NOT_NEGATION.sub(" ", quote)):
@@ -140,20 +201,21 @@ def _rests_on(text: str, denied: list[str], affirmed: list[str]) -> bool:
     return bool(only) and len(only) * 3 >= len(wanted)
 
 
-def content(folded: str) -> list[str]:
+_SAYS_NOTHING: Final = FUNCTION_WORDS | ANY_NEGATION
+
+
+@lru_cache(maxsize=128)
+def content(folded: str) -> tuple[str, ...]:
     """Return the words that carry meaning; pairs of characters where words are not set apart."""
+    if folded.isascii():
+        return tuple(key for key in ordered_keys(folded) if len(key) > 1 and key not in _SAYS_NOTHING)
     out: list[str] = []
     for token in tokens(folded):
         if token.unspaced:
             out.extend(pairs(token.key))
-        elif is_content(token):
+        elif len(token.key) > 1 and token.key not in _SAYS_NOTHING:
             out.append(token.key)
-    return out
-
-
-def is_content(token: Token) -> bool:
-    """Return whether a word says something by itself."""
-    return token.key not in FUNCTION_WORDS and token.key not in ANY_NEGATION and len(token.key) > 1
+    return tuple(out)
 
 
 def pairs(run: str) -> list[str]:

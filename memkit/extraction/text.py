@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from memkit.extraction.words import NUMBER_WORDS, STOP_WORDS
 
@@ -29,6 +28,7 @@ _MARKS: Final = (
     "\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1-\u0ecd\u102b-\u103e\u17b4-\u17d3\u30fc"
 )
 _WORD: Final = re.compile(rf"(?:[^\W\d_]|[{_MARKS}])+")
+_ASCII_WORD: Final = re.compile(r"[A-Za-z]+")
 _NO_SPACES: Final = re.compile(
     "[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0e7f\u0e80-\u0eff\u1000-\u109f\u1780-\u17ff]"
 )
@@ -38,16 +38,18 @@ _SENTENCE_END: Final = re.compile(r"[.!?:;。！？\n•][\"')\]]?\s*[-*\"'(\[]*
 _ABBREVIATION: Final = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|St|Prof|Sr|Sra|Jr|Nr|No|vs|Dra|Mme|M|Ing|[A-Z])\.\s*$")
 
 
+@lru_cache(maxsize=128)
 def fold(text: str) -> str:
     """Return a text without what writers vary freely: case, accents, kinds of quotes and dashes, white space."""
+    if text.isascii():
+        return " ".join(text.replace("`", "'").lower().split())
     text = unicodedata.normalize("NFKC", text.translate(_QUOTES)).casefold().translate(_QUOTES)
     if not text.isascii():
         text = unicodedata.normalize("NFC", _OPTIONAL_MARKS.sub("", unicodedata.normalize("NFD", text)))
     return " ".join(text.split())
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word as written, as compared, and where it stands."""
 
     raw: str
@@ -70,15 +72,18 @@ class Token:
     @property
     def unspaced(self) -> bool:
         """Whether its script is written without spaces between words."""
-        return _NO_SPACES.match(self.raw) is not None
+        return not self.raw.isascii() and _NO_SPACES.match(self.raw) is not None
 
 
 @lru_cache(maxsize=128)
 def tokens(text: str) -> tuple[Token, ...]:
     """Return the words of a text; runs of Chinese, Japanese or Thai are one token each."""
-    plain = unicodedata.normalize("NFKC", text.translate(_QUOTES))
+    if text.isascii():
+        plain, word = text.replace("`", "'"), _ASCII_WORD
+    else:
+        plain, word = unicodedata.normalize("NFKC", text.translate(_QUOTES)), _WORD
     out: list[Token] = []
-    for match in _WORD.finditer(plain):
+    for match in word.finditer(plain):
         raw, start = match.group(), match.start()
         # Most words follow a word and a space.
         if plain[start - 1 : start] == " " and plain[start - 2 : start - 1].isalnum():
@@ -113,18 +118,30 @@ def _script_runs(word: str) -> Iterator[tuple[str, int]]:
     yield word[start:], start
 
 
-def language(words: Iterable[str]) -> str | None:
-    """Return the language whose frequent words stand out, or None."""
-    return _language(frozenset(words))
+@lru_cache(maxsize=256)
+def keys(text: str) -> frozenset[str]:
+    """Return the words of a text as they are compared."""
+    return frozenset(ordered_keys(text))
 
 
-@lru_cache(maxsize=64)
-def _language(seen: frozenset[str]) -> str | None:
-    scores = sorted(((len(seen & stops), name) for name, stops in STOP_WORDS.items()), reverse=True)
+def ordered_keys(text: str) -> list[str]:
+    """Return the words of a text as they are compared, in order."""
+    return _ASCII_WORD.findall(text.lower()) if text.isascii() else [token.key for token in tokens(text)]
+
+
+_ALL_STOP_WORDS: Final = frozenset[str]().union(*STOP_WORDS.values())
+
+
+@lru_cache(maxsize=128)
+def language(seen: frozenset[str]) -> str | None:
+    """Return the language whose frequent words stand out among words, or None."""
+    frequent = seen & _ALL_STOP_WORDS
+    scores = sorted(((len(frequent & stops), name) for name, stops in STOP_WORDS.items()), reverse=True)
     best, second = scores[0], scores[1]
     return best[1] if best[0] >= 2 and best[0] > second[0] else None
 
 
+_DIGIT: Final = re.compile(r"\d")
 _NUMBER: Final = re.compile(r"\d{1,3}(?:[\u00a0\u202f '’]\d{3})+(?!\d)|\d+(?:[.,:]\d+)*")
 _SCALED: Final = re.compile(
     r"(\d+(?:[.,]\d+)?)\s?(k|thousand|tausend|mille|mil|m|mio|million(?:s|en)?|millones|milhoes|milioni|миллион\w*|тысяч\w*"
@@ -151,7 +168,8 @@ _HAN_COUNTED: Final = re.compile(
 )
 
 
-def number_forms(raw: str) -> set[str]:
+@lru_cache(maxsize=512)
+def number_forms(raw: str) -> frozenset[str]:
     """Return what a written number may mean, each as a text: `1,200` is 1200 and 1.2."""
     digits = "".join(str(unicodedata.decimal(char)) if char.isdecimal() else char for char in raw)
     forms = {digits}
@@ -166,25 +184,32 @@ def number_forms(raw: str) -> set[str]:
             forms.add(_plain(float(text)))
         except ValueError:
             continue
-    return forms
+    return frozenset(forms)
 
 
 def _plain(value: float) -> str:
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
 
 
-def numbers(text: str) -> list[tuple[str, set[str]]]:
+def numbers(text: str) -> list[tuple[str, frozenset[str]]]:
     """Return the numbers that a folded text writes in digits, and counted Chinese numerals, with their meanings."""
     found = [(match.group(), number_forms(match.group())) for match in _NUMBER.finditer(text)]
+    if text.isascii():
+        return found
     for match in _HAN_COUNTED.finditer(text):
         value = _han_value(match.group(1))
         if value > 1:
-            found.append((match.group(1), {_plain(value)}))
+            found.append((match.group(1), frozenset((_plain(value),))))
     return found
 
 
-def number_meanings(text: str) -> set[str]:
+@lru_cache(maxsize=32)
+def number_meanings(text: str) -> frozenset[str]:
     """Return every number that a folded text may be said to contain: digits, words, times of day, 2k, 3万."""
+    return frozenset(_in_digits(text) if _DIGIT.search(text) else ()) | _in_han(text) | _spelled(text)
+
+
+def _in_digits(text: str) -> set[str]:
     out: set[str] = set()
     for raw, forms in numbers(text):
         out |= forms
@@ -206,16 +231,21 @@ def number_meanings(text: str) -> set[str]:
         hour = int(match.group(1)) % 12 + (12 if match.group(3) == "p" else 0)
         out |= {str(hour), f"{hour}:{match.group(2) or '00'}", f"{hour:02}:{match.group(2) or '00'}"}
         out |= number_forms(match.group(2) or "00")
-    for match in _HAN_NUMBER.finditer(text):
-        out.add(_plain(_han_value(match.group())))
-    out |= _spelled(text)
     return out
+
+
+def _in_han(text: str) -> set[str]:
+    if text.isascii():
+        return set()
+    return {_plain(_han_value(match.group())) for match in _HAN_NUMBER.finditer(text)}
 
 
 def _spelled(text: str) -> set[str]:
     out: set[str] = set()
+    if text.isascii() and NUMBER_WORDS.keys().isdisjoint(keys(text)):
+        return out
     previous = 0.0
-    for word in re.findall(rf"(?:[^\W\d_]|[{_MARKS}])+", text):
+    for word in _WORD.findall(text):
         value = NUMBER_WORDS.get(word)
         if value is None:
             previous = 0.0

@@ -14,11 +14,11 @@ from functools import cached_property
 from typing import Final
 
 from memkit.clock import to_datetime
-from memkit.extraction.align import Words, find_quote
-from memkit.extraction.dates import WEEKDAYS, Calendar, Mention, mentions
+from memkit.extraction.align import Words, find_quote, words_of
+from memkit.extraction.dates import WEEKDAYS, Calendar, Mention, calendar_of, mentions
 from memkit.extraction.names import UNSPACED_PLAIN, unlicensed_name
 from memkit.extraction.polarity import content, contradiction
-from memkit.extraction.text import fold, language, number_forms, number_meanings, numbers, tokens
+from memkit.extraction.text import fold, keys, language, number_forms, number_meanings, numbers, tokens
 from memkit.extraction.words import (
     AMBIGUOUS_NUMBERS,
     FIRST_PERSON,
@@ -57,8 +57,18 @@ class Ground:
     """Folded: the message around the quote."""
     words: Words
     """What may license a name: the message around the quote, earlier turns, speakers, the memory it replaces."""
-    numbers: set[str]
-    calendar: Calendar
+    said: str
+    """Folded: what may license a number or a date."""
+
+    @property
+    def numbers(self) -> frozenset[str]:
+        """The numbers that may be meant."""
+        return number_meanings(self.said)
+
+    @property
+    def calendar(self) -> Calendar:
+        """The dates that may be meant."""
+        return calendar_of(self.said, said_on(self.turn))
 
 
 def verify(
@@ -96,7 +106,7 @@ class Evidence:
         self._offered = offered
         self._recalled = [*offered, *echoes]
         self._folded: dict[int, str] = {}
-        self._said: dict[tuple[int, int, int, str | None], tuple[Words, set[str], Calendar]] = {}
+        self._said: dict[tuple[int, int, int, str | None], tuple[Words, str]] = {}
         self._of_time: dict[int, bool] = {}
         self._named: dict[int, Words] = {}
 
@@ -108,11 +118,7 @@ class Evidence:
     def _others(self) -> frozenset[str]:
         """The words of the names of all who speak here; none where only one is named."""
         names = {turn.name for turn in (*self._earlier, *self._turns) if turn.name}
-        return (
-            frozenset(token.key for name in names for token in tokens(name))
-            if len(names) > 1
-            else frozenset()
-        )
+        return frozenset[str]().union(*map(keys, names)) if len(names) > 1 else frozenset()
 
     def number_of(self, memory: ExtractedMemory) -> int | None:
         """Return the number of the message a fact rests on; without one, the first user's that holds the quote."""
@@ -162,7 +168,7 @@ class Evidence:
         if any(_supported(word, said) for word in wanted) or _signs(fold(old)).intersection(said.folded):
             return True
         new = content(fold(text))
-        shares_old = any(_supported(word, Words(old)) for word in new)
+        shares_old = any(_supported(word, words_of(old)) for word in new)
         return shares_old and any(word not in OF_MEMORY and _supported(word, said) for word in new)
 
     def unsaid(self, text: str, said: Words) -> bool:
@@ -178,7 +184,7 @@ class Evidence:
         """Return whether an entity is named by the fact, or by what it rests on."""
         if number not in self._named:
             self._named[number] = Words(f"{self._turns[number - 1].text[:20_000]} . {self._speakers}")
-        said, fact = self._named[number], Words(memory.text)
+        said, fact = self._named[number], words_of(memory.text)
         found = [token for token in tokens(name) if token.key]
         return bool(found) and all(
             said.has_name(token, inflecting=True) or fact.has_name(token, inflecting=True) for token in found
@@ -189,7 +195,7 @@ class Evidence:
         if number not in self._of_time:
             before = [turn.text[-2_000:] for turn in self._before(number, _TURNS_FOR_NUMBERS)]
             text = fold(" . ".join([*before, self._turns[number - 1].text[:20_000]]))
-            self._of_time[number] = Calendar(text, said_on(self._turns[number - 1])).speaks_of_time
+            self._of_time[number] = calendar_of(text, said_on(self._turns[number - 1])).speaks_of_time
         return self._of_time[number]
 
     def _label(self, memory: ExtractedMemory) -> str | None:
@@ -242,18 +248,16 @@ class Evidence:
             raw = turn.text if len(message) <= len(near) else near
             self._said[key] = (
                 Words(" . ".join([raw, *for_names, self._speakers, replaced])),
-                number_meanings(said),
-                Calendar(said, said_on(turn)),
+                said,
             )
-        words, meant, calendar = self._said[key]
+        words, said = self._said[key]
         return Ground(
             number=number,
             turn=turn,
             quote=_clause(message, span),
             near=near,
             words=words,
-            numbers=meant,
-            calendar=calendar,
+            said=said,
         )
 
     def _licensed(self, memory: ExtractedMemory, ground: Ground) -> Verdict:
@@ -276,14 +280,11 @@ class Evidence:
 
     def _of_another(self, memory: ExtractedMemory, ground: Ground) -> str | None:
         """What speakers say of themselves is about nobody else who speaks."""
-        own = {token.key for token in tokens(ground.turn.name or "")}
-        names = [token.key for token in tokens(memory.text)[:2]]
-        subject = next((name for name in names if name in self._others - own), None)
-        if subject is None or subject in {token.key for token in tokens(ground.turn.text)}:
+        others = self._others - keys(ground.turn.name or "")
+        subject = next((token.key for token in tokens(memory.text)[:2] if token.key in others), None)
+        if subject is None or subject in keys(ground.turn.text):
             return None
-        if any(token.key in FIRST_PERSON for token in tokens(ground.quote)) or FIRST_PERSON_UNSPACED.search(
-            ground.quote
-        ):
+        if not FIRST_PERSON.isdisjoint(keys(ground.quote)) or FIRST_PERSON_UNSPACED.search(ground.quote):
             return f"{ground.turn.name or ground.turn.role} said it of themselves, not of {subject!r}"
         return None
 
@@ -303,7 +304,7 @@ class Evidence:
         )
         here = [word for word in wanted if _supported(word, spoken)]
         for recalled in self._recalled:
-            known = Words(recalled)
+            known = words_of(recalled)
             repeated = [word for word in wanted if _supported(word, known)]
             if len(repeated) * 10 >= len(wanted) * 8 and len(here) * 10 < len(wanted) * 4:
                 return "it repeats what was recalled, and the message does not say it"
@@ -347,7 +348,7 @@ def _clause(message: str, span: tuple[int, int]) -> str:
     return message[before[-1] if before else max(0, start - 100) : after.start() if after else end + 100]
 
 
-def _without_dates(text: str) -> tuple[str, list[Mention]]:
+def _without_dates(text: str) -> tuple[str, Sequence[Mention]]:
     dated = mentions(text)
     for mention in reversed(dated):
         start, end = mention.span
@@ -365,6 +366,8 @@ def _unlicensed_date(text: str, dated: Sequence[Mention], ground: Ground) -> str
             and bare not in ground.words.squashed
         ):
             return f"the date {mention.raw!r} is neither said nor meant"
+    if WEEKDAYS.keys().isdisjoint(keys(text)):
+        return None
     for token in tokens(text):
         day = WEEKDAYS.get(token.key)
         if day is None or len(token.key) <= 3 or ground.words.has_word(token.key):
@@ -389,6 +392,8 @@ def _unlicensed_number(text: str, ground: Ground) -> str | None:
         if re.fullmatch(r"(?:19|20)\d\d", raw) and ground.calendar.licenses_year(int(raw)):
             continue
         return f"the number {raw!r} was not said"
+    if NUMBER_WORDS.keys().isdisjoint(keys(text)):
+        return None
     for token in tokens(text):
         value = NUMBER_WORDS.get(token.key)
         if value is None or token.key in AMBIGUOUS_NUMBERS or token.key in ground.words.keys or value == 1:
@@ -421,8 +426,7 @@ def _one_language(text: str, said: str) -> bool:
     """Return whether both are written in one script, and not in two languages that can be told apart."""
     if text.isascii() != said.isascii() and (_latin(text) != _latin(said)):
         return False
-    one = language(token.key for token in tokens(text))
-    other = language(token.key for token in tokens(said))
+    one, other = language(keys(text)), language(keys(said))
     return one is None or other is None or one == other
 
 

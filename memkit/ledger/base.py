@@ -148,14 +148,21 @@ class Ledger(ItemLedger):
         """Return live records without a collected vector of their present version, by rid, after a rid."""
 
     @abstractmethod
-    def stage(self, identity: str, records: Sequence[Record], vectors: Matrix) -> None:
-        """Collect the vectors of records as they were read, as one transaction."""
+    def stage(
+        self,
+        identity: str,
+        records: Sequence[Record],
+        vectors: Matrix,
+        tokens: Sequence[bytes | None] | None = None,
+    ) -> None:
+        """Collect the vectors, and tokens where there are any, of records as they were read, as one transaction."""
 
     @abstractmethod
     def switch_embedder(self, identity: str, dim: int, *, force: bool = False) -> int:
         """Change the embedder and every embedding in one transaction; return how many live records lack a vector.
 
-        When there are any and `force` is not set, nothing is written. Caches of all owners start again.
+        When there are any and `force` is not set, nothing is written. Tokens of the embedder before are gone. Caches
+        of all owners start again.
         """
 
     @abstractmethod
@@ -167,8 +174,14 @@ class Ledger(ItemLedger):
         """Return which of these records, live or deleted, have no vector of the present embedder."""
 
     @abstractmethod
-    def give_vectors(self, embedder: tuple[str, int], records: Sequence[Record], vectors: Matrix) -> None:
-        """Give live records that are still as they were read their vectors, as one transaction.
+    def give_vectors(
+        self,
+        embedder: tuple[str, int],
+        records: Sequence[Record],
+        vectors: Matrix,
+        tokens: Sequence[bytes | None] | None = None,
+    ) -> None:
+        """Give live records that are still as they were read their vectors and tokens, as one transaction.
 
         Raises:
             EmbedderMismatchError: They are not of the ledger's embedder.
@@ -210,6 +223,10 @@ class Ledger(ItemLedger):
     @abstractmethod
     def with_vectors(self, rids: Sequence[int]) -> tuple[Sequence[Record], Matrix]:
         """Return live records by rid, in the order asked, with their vectors as rows (zeros where one has none)."""
+
+    @abstractmethod
+    def tokens(self, rids: Sequence[int]) -> Mapping[int, bytes]:
+        """Return the tokens of records by rid, without those that have none."""
 
     @abstractmethod
     def records(self, ids: Sequence[str]) -> Sequence[Record]:

@@ -80,7 +80,7 @@ class _AsyncTicket(_Ticket[R]):
 class Committer:
     """Runs work on the writing connection, each piece whole or not at all."""
 
-    def __init__(self, database: Database, *, on_step: Callable[[str], None] | None = None) -> None:
+    def __init__(self, database: Database, *, on_step: Callable[[str], None]) -> None:
         self._database = database
         self._on_step = on_step
         self.restart()
@@ -168,16 +168,15 @@ class Committer:
             if not isinstance(error, Exception):
                 raise
         finally:
-            with self._mutex:
-                # Whoever was in the group and is not done goes back to the head of the queue.
-                self._pending.extendleft(t for t in reversed(group) if not t.done and not t.cancelled())
-            self._hand_over()
+            # Whoever was in the group and is not done goes back to the head of the queue.
+            self._hand_over([ticket for ticket in group if not ticket.done and not ticket.cancelled()])
             for ticket in group:
                 if ticket.done and ticket.wake is not None and not (ticket is first and ticket.leads):
                     ticket.wake()
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, left: Sequence[_Ticket[Any]] = ()) -> None:
         with self._mutex:
+            self._pending.extendleft(reversed(left))
             if not self._pending:
                 self._busy = False
                 return
@@ -203,11 +202,11 @@ class Committer:
             conn = self._database.writer()
             self._database.begin(conn)
             try:
-                self._step("begin")
+                self._on_step("begin")
                 ticket.value = ticket.work(conn)
-                self._step("commit")
+                self._on_step("commit")
                 conn.execute("COMMIT")
-                self._step("committed")
+                self._on_step("committed")
             except BaseException:
                 self._undo(conn)
                 raise
@@ -220,11 +219,11 @@ class Committer:
         conn = self._database.writer()
         try:
             self._database.begin(conn)
-            self._step("begin")
+            self._on_step("begin")
             outcomes = [self._within(conn, ticket) for ticket in group]
-            self._step("commit")
+            self._on_step("commit")
             conn.execute("COMMIT")
-            self._step("committed")
+            self._on_step("committed")
         except sqlite3.Error:
             self._undo(conn)
             return False
@@ -254,7 +253,3 @@ class Committer:
     def _undo(self, conn: sqlite3.Connection) -> None:
         self.undone += 1
         rollback(conn)
-
-    def _step(self, name: str) -> None:
-        if self._on_step is not None:
-            self._on_step(name)

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final, Literal, NoReturn, Protocol, TypeVar
 
@@ -199,7 +199,7 @@ class Database:
         conn.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         conn.execute("PRAGMA secure_delete = ON")
         self._writer = conn
-        self._file = _identity(self.path)
+        self._file = None if self.path is None else _identity(self.location)
         self._ready = True
         return True
 
@@ -261,11 +261,9 @@ class Database:
 
     # ------------------------------------------------------------------------------------- reading
 
-    @contextmanager
-    def alone(self) -> Generator[None]:
+    def alone(self) -> AbstractContextManager[object]:
         """Keep forks off while something is written, and readers too where a ledger in memory has one connection."""
-        with self.fork_gate if self.path is not None else self.memory_lock:
-            yield
+        return self.memory_lock if self.path is None else self.fork_gate
 
     @contextmanager
     def reader(self) -> Generator[sqlite3.Connection]:
@@ -316,14 +314,17 @@ class Database:
         Raises:
             BackendUnavailableError: The file was deleted or replaced meanwhile: what is written now, nobody would find.
         """
-        if self._file is not None and conn is self._writer and _identity(self.path) != self._file:
+        if self._file is not None and conn is self._writer and _identity(self.location) != self._file:
             raise BackendUnavailableError(
                 f"The ledger {self.location} was deleted, moved or replaced while it was open; nothing was written. "
                 "Put it back, or close this memory and open it again.",
                 backend="sqlite",
                 retryable=False,
             )
-        self.retried(lambda: conn.execute("BEGIN IMMEDIATE"))
+        try:
+            conn.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            self.retried(lambda: conn.execute("BEGIN IMMEDIATE"))
 
     def retried(self, work: Callable[[], R], *, deadline: float | None = None) -> R:
         """Do something that may find the file locked, again and again until the timeout."""
@@ -426,12 +427,10 @@ def rollback(conn: sqlite3.Connection) -> None:
         conn.execute("ROLLBACK")
 
 
-def _identity(path: Path | None) -> tuple[int, int] | None:
-    """Return what tells the file at a path from any other, None where there is none."""
-    if path is None:
-        return None
+def _identity(path: str) -> tuple[int, int]:
+    """Return what tells the file at a path from any other, zeros where there is none."""
     try:
-        found = path.stat()
+        found = os.stat(path)
     except OSError:
         return (0, 0)
     return (found.st_dev, found.st_ino)

@@ -131,6 +131,8 @@ class AddRecord:
     text: str
     kind: str
     vector: Vector | None
+    tokens: bytes | None = None
+    """Of its text, as whoever ranks has packed them; None for one that is compared by its vector alone."""
     message: int | None = None
     dedup: bytes | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -174,8 +176,8 @@ class EditRecord:
     """A change of one record, written with its event and the values it had before.
 
     `set` holds new values of `EDITABLE` fields. `expected_version` must be the record's version, `scope` must allow
-    it, else the whole batch is refused. `vector` replaces the embedding (needed when `text` changes). `dedup` is the
-    new digest; leaving the current state (deleted, or `valid_until` set) clears it by itself.
+    it, else the whole batch is refused. `vector` and `tokens` replace the embedding (needed when `text` changes).
+    `dedup` is the new digest; leaving the current state (deleted, or `valid_until` set) clears it by itself.
     """
 
     id: str
@@ -183,6 +185,7 @@ class EditRecord:
     event: str
     set: Mapping[str, Any]
     vector: Vector | None = None
+    tokens: bytes | None = None
     dedup: bytes | None = None
     reason: str | None = None
     actor: str | None = None

@@ -24,6 +24,7 @@ from .sqlite_read import SqliteReading
 from .sqlite_rebuild import SqliteRebuilding, change_embedder, put_vectors
 from .sqlite_rows import one, unpack_id
 from .sqlite_schema import MIGRATIONS
+from .sqlite_tokens import SqliteTokens
 from .sqlite_words import Embeddings, Packing, read_head, read_state
 from .sqlite_write import BatchWriter, Refused
 
@@ -37,7 +38,9 @@ _LEAVE_S: Final = 1.0
 _CHUNK: Final = 2_000
 
 
-class SqliteLedger(SqliteForgetting, SqliteArchive, SqliteItems, SqliteReading, SqliteRebuilding):
+class SqliteLedger(
+    SqliteForgetting, SqliteArchive, SqliteItems, SqliteReading, SqliteTokens, SqliteRebuilding
+):
     """The ledger in one SQLite file, or in memory when `path` is None.
 
     Args:
@@ -119,7 +122,8 @@ class SqliteLedger(SqliteForgetting, SqliteArchive, SqliteItems, SqliteReading, 
             IdempotencyError: The key was used with another digest.
             ConflictError: A memory or operation of the same id exists.
         """
-        self.open(create=True)
+        if not self._db.ready or self._db.pid != os.getpid():
+            self.open(create=True)
         if self._unreleased:
             self._give_back()
         self._note_worker(batch)

@@ -46,7 +46,7 @@ class SqliteBase(Ledger):
         self._book = Book(tokenize=tokenize, tokenizer_version=tokenizer_version)
         self._db = Database(path, synchronous=synchronous, busy_timeout_s=busy_timeout_s, opening=self)
         self._step: Callable[[str], None] = on_step or _no_step
-        self._committer = Committer(self._db, on_step=on_step)
+        self._committer = Committer(self._db, on_step=self._step)
         self._head: tuple[object, Head] | None = None
         """Where the file stood after the last batch, and by what to know whether it still does."""
         self._workers: set[str] = set()

@@ -86,6 +86,10 @@ class RecordEditor:
             pending.words.append((rid, self._book.words(actor, live_text(after))))
         if was != now:
             (edits.restored if now else edits.deleted).append(rid)
+        if text_changed:
+            edits.reworded.append(rid)
+        if edit.tokens is not None:
+            pending.tokens.append((rid, edit.tokens))
         if edit.vector is not None:
             (pending.vectors if now else edits.gone_vectors).append((rid, edit.vector))
         elif text_changed:

@@ -217,7 +217,7 @@ class Erasure:
             ).rowcount
         self._events += self._delete("event", "seq", [column(row, "seq") for row in records])
         drop_staged(conn, rids)
-        for table in ("vec", "vec_gone", "record"):
+        for table in ("vec", "vec_gone", "tokens", "record"):
             self._delete(table, "rid", rids)
 
     # ------------------------------------------------------------------------------------- what stays

@@ -23,7 +23,7 @@ from .sqlite_words import read_state
 
 _CONTENT: Final = (
     "record", "vec", "vec_gone", "message", "event", "operation", "job", "worker", "outbox", "lease", "agent_run",
-    "owner", "item", "item_vec", "words",
+    "owner", "item", "item_vec", "words", "tokens",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from .base import OWNER_SHIFT, NewMessage, StoredMessage
 from .sqlite_base import chunks
 from .sqlite_owners import Owners, OwnerState
-from .sqlite_rows import MESSAGE_INSERT, MESSAGE_SELECT, dump, message_id, message_of, message_rid
+from .sqlite_rows import MESSAGE_SELECT, dump, insert_messages, message_id, message_of, message_rid
 from .sqlite_words import Book
 
 Place = tuple[str, int, str | None]
@@ -46,7 +46,7 @@ class MessageKeeper:
                 given[place] = known
             kept.append(known)
         if rows:
-            self._conn.executemany(MESSAGE_INSERT, rows)
+            insert_messages(self._conn, rows)
         return kept, fresh
 
     def _known(self, messages: Sequence[NewMessage]) -> dict[Place, StoredMessage]:

@@ -5,19 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConflictError
 from .sqlite_base import chunks
-from .sqlite_rows import RECORD_INSERT
+from .sqlite_rows import insert_events, insert_records
+from .sqlite_tokens import drop_tokens, put_tokens
 from .sqlite_words import Embeddings, Head, drop_words, put_words
 
 if TYPE_CHECKING:
     from .base import Vector
-
-_EVENT_INSERT: Final = (
-    "INSERT INTO event (seq, op, owner, rid, code, at, delta, reason, actor) VALUES (?,?,?,?,?,?,?,?,?)"
-)
 
 
 @dataclass(slots=True)
@@ -35,8 +32,10 @@ class Edits:
     """Words that go out of the keyword index."""
     deleted: list[int] = field(default_factory=list[int])
     restored: list[int] = field(default_factory=list[int])
+    reworded: list[int] = field(default_factory=list[int])
+    """Records whose tokens are of an earlier text."""
     unembedded: list[tuple[int]] = field(default_factory=list[tuple[int]])
-    """Records whose vector is of an earlier text."""
+    """Those of them that get no vector of the new one."""
     gone_vectors: list[tuple[int, Vector]] = field(default_factory=list[Any])
     """Vectors of deleted records, for an undo."""
 
@@ -52,15 +51,24 @@ class PendingRows:
         self.records: list[tuple[Any, ...]] = []
         self.words: list[tuple[int, str]] = []
         self.vectors: list[tuple[int, Vector]] = []
-        self.edits = Edits()
+        self.tokens: list[tuple[int, bytes]] = []
+        self._edits: Edits | None = None
+
+    @property
+    def edits(self) -> Edits:
+        """What the edits of the batch change; most batches have none."""
+        if self._edits is None:
+            self._edits = Edits()
+        return self._edits
 
     def flush(self) -> None:
         """Write what is collected, but for the events, in rid order."""
         if self.records:
             self._insert()
             self.records = []
-        if self.edits.rids:
-            self._update(self.edits)
+        edits = self._edits
+        if edits is not None and edits.rids:
+            self._update(edits)
         if self.words:
             self.words.sort()
             self.waiting = put_words(self._conn, self.words, self.waiting)
@@ -68,10 +76,14 @@ class PendingRows:
         if self.vectors:
             self._embed(self.vectors, "vec")
             self.vectors = []
-        if self.edits.gone_vectors:
-            self._embed(self.edits.gone_vectors, "vec_gone")
-        if self.edits.rids:
-            self.edits = Edits()
+        if self.tokens:
+            put_tokens(self._conn, self.tokens)
+            self.tokens = []
+        if edits is not None:
+            if edits.gone_vectors:
+                self._embed(edits.gone_vectors, "vec_gone")
+            if edits.rids:
+                self._edits = None
 
     def _embed(self, pairs: Sequence[tuple[int, Vector]], table: str) -> None:
         Embeddings(self._head, self._operation_id).insert(self._conn, pairs, table)
@@ -80,12 +92,12 @@ class PendingRows:
         """Write everything."""
         self.flush()
         if self.events:
-            self._conn.executemany(_EVENT_INSERT, self.events)
+            insert_events(self._conn, self.events)
             self.events = []
 
     def _insert(self) -> None:
         try:
-            self._conn.executemany(RECORD_INSERT, self.records)
+            insert_records(self._conn, self.records)
         except sqlite3.IntegrityError as error:
             raise ConflictError(f"A memory of the same id exists already ({error}). Use a new id.") from error
 
@@ -97,6 +109,7 @@ class PendingRows:
         drop_words(conn, edits.dropped)
         self._move(edits.deleted, "vec", "vec_gone")
         self._move(edits.restored, "vec_gone", "vec")
+        drop_tokens(conn, edits.reworded)
         for table in ("vec", "vec_gone"):
             conn.executemany(f"DELETE FROM {table} WHERE rid = ?", edits.unembedded)
 

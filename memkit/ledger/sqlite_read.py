@@ -11,7 +11,7 @@ import numpy as np
 
 from ..ranking.vectors import decode_many
 from ..scope import Owner, ReadScope
-from .base import OWNER_SHIFT, Delta, Fetched, Mark, Outlook, OwnerMark, RankRow, Record, RowTest
+from .base import Delta, Fetched, Mark, Outlook, OwnerMark, RankRow, Record, RowTest
 from .sqlite_base import SqliteBase, chunks
 from .sqlite_rows import RECORD_SELECT, column, one, owner_range, pack_id, record_of
 from .sqlite_scan import passing
@@ -105,32 +105,12 @@ class SqliteReading(SqliteBase):
             cursor = conn.execute(_RANK_ROWS, (state.gen, low, high))
             while rows := cursor.fetchmany(_LOAD):
                 take(
-                    [self._rank_row(conn, row) for row in rows],
+                    [RankRow._make(row[:-1]) for row in rows],
                     vectors_of([row[-1] for row in rows], state.dim or 0),
                 )
             return Mark(event=found[2])
 
         return self._read(read, Mark())
-
-    def _rank_row(self, conn: sqlite3.Connection, row: Sequence[Any]) -> RankRow:
-        (
-            rid,
-            text,
-            actor,
-            role,
-            run,
-            agent,
-            created_at,
-            dated,
-            kind,
-            *times,
-            _e,
-        ) = row
-        owner = self._book.owner(conn, rid >> OWNER_SHIFT)
-        return RankRow(
-            rid, text, actor, role, run, agent, owner.id if owner.kind == "user" else None, created_at, bool(dated),
-            kind, *times,
-        )  # fmt: skip
 
     def _everything(self, conn: sqlite3.Connection, owner: int | None, event: int) -> Delta:
         low, high = (0, _LAST_RID) if owner is None else owner_range(owner)
@@ -386,10 +366,12 @@ class SqliteReading(SqliteBase):
         return self._read(read, list[int]())
 
 
-_LOAD = 4_096
+_LOAD = 1_024
+"""Rows handed over at once: some megabytes, which the next ones reuse."""
 _RANK_ROWS = (
     "SELECT record.rid, ifnull(ifnull(record.text, message.text), ''), record.actor, record.role, record.run,"
-    " record.agent, record.created_at, record.dated, record.kind, ifnull(record.valid_from, record.created_at),"
+    " record.agent, (SELECT id FROM owner WHERE no = record.owner AND kind = 'user'), record.created_at,"
+    " record.dated, record.kind, ifnull(record.valid_from, record.created_at),"
     " record.valid_until, record.expires_at, record.updated_at, vec.e FROM record"
     " LEFT JOIN message ON message.rid = record.message"
     " LEFT JOIN vec ON vec.rid = record.rid AND vec.gen = ?"

@@ -14,13 +14,15 @@ from ..ranking.vectors import encode_many
 from .base import Record
 from .sqlite_base import SqliteBase, chunks
 from .sqlite_rows import RECORD_SELECT, one
+from .sqlite_tokens import put_tokens
 from .sqlite_words import Embeddings, Packing, read_state
 
 if TYPE_CHECKING:
     from .base import Matrix
 
 _STAGED: Final = (
-    "CREATE TABLE IF NOT EXISTS staged (rid INTEGER PRIMARY KEY, version INTEGER NOT NULL, e BLOB NOT NULL)"
+    "CREATE TABLE IF NOT EXISTS staged"
+    " (rid INTEGER PRIMARY KEY, version INTEGER NOT NULL, e BLOB NOT NULL, tokens BLOB)"
 )
 _FITS: Final = "staged.rid = record.rid AND staged.version = record.version"
 
@@ -57,26 +59,37 @@ class SqliteRebuilding(SqliteBase):
             lambda conn: self._records_of(conn, conn.execute(sql, (after, limit)).fetchall()), list[Record]()
         )
 
-    def stage(self, identity: str, records: Sequence[Record], vectors: Matrix) -> None:
-        """Collect the vectors of records as they were read, as one transaction."""
+    def stage(
+        self,
+        identity: str,
+        records: Sequence[Record],
+        vectors: Matrix,
+        tokens: Sequence[bytes | None] | None = None,
+    ) -> None:
+        """Collect the vectors, and tokens where there are any, of records as they were read, as one transaction."""
         blobs = encode_many(vectors, self._packing_for(identity))
-        rows = [(r.rid, r.version, blob) for r, blob in zip(records, blobs, strict=True)]
-        sql = "INSERT OR REPLACE INTO staged SELECT ?1, ?2, ?3 WHERE EXISTS (SELECT 1 FROM record WHERE rid = ?1)"
+        packed = [None] * len(records) if tokens is None else tokens
+        rows = [(r.rid, r.version, *both) for r, *both in zip(records, blobs, packed, strict=True)]
+        there = "EXISTS (SELECT 1 FROM record WHERE rid = ?1)"
+        sql = f"INSERT OR REPLACE INTO staged SELECT ?1, ?2, ?3, ?4 WHERE {there}"
         self._write(lambda conn: conn.executemany(sql, rows).rowcount)
 
     def switch_embedder(self, identity: str, dim: int, *, force: bool = False) -> int:
         """Change the embedder and every embedding in one transaction; return how many live records lack a vector.
 
-        When there are any and `force` is not set, nothing is written. Caches of all owners start again.
+        When there are any and `force` is not set, nothing is written. Tokens of the embedder before are gone. Caches
+        of all owners start again.
         """
         packing = self._packing_for(identity)
         lacking = (
             f"SELECT count(*) FROM record LEFT JOIN staged ON {_FITS}"
             " WHERE record.deleted = 0 AND staged.rid IS NULL"
         )
-        sql = (
-            f"INSERT INTO vec (rid, gen, e) SELECT staged.rid, ?, staged.e FROM staged JOIN record ON {_FITS}"
-            " WHERE record.deleted = 0 ORDER BY staged.rid"
+        collected = f"FROM staged JOIN record ON {_FITS} WHERE record.deleted = 0"
+        sql = f"INSERT INTO vec (rid, gen, e) SELECT staged.rid, ?, staged.e {collected} ORDER BY staged.rid"
+        tokens = (
+            f"INSERT INTO tokens (rid, e) SELECT staged.rid, staged.tokens {collected}"
+            " AND staged.tokens IS NOT NULL ORDER BY staged.rid"
         )
 
         def write(conn: sqlite3.Connection) -> int:
@@ -88,6 +101,7 @@ class SqliteRebuilding(SqliteBase):
             conn.execute("DELETE FROM vec")
             conn.execute("DELETE FROM vec_gone")
             conn.execute(sql, (read_state(conn).gen,))
+            conn.execute(tokens)
             drop_staged(conn)
             self._step("switched")
             return left
@@ -119,8 +133,14 @@ class SqliteRebuilding(SqliteBase):
 
         return self._read(read, set[int]())
 
-    def give_vectors(self, embedder: tuple[str, int], records: Sequence[Record], vectors: Matrix) -> None:
-        """Give live records that are still as they were read their vectors, as one transaction.
+    def give_vectors(
+        self,
+        embedder: tuple[str, int],
+        records: Sequence[Record],
+        vectors: Matrix,
+        tokens: Sequence[bytes | None] | None = None,
+    ) -> None:
+        """Give live records that are still as they were read their vectors and tokens, as one transaction.
 
         Raises:
             EmbedderMismatchError: They are not of the ledger's embedder.
@@ -129,12 +149,10 @@ class SqliteRebuilding(SqliteBase):
         def write(conn: sqlite3.Connection) -> None:
             self._remember_embedder(conn, *embedder)
             sql = "SELECT 1 FROM record WHERE rid = ? AND version = ? AND deleted = 0"
-            same = [
-                (record.rid, vectors[n])
-                for n, record in enumerate(records)
-                if one(conn, sql, (record.rid, record.version))
-            ]
-            put_vectors(conn, same)
+            same = [n for n, record in enumerate(records) if one(conn, sql, (record.rid, record.version))]
+            put_vectors(conn, [(records[n].rid, vectors[n]) for n in same])
+            packed = tokens or [None] * len(records)
+            put_tokens(conn, [(records[n].rid, found) for n in same if (found := packed[n]) is not None])
 
         self._write(write)
 
@@ -163,6 +181,7 @@ def change_embedder(
     conn.execute("INSERT OR REPLACE INTO meta (key, value) VALUES ('embedder', ?)", (identity,))
     conn.execute("UPDATE state SET dim = ?, packing = ? WHERE id = 1", (dim, packing))
     if not first:
+        conn.execute("DELETE FROM tokens")
         event = read_state(conn).event + 1
         conn.execute("UPDATE state SET gen = gen + 1, event = ?, reset = ? WHERE id = 1", (event, event))
         conn.execute("UPDATE owner SET event = ?, reset = ?", (event, event))

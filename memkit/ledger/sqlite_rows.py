@@ -78,6 +78,37 @@ def owner_range(number: int) -> tuple[int, int]:
     return number << OWNER_SHIFT, (number << OWNER_SHIFT) | N_MASK
 
 
+def blob(raw: bytes | str) -> bytearray | str:
+    """Return bytes in the form that the driver takes at once: for `bytes` it first looks for somebody's adapter."""
+    return raw if isinstance(raw, str) else bytearray(raw)
+
+
+class Insert:
+    """Inserts rows into a table, each without the columns where it has None.
+
+    The driver looks for an adapter of every None that it is given, which costs more than five numbers.
+    """
+
+    def __init__(self, table: str, columns: Sequence[str]) -> None:
+        self._table, self._columns = table, columns
+        self._statements: dict[tuple[bool, ...], str] = {}
+
+    def __call__(self, conn: sqlite3.Connection, rows: Sequence[Row]) -> None:
+        """Insert rows; those that fill the same columns together."""
+        alike: dict[tuple[bool, ...], list[Row]] = {}
+        for row in rows:
+            filled = tuple([value is not None for value in row])
+            alike.setdefault(filled, []).append([value for value in row if value is not None])
+        for filled, given in alike.items():
+            conn.executemany(self._statements.get(filled) or self._statement(filled), given)
+
+    def _statement(self, filled: tuple[bool, ...]) -> str:
+        names = [name for name, is_filled in zip(self._columns, filled, strict=True) if is_filled]
+        sql = f"INSERT INTO {self._table} ({', '.join(names)}) VALUES ({','.join('?' * len(names))})"
+        self._statements[filled] = sql
+        return sql
+
+
 # ------------------------------------------------------------------------------------------- JSON
 
 
@@ -139,7 +170,7 @@ RECORD_SELECT: Final = (
     " FROM record LEFT JOIN message ON message.rid = record.message "
 )
 """Every column, then the words and the given id of the message a verbatim record points at."""
-RECORD_INSERT: Final = f"INSERT INTO record VALUES ({','.join('?' * _WIDTH)})"
+insert_records: Final = Insert("record", RECORD_COLUMNS)
 
 
 def column(row: Row, name: str) -> Any:
@@ -229,7 +260,7 @@ MESSAGE_COLUMNS: Final = (
 MESSAGE_SELECT: Final = (
     "SELECT " + ", ".join(f"message.{name}" for name in MESSAGE_COLUMNS) + " FROM message "
 )
-MESSAGE_INSERT: Final = f"INSERT INTO message VALUES ({','.join('?' * len(MESSAGE_COLUMNS))})"
+insert_messages: Final = Insert("message", MESSAGE_COLUMNS)
 
 
 def message_of(row: Row, owner: Owner, salt: int) -> StoredMessage:
@@ -258,8 +289,13 @@ def message_of(row: Row, owner: Owner, salt: int) -> StoredMessage:
 
 # ------------------------------------------------------------------------------------------- operations, jobs
 
-OPERATION_SELECT: Final = (
-    "SELECT no, id, kind, owner, at, state, key, digest, result, undoes, first, last FROM operation "
+_OPERATION_COLUMNS: Final = (
+    "no", "id", "kind", "owner", "at", "state", "key", "digest", "result", "undoes", "first", "last",
+)  # fmt: skip
+OPERATION_SELECT: Final = f"SELECT {', '.join(_OPERATION_COLUMNS)} FROM operation "
+insert_operations: Final = Insert("operation", _OPERATION_COLUMNS)
+insert_events: Final = Insert(
+    "event", ("seq", "op", "owner", "rid", "code", "at", "delta", "reason", "actor")
 )
 JOB_SELECT: Final = (
     "SELECT o.id, j.kind, o.owner, j.payload, o.state, j.attempts, j.error, o.at, j.worker, o.no, j.due"

@@ -122,8 +122,17 @@ ALTER TABLE record ADD COLUMN slot BLOB;
 CREATE INDEX record_slot ON record (owner, slot) WHERE slot IS NOT NULL AND deleted = 0 AND valid_until IS NULL;
 """
 
+_V4: Final = """
+-- What the best of a search are compared by, token by token; only short memories have a row, deleted ones too.
+CREATE TABLE tokens (rid INTEGER PRIMARY KEY, e BLOB NOT NULL);
+
+-- A change of the embedder that was under way begins again: it collects tokens, too.
+DROP TABLE IF EXISTS staged;
+DELETE FROM meta WHERE key = 'staging';
+"""
+
 Migration = str | Callable[[sqlite3.Connection], None]
-MIGRATIONS: Sequence[Migration] = (_V1, _V2, _V3)
+MIGRATIONS: Sequence[Migration] = (_V1, _V2, _V3, _V4)
 """Step n makes schema version n + 1; each runs in one transaction with the number it leads to. Only append."""
 
 

@@ -187,7 +187,7 @@ class Embeddings:
         blobs = self.blobs([vector for _, vector in pairs])
         conn.executemany(
             f"INSERT OR REPLACE INTO {table} (rid, gen, e) VALUES (?, ?, ?)",
-            [(rid, self._gen, blob) for (rid, _), blob in zip(pairs, blobs, strict=True)],
+            [(rid, self._gen, bytearray(blob)) for (rid, _), blob in zip(pairs, blobs, strict=True)],
         )
 
 

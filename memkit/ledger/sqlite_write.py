@@ -35,11 +35,13 @@ from .sqlite_rows import (
     OPERATION_SELECT,
     RECORD_SELECT,
     Row,
+    blob,
     column,
     dump,
     dump_data,
     dump_sources,
     ids_of,
+    insert_operations,
     load_sources,
     operation_of,
     pack_id,
@@ -85,12 +87,12 @@ class BatchWriter:
             IdempotencyError: The key was used with another digest.
         """
         batch = self._batch
-        if (earlier := self._earlier()) is not None:
+        if batch.key is not None and (earlier := self._earlier(batch.key)) is not None:
             return Applied(replay=earlier)
-        finished = self._finished()
+        finished = None if batch.finishes is None else self._finished(batch.finishes)
         if isinstance(finished, Applied):
             return finished
-        if (job := self._unfinished()) is not None:
+        if self._head.has_jobs and (job := self._unfinished()) is not None:
             return Applied(unfinished=job)
         owner = None if batch.owner is None else self._batch_owner(batch.owner)
         # Numbers are given out under the write lock, so the next one is free.
@@ -105,7 +107,8 @@ class BatchWriter:
         changes = self._write_changes(messages)
         self._pending.finish()
         self._step("records")
-        self._fill_outbox()
+        if batch.indexes:
+            self._fill_outbox()
         self._owners.close(batch.at)
         applied = Applied(messages=messages, new_messages=fresh, changes=changes)
         if batch.job is not None:
@@ -132,11 +135,13 @@ class BatchWriter:
 
     def _batch_owner(self, owner: Owner) -> OwnerState | None:
         """Return the row of the batch's owner; only a batch that brings something makes one."""
+        known = self._owners.get(owner, create=False)
+        if known is not None:
+            return known
         batch = self._batch
         brings = batch.messages or batch.job is not None or batch.key is not None
-        return self._owners.get(
-            owner, create=bool(brings) or any(isinstance(c, AddRecord) for c in batch.changes)
-        )
+        brings = brings or any(isinstance(change, AddRecord) for change in batch.changes)
+        return self._owners.get(owner, create=True) if brings else None
 
     def _fill_outbox(self) -> None:
         for name in self._batch.indexes:
@@ -149,14 +154,12 @@ class BatchWriter:
 
     # ------------------------------------------------------------------------------------- operation
 
-    def _earlier(self) -> Operation | None:
+    def _earlier(self, key: str) -> Operation | None:
         """Return the earlier operation of the same key."""
         batch = self._batch
-        if batch.key is None:
-            return None
         number = 0 if batch.owner is None else self._owner_number(batch.owner)
         row = self._conn.execute(
-            OPERATION_SELECT + "WHERE ifnull(owner, 0) = ? AND key = ?", (number, batch.key)
+            OPERATION_SELECT + "WHERE ifnull(owner, 0) = ? AND key = ?", (number, key)
         ).fetchone()
         if row is None:
             return None
@@ -165,9 +168,9 @@ class BatchWriter:
             return None
         if found.digest != batch.digest:
             raise IdempotencyError(
-                f"The idempotency key {batch.key!r} was used before with other content (operation {found.id}). "
+                f"The idempotency key {key!r} was used before with other content (operation {found.id}). "
                 "Use a new key for new content.",
-                key=batch.key,
+                key=key,
                 operation_id=found.id,
             )
         return found
@@ -181,19 +184,16 @@ class BatchWriter:
     def _unfinished(self) -> Job | None:
         """Return the unfinished job of the same content, where the batch asks for it."""
         batch = self._batch
-        if batch.resumes is None or batch.owner is None or not self._head.has_jobs:
+        if batch.resumes is None or batch.owner is None:
             return None
         return unfinished_job(self._conn, self._owner_number(batch.owner), batch.resumes())
 
-    def _finished(self) -> int | Applied | None:
+    def _finished(self, job: str) -> int | Applied:
         """Return the number of the operation whose job this batch completes, or the answer when it may not."""
-        batch = self._batch
-        if batch.finishes is None:
-            return None
-        row = self._conn.execute(OPERATION_SELECT + "WHERE id = ?", (pack_id(batch.finishes),)).fetchone()
+        row = self._conn.execute(OPERATION_SELECT + "WHERE id = ?", (pack_id(job),)).fetchone()
         if row is None:
             # Forgotten while it was being worked on: what it would add rests on erased text.
-            gone = [ChangeOutcome(status="refused", record=None) for _ in batch.changes]
+            gone = [ChangeOutcome(status="refused", record=None) for _ in self._batch.changes]
             return Applied(changes=gone, refused=True)
         found = operation_of(row)
         return Applied(replay=found) if found.state == "done" else int(row[0])
@@ -202,24 +202,13 @@ class BatchWriter:
         batch = self._batch
         state = "done" if batch.job is None else "running" if batch.job.running else "waiting"
         try:
-            self._conn.execute(
-                "INSERT INTO operation (no, id, kind, owner, at, state, key, digest, result, undoes, first, last)"
-                " VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-                (
-                    self._op,
-                    pack_id(batch.operation_id),
-                    batch.kind,
-                    None if owner is None else owner.no,
-                    batch.at,
-                    state,
-                    batch.key,
-                    batch.digest,
-                    self._result(applied),
-                    None if batch.undoes is None else pack_id(batch.undoes),
-                    self._first,
-                    None if self._first is None else self._seq,
-                ),
-            )
+            row = (
+                self._op, blob(pack_id(batch.operation_id)), batch.kind, None if owner is None else owner.no, batch.at,
+                state, batch.key, batch.digest, self._result(applied),
+                None if batch.undoes is None else pack_id(batch.undoes), self._first,
+                None if self._first is None else self._seq,
+            )  # fmt: skip
+            insert_operations(self._conn, [row])
         except sqlite3.IntegrityError as error:
             raise ConflictError(
                 f"The operation {batch.operation_id!r} exists already. Use a new id for each operation."
@@ -335,19 +324,21 @@ class BatchWriter:
         if sources is None and message is not None and not verbatim:
             sources = dump_sources(salt, [SourceRef(message_id=message.id)])
         pointed = message.rid if verbatim and message is not None else None
-        metadata, entities = dump(add.metadata), dump(add.entities)
         since = None if add.valid_from == created_at else add.valid_from
         self._pending.records.append(
             (
-                rid, raw_id, owner.no, seq, None if verbatim else add.text, pointed, add.kind, scope.agent_id,
-                scope.run_id, metadata, 1, created_at, at, since, add.valid_until, add.expires_at,
-                int(add.dated), add.actor_id, add.role, add.origin, sources, entities, int(add.pinned), 0, 0, add.dedup,
-                dump_data(add.data), add.slot,
+                rid, blob(raw_id), owner.no, seq, None if verbatim else add.text, pointed, add.kind, scope.agent_id,
+                scope.run_id, dump(add.metadata), 1, created_at, at, since, add.valid_until, add.expires_at,
+                int(add.dated), add.actor_id, add.role, add.origin, sources, dump(add.entities), int(add.pinned), 0, 0,
+                add.dedup,
+                None if add.data is None else dump_data(add.data), add.slot,
             )
         )  # fmt: skip
         self._pending.words.append((rid, self._book.words(add.actor_id, add.text)))
         if add.vector is not None:
             self._pending.vectors.append((rid, add.vector))
+        if add.tokens is not None:
+            self._pending.tokens.append((rid, add.tokens))
         self._pending.events.append((seq, self._op, owner.no, rid, ADD, at, None, add.reason, add.actor))
         self._outbox.append((rid, raw_id))
         record = Record(

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, cast
 
 from pydantic import BaseModel
@@ -151,6 +152,7 @@ class FakeLLM:
         )
 
 
+@lru_cache(maxsize=32)
 def _empty(schema: type[BaseModel]) -> str:
     """Return the answer that says nothing: empty lists, empty texts."""
     blanks: dict[str, Any] = {

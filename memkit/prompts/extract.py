@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta, timezone
-from typing import Annotated, Final, Literal, cast
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from memkit.clock import to_datetime
 from memkit.llms.base import ChatMessage
@@ -16,6 +26,7 @@ from memkit.llms.base import ChatMessage
 Action = Literal["add", "supersede", "retract", "none"]
 FactKind = Literal["fact", "preference", "instruction", "event", "procedure"]
 
+_MAX_SHOWN: Final = 300
 _KINDS: Final = ("fact", "preference", "instruction", "event", "procedure")
 _ACTIONS: Final[Mapping[str, str]] = {
     "add": "add",
@@ -126,20 +137,101 @@ class ExtractedRelation(BaseModel):
     """Index in `memories`, from 0."""
 
 
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """An item of an answer that could not be read."""
+
+    text: str
+    reason: str
+
+
+def as_answer(value: object) -> object:
+    """Return a bare list as an answer that holds it."""
+    return {"memories": cast("list[object]", value)} if isinstance(value, list) else value
+
+
 class Extraction(BaseModel):
-    """What the model returns; a reply without `memories` is not one."""
+    """What the model returns; a reply without `memories` is not one.
+
+    Items that cannot be read are left out where others can, and told in `malformed`.
+    """
 
     model_config = ConfigDict(extra="ignore")
+    tidied: ClassVar[Callable[[object], object]] = staticmethod(as_answer)
+    """Puts what was given where it belongs; done twice it changes nothing."""
 
     memories: list[ExtractedMemory]
     relations: Annotated[list[ExtractedRelation], BeforeValidator(_items)] = Field(
         default_factory=list[ExtractedRelation]
     )
 
-    @model_validator(mode="before")
+    _malformed: list[Malformed] = PrivateAttr(default_factory=list[Malformed])
+
+    @property
+    def malformed(self) -> Sequence[Malformed]:
+        """What was left out."""
+        return self._malformed
+
+    @model_validator(mode="wrap")
     @classmethod
-    def _bare_list(cls, value: object) -> object:
-        return {"memories": cast("list[object]", value)} if isinstance(value, list) else value
+    def _without_malformed(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        answer = cls.tidied(value)
+        try:
+            return handler(answer)
+        except ValidationError as error:
+            problems = _of_items(error)
+            if not problems or not isinstance(answer, Mapping):
+                raise
+            readable, malformed = _parted(cast("Mapping[str, Any]", answer), problems)
+            spoilt = {name for name, _ in problems} - {"relations"}
+            if spoilt and not any(readable.get(name) for name in ("memories", "records")):
+                raise  # Nothing to keep: the model is asked again.
+            made = handler(readable)
+            made._malformed = malformed
+            return made
+
+
+def _of_items(error: ValidationError) -> dict[tuple[str, int], str]:
+    """Return what is wrong with each item of a list; nothing, where something else is wrong too."""
+    found: dict[tuple[str, int], str] = {}
+    for one in error.errors(include_url=False, include_context=False, include_input=False):
+        match one["loc"]:
+            case (str() as name, int() as at, *path):
+                found.setdefault((name, at), ": ".join([*map(str, path), one["msg"]]))
+            case _:
+                return {}
+    return found
+
+
+def _parted(
+    answer: Mapping[str, Any], problems: Mapping[tuple[str, int], str]
+) -> tuple[dict[str, Any], list[Malformed]]:
+    """Return an answer without the items that have problems, and those; relations keep to their facts."""
+    out = dict(answer)
+    for name in {name for name, _ in problems}:
+        out[name] = [item for at, item in enumerate(answer[name]) if (name, at) not in problems]
+    memories = cast("Sequence[object]", answer.get("memories") or ())
+    kept = [at for at in range(len(memories)) if ("memories", at) not in problems]
+    places = {at: place for place, at in enumerate(kept)}
+    if len(kept) < len(memories):
+        out["relations"] = [_moved(edge, places) for edge in out.get("relations") or ()]
+    return out, [
+        Malformed(_shown(answer[name][at]), f"it cannot be read: {problem}")
+        for (name, at), problem in problems.items()
+    ]
+
+
+def _moved(edge: object, places: Mapping[int, int]) -> object:
+    if not isinstance(edge, Mapping):
+        return edge
+    given = cast("Mapping[str, Any]", edge)
+    at = _number(given.get("memory"))
+    return {**given, "memory": places.get(at, -1) if isinstance(at, int) else -1}
+
+
+def _shown(item: object) -> str:
+    text = cast("Mapping[str, object]", item).get("text") if isinstance(item, Mapping) else item
+    return text if isinstance(text, str) else json.dumps(item, ensure_ascii=False, default=str)[:_MAX_SHOWN]
 
 
 SYSTEM: Final = """\

@@ -20,7 +20,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema
 
-from memkit.prompts.extract import Extraction, message_number, text_or_blank
+from memkit.prompts.extract import Extraction, as_answer, message_number, text_or_blank
 from memkit.schemas import Schema, Schemas
 
 RecordAction = Literal["set", "retract", "none"]
@@ -93,13 +93,12 @@ def _with_records(schemas: tuple[Schema, ...]) -> type[Extraction]:
     shown: Any = Annotated[ExtractedRecord, _Shown(Union[tuple(shapes)])]  # noqa: UP007 (made of a tuple)
     records: Any = Annotated[list[shown], BeforeValidator(_mappings)]
     known = Schemas(schema.model for schema in schemas)
-    sort: Any = model_validator(mode="before")(partial(_sorted, known))
     made: type[Extraction] = make(
         "Extraction",
         __base__=Extraction,
-        __validators__={"sort": sort},
         records=(records, Field(default_factory=list[ExtractedRecord])),
     )
+    made.tidied = partial(_sorted, known)
     return made
 
 
@@ -111,11 +110,12 @@ def _mappings(value: object) -> object:
 
 def _sorted(schemas: Schemas, value: object) -> object:
     """Put records that stand among the memories where they belong."""
-    if isinstance(value, list):
-        value = {"memories": cast("list[object]", value)}
+    value = as_answer(value)
     if not isinstance(value, Mapping):
         return value
     answer = dict(cast("Mapping[str, Any]", value))
+    if "records" in answer:
+        answer["records"] = _mappings(answer["records"])
     memories: object = answer.get("memories")
     if not isinstance(memories, list):
         return answer if "memories" in answer or "records" not in answer else {**answer, "memories": []}

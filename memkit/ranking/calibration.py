@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 
-from memkit.ranking.signals import Found, idf
+from memkit.ranking.signals import Found, idf_of
 from memkit.ranking.text import stems_of
 from memkit.ranking.view import Array, Ints, Mask, View, total
 from memkit.ranking.words import COMMON, RARE
@@ -19,6 +20,10 @@ LONG: Final = 200
 """Words of a memory from which on more of them make no difference."""
 PRIOR_SIZE: Final = 10_000
 """Memories that the expected frequencies of words are worth; a real scope only shifts them."""
+
+
+LATE_OF_COSINE: Final = (0.15, 0.6)
+"""How well the tokens of a memory are expected to match that was not compared: a constant, and of its cosine."""
 
 
 class _Expected(dict[str, float]):
@@ -35,10 +40,11 @@ class _Expected(dict[str, float]):
 _EXPECTED = _Expected()
 
 
-def mass(terms: list[str], frequency: Ints, size: int) -> Array:
+def mass(terms: list[str], frequency: Ints, size: int) -> list[float]:
     """Return how much each word of a query tells: its idf, smoothed so that a scope of one is as one of 10,000."""
-    expected = np.array([_EXPECTED[t] for t in terms], np.float64)
-    return idf(frequency + PRIOR_SIZE * expected, size + PRIOR_SIZE)
+    rows = size + PRIOR_SIZE
+    found = zip(terms, frequency.tolist(), strict=True)
+    return [idf_of(among + PRIOR_SIZE * _EXPECTED[term], rows) for term, among in found]
 
 
 class Evidence:
@@ -61,11 +67,13 @@ class Evidence:
         self._view = view
         self._cosine: Array = np.zeros(size) if cosine is None else cosine
         self._speaker, self._date = speaker, date
-        told = mass(terms, found.frequency, size) if terms else np.empty(0)
-        content = np.array([0.0 if term in names else 1.0 for term in terms]) * told if names else told
-        content = content if content.any() else told  # a query that is only a name asks for the name
-        self._mass = float(content.sum())
-        self.weight: Array = content / (self._mass or 1.0)
+        told = mass(terms, found.frequency, size)
+        self.told = dict(zip(terms, told, strict=True))
+        """How much each word of the query tells."""
+        content = [0.0 if term in names else worth for term, worth in zip(terms, told, strict=True)]
+        content = content if any(content) else told  # a query that is only a name asks for the name
+        self._mass = sum(content)
+        self.weight: Array = np.array(content, np.float64) / (self._mass or 1.0)
         unknown = found.frequency == 0
         self._unknown = float(self.weight[unknown].sum())
         # A person whom no memory mentions is likely the one who speaks where the speaker is not known: "Ann's cat" is
@@ -78,11 +86,25 @@ class Evidence:
             None if nameless is None else np.where(nameless, 1 / (1 - (1 - STRANGER) * away), 1.0)
         )
         self._own: Mask | None = view.user if first else None if nameless is None else view.user & nameless
-        self._share: Array = total(found.at, self.weight[found.term], size)
+        self._share: Array = total(found.at, found.each(self.weight), size)
         if self._scale is not None:
             self._share *= self._scale
         self._window = self._share
         self._best: tuple[float, float, float] | None = None
+        self._late: Array | None = None
+        self._best_late = 0.0
+
+    @property
+    def compared(self) -> bool:
+        """Whether the best rows were compared token by token."""
+        return self._late is not None
+
+    def see_tokens(self, rows: Ints, match: Array) -> None:
+        """Take in how well the tokens of some rows match, with NaN for those that have none."""
+        if not np.isnan(match).all():
+            self._late = np.clip(LATE_OF_COSINE[0] + LATE_OF_COSINE[1] * self._cosine, 0.0, 1.0)
+            self._late[rows] = np.where(np.isnan(match), self._late[rows], match)
+            self._best_late = float(self._late[rows].max())
 
     def see_window(self, share: Array) -> None:
         """Take in the share of `weight` that each row's window holds."""
@@ -112,6 +134,7 @@ class Evidence:
             "told": min(self._mass / 40, 1.0),
             "contrast": contrast,
             "named": float(self._speaker is not None),
+            "best_late": self._best_late,
         }
 
     def features(self, rows: Ints) -> dict[str, Array]:
@@ -142,20 +165,27 @@ class Evidence:
             "asks": view.question[rows].astype(np.float64),
             "length": length,
             "length_share": length * share,
+            "late": none if self._late is None else self._late[rows],
+            "late_margin": none if self._late is None else self._late[rows] - self._best_late,
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Calibration:
     """A fitted logistic curve: one coefficient a feature, and the intercept."""
 
     intercept: float
     coefficients: dict[str, float]
 
+    @cached_property
+    def _weights(self) -> Array:
+        return np.array(list(self.coefficients.values()))
+
     def probability(self, features: dict[str, Array]) -> Array:
         """Return the probability of each row."""
-        values = np.array([features[name] for name in self.coefficients])
-        logit = self.intercept + np.array(list(self.coefficients.values())) @ values
+        values = np.concatenate([features[name] for name in self.coefficients])
+        logit = self._weights @ values.reshape(len(self.coefficients), -1)
+        logit += self.intercept
         return 1 / (1 + np.exp(-np.minimum(np.maximum(logit, -40), 40)))
 
     def probability_of(self, features: dict[str, float]) -> float:
@@ -179,14 +209,14 @@ def isotonic(values: Array) -> Array:
     """Return the non-increasing sequence nearest to `values` in squares (pool adjacent violators)."""
     if not (values[1:] > values[:-1]).any():
         return values
-    means: list[float] = []
-    sizes: list[int] = []
-    for value in values.tolist():
-        mean, size = value, 1
-        while means and means[-1] < mean:
-            mean = (mean * size + means[-1] * sizes[-1]) / (size + sizes[-1])
-            size += sizes.pop()
-            means.pop()
+    means: list[float] = [math.inf]
+    sizes: list[int] = [0]
+    for mean in values.tolist():
+        size = 1
+        while means[-1] < mean:
+            before, many = means.pop(), sizes.pop()
+            mean = (mean * size + before * many) / (size + many)
+            size += many
         means.append(mean)
         sizes.append(size)
     return np.repeat(np.array(means), sizes)

@@ -51,6 +51,7 @@ CALIBRATIONS: Final[dict[str, Calibration]] = {
     ),
 }
 """That one memory answers the query, by level of embedder."""
+CALIBRATIONS["late"] = CALIBRATIONS["embedded"]
 
 ANSWERABLE: Final[dict[str, Calibration]] = {
     "keyless": Calibration(
@@ -85,3 +86,4 @@ ANSWERABLE: Final[dict[str, Calibration]] = {
     ),
 }
 """That any memory in view answers it, likewise."""
+ANSWERABLE["late"] = ANSWERABLE["embedded"]

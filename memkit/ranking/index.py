@@ -12,14 +12,18 @@ import numpy.typing as npt
 
 from memkit.ledger.records import RankRow
 from memkit.ranking import scoring
+from memkit.ranking.asked import QUESTION, TELLS, USER, cues
+from memkit.ranking.late import Tokens
 from memkit.ranking.postings import Postings, Vocabulary
 from memkit.ranking.result import Ranking
-from memkit.ranking.text import day_of, keyword_form, tokens
+from memkit.ranking.text import day_of, keyword_form, stemmed, surface
 from memkit.ranking.vectors import ColumnTable, Floats, RowTable, VectorTable
-from memkit.ranking.view import FOREVER, QUESTION, USER, Ints, Mask, Rows, View, make_view
+from memkit.ranking.view import FOREVER, Ints, Mask, Rows, View, make_view
 from memkit.ranking.weights import Weights
 
 _VIEWS = 8
+_DATE_WORDS = 3
+"""At the end of a keyword form that has a date."""
 _FEW = 64
 """New rows are put in their places one by one up to so many."""
 
@@ -81,6 +85,7 @@ class RankQuery:
         runs: Runs in view, likewise.
         users: Users in view, likewise.
         include_closed: Memories whose validity is over, or has not begun, are in view too.
+        tokens: Of the query, where memories have theirs; None ranks by the first stage alone.
     """
 
     text: str
@@ -91,6 +96,7 @@ class RankQuery:
     runs: Ids | None = None
     users: Ids | None = None
     include_closed: bool = False
+    tokens: Tokens | None = None
 
 
 class _Codes(dict[object, int]):
@@ -187,9 +193,9 @@ class OwnerIndex:
         """Return every row in view, best first."""
         view = self._view(query)
         self._index_words()
-        words = scoring.look_up(query.text, self._vocabulary, self._postings)
+        words = scoring.look_up(query.text, self._vocabulary, self._postings, frame=view.weights.frame)
         cosines = None if query.vector is None else self._vectors.cosines(query.vector, view.slots)
-        return scoring.rank(view, self._names, query.text, query.now, words, cosines)
+        return scoring.rank(view, self._names, query.text, query.now, words, cosines, query.tokens)
 
     # ------------------------------------------------------------------------------------------- writing
 
@@ -197,19 +203,23 @@ class OwnerIndex:
         if not entries:
             return
         first = len(self._rows)
-        rows: list[tuple[object, ...]] = []
         terms: list[int] = []
+        lengths: list[int] = []
+        words: list[int] = []
+        kinds: list[int] = []
         vocabulary = self._vocabulary
         for entry in entries:
             keywords = keyword_form(entry.text, entry.speaker, entry.created_at if entry.dated else None)
-            before = len(terms)
-            terms += [vocabulary[term] for term in tokens(keywords)]
-            rows.append(self._record(entry, len(terms) - before, len(keywords.split())))
+            written = surface(keywords)
+            found = [vocabulary[term] for term in stemmed(written) if term]
+            terms += found
+            kinds.append(cues(entry.text, written[:-_DATE_WORDS] if entry.dated else written))
+            lengths.append(len(found))
+            words.append(len(keywords.split()))
         slots = np.arange(first, first + len(entries))
-        self._rows.append(rows)
-        self._alive += len(rows)
-        self._last = max(self._last, max(entry.rid for entry in entries))
-        lengths = self._rows["length"][slots]
+        self._rows.append({**self._columns(entries, kinds), "length": lengths, "words": words}, len(entries))
+        self._alive += len(entries)
+        self._last = max(self._last, int(self._rows["rid"][first:].max()))
         self._words.append((np.repeat(slots.astype(np.int32), lengths), np.array(terms, np.int32)))
         self._vectors.put(first, vectors)
         self._place(slots)
@@ -223,19 +233,34 @@ class OwnerIndex:
             self._words = []
             self._postings.add(np.concatenate(slots), np.concatenate(terms))
 
-    def _record(self, entry: Entry | RankRow, length: int, words: int) -> tuple[object, ...]:
-        talk = entry.kind == "message" and entry.session is not None
-        day = day_of(entry.created_at) if entry.dated else None
-        asks = talk and entry.text.rstrip().endswith(("?", "？", "؟"))
-        return (
-            entry.rid, entry.created_at, *entry.order,
-            entry.valid_from, FOREVER if entry.valid_until is None else entry.valid_until,
-            FOREVER if entry.expires_at is None else entry.expires_at, entry.updated_at,
-            self._talks[(entry.user, entry.session)] if talk else -1,
-            self._runs[entry.session], self._agents[entry.agent], self._users[entry.user],
-            self._names.number(entry.speaker), -1 if day is None else day.year * 12 + day.month - 1,
-            length, words, USER * (entry.role == "user") + QUESTION * asks, True,
-        )  # fmt: skip
+    def _columns(self, entries: Sequence[Entry | RankRow], kinds: list[int]) -> dict[str, Sequence[int]]:
+        """Return what the rows of entries hold besides their words, by column."""
+        talks = [entry.kind == "message" and entry.session is not None for entry in entries]
+        number, talk_of = self._names.number, self._talks
+        runs, agents, users = self._runs, self._agents, self._users
+        return {
+            "rid": [entry.rid for entry in entries],
+            "created": [entry.created_at for entry in entries],
+            "order0": [entry.order[0] for entry in entries],
+            "order1": [entry.order[1] for entry in entries],
+            "valid_from": [entry.valid_from for entry in entries],
+            "valid_until": [FOREVER if entry.valid_until is None else entry.valid_until for entry in entries],
+            "expires": [FOREVER if entry.expires_at is None else entry.expires_at for entry in entries],
+            "updated": [entry.updated_at for entry in entries],
+            "talk": [
+                talk_of[(entry.user, entry.session)] if talk else -1
+                for entry, talk in zip(entries, talks, strict=True)
+            ],
+            "run": [runs[entry.session] for entry in entries],
+            "agent": [agents[entry.agent] for entry in entries],
+            "user": [users[entry.user] for entry in entries],
+            "speaker": [-1 if entry.speaker is None else number(entry.speaker) for entry in entries],
+            "month": [_month_of(entry.created_at) if entry.dated else -1 for entry in entries],
+            "flags": [
+                USER * (entry.role == "user") | (QUESTION * _asks(entry.text) if talk else TELLS) | kind
+                for entry, talk, kind in zip(entries, talks, kinds, strict=True)
+            ],
+        }
 
     def _place(self, slots: Ints) -> None:
         """Put new slots where they belong in the order of sessions and turns."""
@@ -322,6 +347,16 @@ class OwnerIndex:
             slots = slots[(since <= query.at) & (query.at < until)]
         whole = self._in_order and len(slots) == len(rows)
         return _Cached(make_view(rows, None if whole else slots, self._weights), at_span, now_span)
+
+
+def _month_of(instant: int) -> int:
+    """Return year * 12 + month - 1 of an instant in UTC, -1 outside the years 1 to 9999."""
+    day = day_of(instant)
+    return -1 if day is None else day.year * 12 + day.month - 1
+
+
+def _asks(text: str) -> bool:
+    return text.rstrip().endswith(("?", "？", "؟"))
 
 
 def _span(edges: Iterable[Ints], instant: int) -> tuple[int, int]:

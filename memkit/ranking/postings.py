@@ -56,12 +56,16 @@ class Postings:
         keys *= width
         keys += slots
         keys.sort()
-        firsts = np.flatnonzero(np.diff(keys, prepend=-1))
-        counts = np.minimum(np.diff(firsts, append=len(keys)), 65_535)
+        new = np.ones(len(keys), np.bool_)
+        np.not_equal(keys[1:], keys[:-1], out=new[1:])
+        firsts = np.flatnonzero(new)
+        counts = np.minimum(np.diff(firsts, append=len(keys)), 65_535).astype(np.uint16)
         keys = keys[firsts]
+        del firsts
         if len(self._slots) == len(self._late) == 0 and len(keys) >= self._FEW:  # all there is, and in order
             self._starts = np.searchsorted(keys, np.arange(int(keys[-1]) // width + 2) * width)
-            self._slots, self._counts = (keys % width).astype(np.int32), counts.astype(np.uint16)
+            keys %= width
+            self._slots, self._counts = keys.astype(np.int32), counts
             return
         new_terms, new_slots = keys // width, keys % width
         bulk = len(keys) >= max(self._FEW, len(self._slots) // 8)
@@ -83,10 +87,11 @@ class Postings:
         counts: list[npt.NDArray[np.integer]] = [_NONE]
         sizes: list[int] = []
         last = len(self._starts) - 2
+        start = self._starts.item
         for term in terms:
             size = 0
             if 0 <= term <= last:
-                first, end = self._starts[term : term + 2].tolist()
+                first, end = start(term), start(term + 1)
                 size = end - first
                 slots.append(self._slots[first:end])
                 counts.append(self._counts[first:end])
@@ -97,7 +102,11 @@ class Postings:
                 slots.append(pairs[:, 0])
                 counts.append(pairs[:, 1])
             sizes.append(size)
-        return np.concatenate(slots).astype(np.int64), np.concatenate(counts).astype(np.float64), sizes
+        return (
+            np.concatenate(slots, dtype=np.int64, casting="unsafe"),
+            np.concatenate(counts, dtype=np.float64, casting="unsafe"),
+            sizes,
+        )
 
     def keep(self, renumbered: Ints) -> None:
         """Drop slots whose entry in `renumbered` is negative, and give the others their new number."""
@@ -108,7 +117,7 @@ class Postings:
         alive = slots >= 0
         self._set(terms[alive], slots[alive], self._counts[alive], len(self._starts) - 1)
 
-    def _pack(self, terms: Ints, slots: Ints, counts: Ints) -> None:
+    def _pack(self, terms: Ints, slots: Ints, counts: npt.NDArray[np.integer]) -> None:
         size = len(self._starts) - 1
         parts = (
             [np.repeat(np.arange(size), np.diff(self._starts)), terms],

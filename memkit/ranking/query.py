@@ -68,11 +68,19 @@ def _tail(text: str) -> str:
 # -------------------------------------------------------------------------------------- who and when
 
 _FIRST_PERSON = re.compile(r"\b(?:i|my|me|mine|we|our)\b", re.IGNORECASE)
+# With a capital only where it is nobody's name.
+_OTHER_FIRST_PERSON = re.compile(
+    r"\b(?:[iI]ch|[mM]ich|[mM]ir|[mM]eine?[mnrs]?|[wW]ir|unser(?:e[mnrs]?)?|[jJ]e|moi|[mM]on|mes|[nN]ous|[nN]otre|nos"
+    r"|[yY]o|[mM]is?|[nN]osotr[ao]s|[nN]uestr[ao]s?|io|mi[ao]|miei|mie|noi|[nN]ostr[aeio]|[eE]u|[mM]eus?|[mM]inhas?"
+    r"|[nN]oss[ao]s?|ik|[mM]ijn|jag|jeg|moj[aei]|mój|[bB]enim?|[яЯ]|[мМ]еня|[мМ]не|[мМ]о[йяеи]|моё|мое[йг]о?|моих|мою"
+    r"|[мМ]ы|[нН]аш[аи]?|أنا|انا|मैं|मेरा|मेरी|मेरे|मुझे)(?!\w)"
+    r"|\b[jJ]['’]\w|[我私僕俺]|우리|내가|나는|저는|제가"
+)
 
 
 def first_person(query: str) -> bool:
-    """Return whether the query speaks of the one who asks: I, my, me, mine, we or our as a word."""
-    return _FIRST_PERSON.search(query) is not None
+    """Return whether the query speaks of the one who asks: I, my, me, mine, we or our, in any of 15 languages."""
+    return _FIRST_PERSON.search(query) is not None or _OTHER_FIRST_PERSON.search(query) is not None
 
 
 _PERSON = re.compile(

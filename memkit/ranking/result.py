@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from memkit.ranking.calibration import Calibration, Evidence, isotonic, of_scores
-from memkit.ranking.signals import Fused
+from memkit.ranking.signals import DECIMALS, Fused, best_rows
 from memkit.ranking.view import Array, Ints, View
 
 _HEAD = 64
@@ -91,11 +91,11 @@ class Ranking:
             raise KeyError(rid)
         at = int(found[0])
         raw = {name: float(values[at]) for name, values in self._raw().items()}
-        added = {name: round(float(values[at]), 6) for name, values in self._fused.contributions.items()}
+        added = {name: round(value, 6) for name, value in self._fused.contributions(at).items()}
         features = self._features(found[:1])
         return {
             **{name: round(value, 6) for name, value in raw.items() if not np.isnan(value)},
-            "order": float(self._fused.score[at]),
+            "order": round(float(self._fused.score[at]), DECIMALS),
             "probability": round(float(self._calibration.probability(features)[0]), 6),
             "contributions": added,
             "features": {name: round(float(values[0]), 6) for name, values in features.items()},
@@ -110,13 +110,9 @@ class Ranking:
     def _sort(self, stop: int) -> None:
         if stop <= len(self._order):
             return
-        score, size = self._fused.score, len(self)
-        if stop <= _HEAD and size > 4 * _HEAD:
-            border = np.partition(score, size - _HEAD)[size - _HEAD]
-            rows = np.flatnonzero(score >= border)
-        else:
-            rows = np.arange(size)
-        keys = (-self._view.rid[rows], -self._view.created[rows], -score[rows])
+        score = self._fused.score
+        rows = best_rows(score, _HEAD if stop <= _HEAD else len(score))
+        keys = (-self._view.rid[rows], -self._view.created[rows], -score[rows].round(DECIMALS))
         self._order = rows[np.lexsort(keys)]
 
     def _score(self, stop: int) -> None:

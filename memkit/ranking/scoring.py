@@ -7,22 +7,25 @@ from dataclasses import dataclass
 import numpy as np
 
 from memkit.ranking import calibration as cal
+from memkit.ranking.asked import Asked, asked
 from memkit.ranking.constants import ANSWERABLE, CALIBRATIONS
+from memkit.ranking.late import Tokens, compare
 from memkit.ranking.postings import Postings, Vocabulary
 from memkit.ranking.query import ALSO_WORDS, NOT_NAMES, first_person, named_months, people, relative_days
 from memkit.ranking.result import Ranking
-from memkit.ranking.signals import Found, fuse, locate, own_words, window_words
-from memkit.ranking.text import query_terms, stem, surface
+from memkit.ranking.signals import Found, fuse, idf_of, locate, own_words, spread, window_words
+from memkit.ranking.text import other_stems, query_terms, stems_in, surface
 from memkit.ranking.view import Array, Ints, Mask, View
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The distinct words of a query, where each is, and how often it is in the query."""
+    """The distinct words of a query, where each is, how often it is in the query, and what the query asks for."""
 
     terms: list[str]
     postings: tuple[Ints, Array, list[int]]
     repeats: list[int]
+    asked: Asked
 
 
 class Names:
@@ -59,30 +62,48 @@ class Names:
         return numbers, words
 
 
-def look_up(query: str, vocabulary: Vocabulary, postings: Postings) -> Words:
+def look_up(query: str, vocabulary: Vocabulary, postings: Postings, *, frame: bool) -> Words:
     """Return the distinct words of a query, their postings (empty for an unknown word) and their counts."""
-    counts = query_terms(query)
-    found = postings.find([vocabulary.get(term, -1) for term in counts])
-    return Words(list(counts), found, list(counts.values()))
+    what = asked(query)
+    counts = query_terms(what.content if frame else query)
+    numbers = [vocabulary.get(term, -1) for term in counts]
+    if -1 in numbers:
+        others = other_stems(query, {t for t, number in zip(counts, numbers, strict=True) if number < 0})
+        numbers = [
+            number
+            if number >= 0
+            else next((vocabulary[o] for o in others.get(term, ()) if o in vocabulary), -1)
+            for term, number in zip(counts, numbers, strict=True)
+        ]
+    return Words(list(counts), postings.find(numbers), list(counts.values()), what)
 
 
-def rank(view: View, names: Names, query: str, now: int, words: Words, cosines: Array | None) -> Ranking:
+def rank(
+    view: View,
+    names: Names,
+    query: str,
+    now: int,
+    words: Words,
+    cosines: Array | None,
+    tokens: Tokens | None = None,
+) -> Ranking:
     """Return the ranking of a view for a query."""
     found = locate(view, words.postings, words.repeats)
     named, name_words = names.named(query)
-    speaker = np.isin(view.speaker, named) if named else None
+    speaker = _any_of(view.speaker, named) if named else None
     if speaker is not None and not speaker.any():
         speaker, name_words = None, set[str]()
-    name_stems = {stem(word) for word in name_words}
+    name_stems = stems_in(query, name_words) if name_words else set[str]()
     if speaker is not None:
         speaker |= _about(view, found, words.terms, name_stems)
     date = _dates(view, query, now)
     first = first_person(query)
+    strangers = [word for name in people(query) for word in surface(name)]
     evidence = cal.Evidence(
         terms=words.terms,
         found=found,
         names=name_stems,
-        strangers={term for name in people(query) for term in query_terms(name)},
+        strangers=stems_in(query, strangers) if strangers else set[str](),
         cosine=None if cosines is None else _known(cosines),
         speaker=speaker,
         date=date,
@@ -94,15 +115,39 @@ def rank(view: View, names: Names, query: str, now: int, words: Words, cosines: 
     if view.talk_from < len(view):  # without talk a window is the own text
         window, window_share = window_words(view, found, evidence.weight)
         evidence.see_window(window_share)
-    fused = fuse(view, dense=cosines, words=bm25, window=window, speaker=speaker, date=date, first=first)
+    fused = fuse(
+        view,
+        dense=cosines,
+        words=bm25,
+        window=window,
+        speaker=speaker,
+        date=date,
+        first=first,
+        kinds=words.asked.kinds,
+    )
+
+    if tokens is not None and view.weights.late:
+        telling = dict(
+            zip(words.terms, (idf_of(n, len(view)) for n in found.frequency.tolist()), strict=True)
+        )
+        evidence.see_tokens(*compare(view, fused, tokens, telling, evidence.told))
+    if words.asked.ordered and view.weights.spread and view.talk_from < len(view):
+        spread(view, fused)
 
     def raw() -> dict[str, Array]:
         around = window_words(view, found, evidence.weight)[0] if window is bm25 else window
         return {"bm25": bm25, "window": around} | ({} if cosines is None else {"dense": cosines})
 
-    return Ranking(
-        view, fused, evidence, (CALIBRATIONS[view.weights.name], ANSWERABLE[view.weights.name]), raw
-    )
+    level = "late" if evidence.compared else view.weights.name
+    return Ranking(view, fused, evidence, (CALIBRATIONS[level], ANSWERABLE[level]), raw)
+
+
+def _any_of(column: Ints, numbers: list[int]) -> Mask:
+    """Return where a column holds one of a few numbers."""
+    mask = column == numbers[0]
+    for number in numbers[1:]:
+        mask |= column == number
+    return mask
 
 
 def _known(cosines: Array) -> Array:

@@ -1,8 +1,8 @@
 """From a query and a view to one number a row that orders: parts, standardised, weighted, spread over the talk.
 
     y     = sum of weight * z(part)
-    score = y + previous*y[i-1] + next*y[i+1] + session*mean3(y of the session)
-          + speaker*S + date*T + first*U - question*Q + length*z(words)
+    score = y + (previous + answers*Q[i-1])*y[i-1] + next*y[i+1] + session*mean3(y of the session)
+          + speaker*S + date*T + first*U + kind*K + tells*I - question*Q + length*z(words)
 
 `z` is over all rows in view, its mean and deviation drawn towards what is expected where the view is small.
 """
@@ -16,22 +16,23 @@ from typing import Final
 
 import numpy as np
 
-from memkit.ranking.view import Array, Ints, Mask, View, total
-from memkit.ranking.weights import PRIOR_WEIGHT, SESSION_BEST, Part
+from memkit.ranking.asked import TELLS
+from memkit.ranking.view import Array, Ints, Mask, View, norm, total
+from memkit.ranking.weights import PRIOR_WEIGHT, SESSION_BEST, WINDOW_B, Part, Weights
 
 _BLOCK: Final = 2_000_000
 _SMALL: Final = 65_536
 _RARE: Final = 16
 """Where words times rows are many, a word in fewer than one of so many rows is counted by sorting where it is."""
+_ONE_THREAD: Final = 10_000
 _EPS: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Found:
-    """Where the words of a query are: one entry per word and row that holds it.
+    """Where the words of a query are: one entry per word and row that holds it, word by word.
 
     Attributes:
-        term: Number of the word in the query.
         at: Position of the row.
         count: How often it is there.
         repeats: How often each word is in the query.
@@ -39,12 +40,20 @@ class Found:
         size: Rows in view.
     """
 
-    term: Ints
     at: Ints
     count: Array
     repeats: Array
     frequency: Ints
     size: int
+
+    @property
+    def term(self) -> Ints:
+        """The number of the word in the query, for each entry."""
+        return np.repeat(np.arange(len(self.frequency)), self.frequency)
+
+    def each(self, values: Array) -> Array:
+        """Return the value of its word for each entry, of one value per word."""
+        return np.repeat(values, self.frequency)
 
 
 _Windows = tuple[Ints, Ints, Array, Ints]
@@ -53,18 +62,16 @@ _Windows = tuple[Ints, Ints, Array, Ints]
 
 def locate(view: View, postings: tuple[Ints, Array, list[int]], repeats: Sequence[int]) -> Found:
     """Bring the postings of a query's words into view."""
-    slots, count, sizes = postings
-    term = np.repeat(np.arange(len(sizes)), sizes)
-    if view.position is None:
-        at, frequency = slots, np.array(sizes, np.int64)
-    else:
-        at = view.position[slots]
+    at, count, sizes = postings
+    frequency = np.array(sizes, np.int64)
+    if view.position is not None:
+        at = view.position[at]
         seen = at >= 0
         if not seen.all():
-            term, at, count = term[seen], at[seen], count[seen]
-        frequency = np.bincount(term, minlength=len(sizes))
+            term = np.repeat(np.arange(len(sizes)), frequency)
+            at, count = at[seen], count[seen]
+            frequency = np.bincount(term[seen], minlength=len(sizes))
     return Found(
-        term=term,
         at=at,
         count=count,
         repeats=np.array(repeats, np.float64),
@@ -73,15 +80,22 @@ def locate(view: View, postings: tuple[Ints, Array, list[int]], repeats: Sequenc
     )
 
 
-def idf(frequency: Ints | Array, size: float) -> Array:
+def idf_of(frequency: float, size: float) -> float:
     """Return ln(1 + (N - df + 0.5) / (df + 0.5)), Lucene's form, never negative."""
-    return np.log1p((size - frequency + 0.5) / (frequency + 0.5))
+    return math.log1p((size - frequency + 0.5) / (frequency + 0.5))
+
+
+def idf(frequency: Ints, size: int) -> Array:
+    """Return `idf_of` each frequency."""
+    return np.array([idf_of(among, size) for among in frequency.tolist()], np.float64)
 
 
 def own_words(view: View, found: Found) -> Array:
     """Return BM25 of each row's own text."""
-    worth = found.repeats * idf(found.frequency, len(view))
-    part = worth[found.term] * found.count / (found.count + view.own_norm(found.at))
+    part = view.own_norm[found.at]
+    part += found.count
+    np.divide(found.count, part, out=part)
+    part *= found.each(found.repeats * idf(found.frequency, len(view)))
     return total(found.at, part, len(view))
 
 
@@ -89,9 +103,10 @@ def window_words(view: View, found: Found, mass: Array) -> tuple[Array, Array]:
     """Return BM25 of each row's window, and the share of `mass` (a weight per word) that its window holds."""
     size = len(view)
     bm25, share = np.zeros(size), np.zeros(size)
+    around = view.window_norm if len(view.window_norm) else norm(view.length, WINDOW_B)
     for term, at, sums, frequency in _windows(view, found):
         worth = found.repeats * idf(frequency, size)
-        bm25 += total(at, worth[term] * sums / (sums + view.window_norm(at)), size)
+        bm25 += total(at, worth[term] * sums / (sums + around[at]), size)
         share += total(at, mass[term], size)
     return bm25, share
 
@@ -145,29 +160,27 @@ def _window_counts(words: Ints, filled: Ints, sums: Array, found: Found) -> _Win
     return term, filled - place * size, sums, np.bincount(term, minlength=terms)
 
 
-def standardise(values: Array, part: Part, weight: float = 1.0) -> Array:
-    """Return `weight` times z over the rows in view, mean and deviation pooled with what is expected of the part.
+def line(values: Array, part: Part) -> tuple[float, float]:
+    """Return slope and offset of the part's weight times z over the rows in view.
 
-    A row without a value (NaN) gets 0.
+    Mean and deviation are pooled with what is expected of the part; rows without a value (NaN) do not count.
     """
-    known = values
     summed = float(values.sum())
     if summed != summed:  # NaN
-        known = values[~np.isnan(values)]
-        summed = float(known.sum())
-    n = len(known)
+        values = values[~np.isnan(values)]
+        summed = float(values.sum())
+    n = len(values)
     if n == 0:
-        return np.zeros(len(values))
-    whole = n + PRIOR_WEIGHT
+        return 0.0, 0.0
+    # What is expected fades as rows are seen: cosines of another embedder may lie elsewhere, and closer together.
+    prior = PRIOR_WEIGHT**2 / (PRIOR_WEIGHT + n)
     seen = summed / n
-    spread = max(0.0, float(known @ known) / n - seen * seen)
-    mean = (n * seen + PRIOR_WEIGHT * part.mean) / whole
-    variance = (
-        n * (spread + (seen - mean) ** 2) + PRIOR_WEIGHT * (part.std**2 + (part.mean - mean) ** 2)
-    ) / whole
-    z = values - mean
-    z *= weight / (math.sqrt(variance) + _EPS)
-    return z if n == len(values) else np.nan_to_num(z, copy=False, nan=0.0)
+    # A BLAS would wake its threads for long ones.
+    squares = float(values @ values) if n <= _ONE_THREAD else float(np.einsum("i,i->", values, values))
+    mean = (n * seen + prior * part.mean) / (n + prior)
+    variance = (n * max(0.0, squares / n - seen * seen) + prior * part.std**2) / (n + prior)
+    slope = part.weight / (math.sqrt(variance) + _EPS)
+    return slope, -slope * mean
 
 
 def following(view: View, y: Array) -> Array:
@@ -212,12 +225,23 @@ class Fused:
     """The order of a view for one query.
 
     Attributes:
-        score: What orders; comparable only within this query and view.
-        contributions: What each signal added to it.
+        score: What orders; comparable only within this query and view, and only to `DECIMALS`.
+        added: For each signal, what each row has of it, and how much of that counts: a factor and a constant.
     """
 
     score: Array
-    contributions: dict[str, Array]
+    added: dict[str, tuple[Array | Mask, float, float]]
+
+    def contributions(self, at: int) -> dict[str, float]:
+        """Return what each signal added to the score of a row."""
+        return {
+            name: float(values[at]) * factor + constant
+            for name, (values, factor, constant) in self.added.items()
+        }
+
+
+DECIMALS: Final = 6
+"""Scores that differ by less are the same: equal memories tie exactly, wherever in the view they stand."""
 
 
 def fuse(
@@ -229,41 +253,95 @@ def fuse(
     speaker: Mask | None,
     date: Mask | None,
     first: bool,
+    kinds: int,
 ) -> Fused:
-    """Put all signals of a query together; rows are rounded to 1e-6, so that equal memories tie exactly."""
+    """Put all signals of a query together."""
     w = view.weights
     talks = view.talk_from < len(view)
-    parts = {"bm25": standardise(words, w.words, w.words.weight)}
+    added: dict[str, tuple[Array | Mask, float, float]] = {"bm25": (words, *line(words, w.words))}
     if talks:  # without talk a window is the own text again
-        parts["window"] = standardise(window, w.window, w.window.weight)
+        added["window"] = (window, *line(window, w.window))
     if dense is not None:
-        z_dense = standardise(dense, w.dense, w.dense.weight)
-        missing = np.isnan(dense)
-        if missing.any():  # A row that has no vector yet is taken to be as near as its words are.
-            z_dense[missing] = w.dense.weight / w.words.weight * parts["bm25"][missing]
-        parts = {"dense": z_dense} | parts
-    y = _sum(parts)
+        added = {"dense": _dense(dense, w, added["bm25"])} | added
+    score = _sum(added)
     if talks:
-        parts["next"] = w.next * following(view, y)
-        parts["session"] = w.session * session_best(view, y)
-        if w.previous:
-            parts["previous"] = w.previous * preceding(view, y)
-    if w.length:
-        parts["length"] = w.length * view.length_z
-    if speaker is not None:
-        parts["speaker"] = w.speaker * speaker.astype(np.float64)
-    if date is not None:
-        parts["date"] = w.date * date.astype(np.float64)
-    if first:
-        parts["first_person"] = w.first * view.user.astype(np.float64)
-    if w.question and view.question.any():
-        parts["question"] = -w.question * view.question.astype(np.float64)
-    return Fused(score=np.round(_sum(parts), 6), contributions=parts)
+        y = score.copy()
+        added["next"] = (following(view, y), w.next, 0.0)
+        added["session"] = (session_best(view, y), w.session, 0.0)
+        if w.previous or w.answers:
+            added["previous"] = (preceding(view, y * view.lead), 1.0, 0.0)
+        for name in ("next", "session", "previous"):
+            if name in added:
+                score += added[name][0] * added[name][1]
+    for name, mask, weight in (
+        ("speaker", speaker, w.speaker),
+        ("date", date, w.date),
+        ("first_person", view.user if first else None, w.first),
+        ("kind", (view.flags & kinds) > 0 if kinds and w.kind else None, w.kind),
+    ):
+        if mask is not None:
+            added[name] = (mask, weight, 0.0)
+            score += mask * weight
+    if view.prior is not None:
+        score += view.prior
+        added |= _priors(view)
+    return Fused(score=score, added=added)
 
 
-def _sum(parts: dict[str, Array]) -> Array:
-    first, *rest = parts.values()
-    out = first.copy()
-    for part in rest:
-        out += part
+def _priors(view: View) -> dict[str, tuple[Array | Mask, float, float]]:
+    """Return what `view.prior` is made of."""
+    w = view.weights
+    return {
+        name: (values, weight, 0.0)
+        for name, values, weight in (
+            ("length", view.length_z, w.length),
+            ("tells", (view.flags & TELLS) > 0, w.tells),
+            ("question", view.question, -w.question),
+        )
+        if weight and values.any()
+    }
+
+
+def _dense(dense: Array, w: Weights, words: tuple[Array | Mask, float, float]) -> tuple[Array, float, float]:
+    """Return the dense part; a row that has no vector yet is taken to be as near as its words are."""
+    slope, offset = line(dense, w.dense)
+    missing = np.isnan(dense)
+    if not missing.any():
+        return dense, slope, offset
+    values, factor, constant = words
+    share = w.dense.weight / w.words.weight
+    return np.where(missing, share * (factor * values + constant), slope * dense + offset), 1.0, 0.0
+
+
+def _sum(added: dict[str, tuple[Array | Mask, float, float]]) -> Array:
+    (values, factor, constants), *rest = added.values()
+    out: Array = np.multiply(values, factor, dtype=np.float64)
+    for values, factor, constant in rest:
+        out += values * factor
+        constants += constant
+    out += constants
     return out
+
+
+def spread(view: View, fused: Fused) -> None:
+    """Take from each row for every better row of its session: the best of each session come before second bests."""
+    talk_from = view.talk_from
+    order = np.lexsort((-fused.score[talk_from:].round(DECIMALS), view.session))
+    better = np.empty(len(order), np.int64)
+    better[order] = np.arange(len(order)) - (view.starts[view.session] - talk_from)[order]
+    behind = np.zeros(len(view))
+    behind[talk_from:] = better
+    np.subtract(fused.score, view.weights.spread * behind, out=fused.score)
+    fused.added["spread"] = (behind, -view.weights.spread, 0.0)
+
+
+def best_rows(score: Array, count: int) -> Ints:
+    """Return, in no order, the rows of the best `count` scores, those that tie with them, and perhaps some more."""
+    if len(score) <= 4 * count:
+        return np.arange(len(score))
+    bests = score
+    height = len(score) // (16 * count)
+    if height > 1:  # The best of each of many groups, of which `count` reach the border.
+        bests = score[: height * 16 * count].reshape(height, -1).max(axis=0)
+    border = np.partition(bests, len(bests) - count)[len(bests) - count]
+    return np.flatnonzero(score >= border - 2 * 10.0**-DECIMALS)

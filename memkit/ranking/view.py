@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from memkit.ranking.asked import QUESTION, TELLS, USER
 from memkit.ranking.vectors import grown_capacity
 from memkit.ranking.weights import K1, SHORT_WORDS, WINDOW, WINDOW_B, Weights
 
@@ -17,8 +18,6 @@ Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 FOREVER: Final = 2**63 - 1
-
-USER, QUESTION = 1, 2
 
 COLUMNS: Final = (
     ("rid", np.int64), ("created", np.int64), ("order0", np.int64), ("order1", np.int64),
@@ -51,12 +50,13 @@ class Rows:
         """Bytes held."""
         return sum(column.nbytes for column in self._columns.values())
 
-    def append(self, rows: Sequence[tuple[object, ...]]) -> None:
-        """Append slots, each with its values in the order of `COLUMNS`."""
-        first, end = self._size, self._size + len(rows)
+    def append(self, columns: Mapping[str, Sequence[int]], count: int) -> None:
+        """Append so many live slots, given by column."""
+        first, end = self._size, self._size + count
         self.reserve(grown_capacity(self._capacity, end))
-        for column, values in zip(self._columns.values(), zip(*rows, strict=True), strict=True):
-            column[first:end] = values
+        for name, values in columns.items():
+            self._columns[name][first:end] = values
+        self._columns["alive"][first:end] = True
         self._size = end
 
     def reserve(self, capacity: int) -> None:
@@ -84,13 +84,16 @@ class View:
         position: Position of each slot, -1 where the slot is out of view; None likewise.
         near: `near[d - 1][i]`: positions i and i + d are turns of one session; False for the last d.
         short: The row may lend its words to its neighbours' windows.
+        flags: What kinds of answer each row may hold, as `memkit.ranking.asked` has them.
         talk_from: First position that is a turn of talk; before it are facts, documents and the like.
         starts: First position of each session, from `talk_from` on.
         weights: Those that fit the talk in view.
         session: Index into `starts` of each position from `talk_from` on.
-        mean_length: Of all rows in view.
-        window_length: Words that count in each row's window; empty without talk.
-        mean_window: Its mean.
+        own_norm: What BM25 divides by for each row's own text.
+        window_norm: The same for its window; empty without talk.
+        prior: What the length of a memory, somebody speaking of herself in it, and a question mark at its end add to
+            its place in the order; None where that is nothing for every row.
+        lead: How much of its base score each row lends to the next turn.
         length_z: Empty where the weights have no use for it.
     """
 
@@ -103,15 +106,17 @@ class View:
     length: Ints
     user: Mask
     question: Mask
+    flags: npt.NDArray[np.uint8]
     near: tuple[Mask, ...]
     short: Mask
     talk_from: int
     starts: Ints
     session: Ints
     weights: Weights
-    mean_length: float
-    window_length: Array
-    mean_window: float
+    own_norm: Array
+    window_norm: Array
+    prior: Array | None
+    lead: Array
     length_z: Array
 
     def __len__(self) -> int:
@@ -120,17 +125,7 @@ class View:
     @property
     def nbytes(self) -> int:
         """Bytes held, roughly, besides the rows' own."""
-        return 2 * len(self.rid) if self.slots is None else 80 * len(self.rid) + 8 * _size(self.position)
-
-    def own_norm(self, at: Ints) -> Array:
-        """Return what BM25 divides by for the own text of some rows."""
-        return _norm(self.length[at], self.mean_length, self.weights.b)
-
-    def window_norm(self, at: Ints) -> Array:
-        """Return what BM25 divides by for the window of some rows."""
-        if self.talk_from == len(self):
-            return _norm(self.length[at], self.mean_length, WINDOW_B)
-        return _norm(self.window_length[at], self.mean_window, WINDOW_B)
+        return (34 if self.slots is None else 89) * len(self.rid) + 8 * _size(self.position)
 
 
 def make_view(rows: Rows, slots: Ints | None, weights: Weights) -> View:
@@ -150,15 +145,17 @@ def make_view(rows: Rows, slots: Ints | None, weights: Weights) -> View:
     starts = session = none
     near: tuple[Mask, ...] = ()
     short = words <= SHORT_WORDS if has_talk else np.empty(0, np.bool_)
-    window_length = np.empty(0)
+    window_norm = np.empty(0)
     if has_talk:
         near = tuple(_same_session(talk, distance) for distance in range(1, WINDOW + 1))
         opens = np.ones(len(talk) - talk_from, np.bool_)
         opens[1:] = talk[talk_from + 1 :] != talk[talk_from:-1]
         starts, session = talk_from + np.flatnonzero(opens), np.cumsum(opens, dtype=np.int64) - 1
         own = length.astype(np.float64)
-        window_length = _spread(own, np.where(short, own, 0.0), near)
+        window_norm = norm(_spread(own, np.where(short, own, 0.0), near), WINDOW_B)
     flags = rows["flags"][taken]
+    question = (flags & QUESTION) > 0
+    length_z = _length_z(words, weights.longest) if weights.length else np.empty(0)
     return View(
         slots=slots,
         position=position,
@@ -168,17 +165,19 @@ def make_view(rows: Rows, slots: Ints | None, weights: Weights) -> View:
         speaker=rows["speaker"][taken],
         length=length,
         user=(flags & USER) > 0,
-        question=(flags & QUESTION) > 0,
+        question=question,
+        flags=flags,
         near=near,
         short=short,
         talk_from=talk_from,
         starts=starts,
         session=session,
         weights=weights,
-        mean_length=_mean(length),
-        window_length=window_length,
-        mean_window=_mean(window_length),
-        length_z=_length_z(words) if weights.length else np.empty(0),
+        own_norm=norm(length, weights.b),
+        window_norm=window_norm,
+        prior=_prior(weights, length_z, (flags & TELLS) > 0, question),
+        lead=weights.previous + weights.answers * question.astype(np.float64),
+        length_z=length_z,
     )
 
 
@@ -204,16 +203,24 @@ def _same_session(talk: Ints, distance: int) -> Mask:
     return same
 
 
-def _mean(values: Array | Ints) -> float:
-    return float(values.mean()) if len(values) else 0.0
-
-
-def _norm(length: Array | Ints, mean: float, b: float) -> Array:
+def norm(length: Array | Ints, b: float) -> Array:
+    """Return what BM25 divides by for rows of these lengths, all that are in view."""
+    mean = float(length.mean()) if len(length) else 0.0
     return K1 * (1 - b + (b / (mean or 1.0)) * length.astype(np.float64, copy=False))
 
 
-def _length_z(words: Ints) -> Array:
-    logs = np.log1p(np.minimum(words, 30))
+def _prior(weights: Weights, length_z: Array, tells: Mask, question: Mask) -> Array | None:
+    if not weights.length and not weights.tells and not (weights.question and question.any()):
+        return None
+    prior = weights.tells * tells.astype(np.float64)
+    if weights.length:
+        prior += weights.length * length_z
+    prior -= weights.question * question
+    return prior
+
+
+def _length_z(words: Ints, longest: int) -> Array:
+    logs = np.log1p(np.minimum(words, longest))
     return (logs - logs.mean()) / (logs.std() + 1e-9) if len(logs) else logs
 
 

@@ -43,7 +43,14 @@ class Weights:
         date: Added to memories of the month, year or days that the query names.
         first: Added to memories of role "user" when the query speaks in the first person.
         question: Taken from turns that end in a question mark.
-        length: Of the standardised logarithm of the words, 30 at most.
+        length: Of the standardised logarithm of the words.
+        longest: Words of a memory from which on more of them make no difference to `length`.
+        answers: Of the base score of the turn before, where that asks a question.
+        tells: Added to memories in which somebody speaks of herself.
+        kind: Added to memories that hold a time or a name where the query asks for one.
+        frame: Whether the words that only say how to answer are left out of queries for an order or an overview.
+        spread: Taken for each better memory of the same session, where the query asks for an order.
+        late: Of the match token by token among the best rows, where their tokens are kept; 0 leaves it out.
         b: Length normalisation of BM25 on the own text.
         chat: Used instead where turns are short.
         long: Used instead where turns are long.
@@ -62,6 +69,13 @@ class Weights:
     question: float
     previous: float = 0.0
     length: float = 0.0
+    longest: int = 30
+    answers: float = 0.0
+    tells: float = 0.0
+    kind: float = 0.0
+    frame: bool = True
+    spread: float = 1.0
+    late: float = 0.0
     b: float = 0.9
     chat: Weights | None = None
     long: Weights | None = None
@@ -87,7 +101,7 @@ CHAT_WORDS: Final = 60
 """Median words of a turn below which a scope is chat; measured chats have 9 to 38, messages to assistants 71 to 340."""
 SESSION_BEST: Final = 3
 PRIOR_WEIGHT: Final = 30.0
-"""How many memories the expected mean and standard deviation are worth."""
+"""How many memories the expected mean and standard deviation are worth in a small view."""
 
 _KEYLESS = Weights(
     name="keyless",
@@ -115,16 +129,30 @@ _EMBEDDED = Weights(
     date=0.5,
     first=1.5,
     question=0.25,
+    late=0.5,
 )
 
 
-KEYLESS: Final = replace(_KEYLESS, chat=replace(_KEYLESS, previous=0.1, length=0.15, b=0.75))
+KEYLESS: Final = replace(
+    _KEYLESS,
+    chat=replace(
+        _KEYLESS,
+        window=replace(_KEYLESS.window, weight=0.3),
+        previous=0.1,
+        length=0.15,
+        answers=0.4,
+        tells=1.2,
+        kind=1.2,
+        b=0.75,
+    ),
+    long=replace(_KEYLESS, session=0.2, length=-0.6, longest=10_000),
+)
 
 EMBEDDED: Final = replace(
     _EMBEDDED,
     chat=replace(
         _EMBEDDED,
-        dense=replace(_EMBEDDED.dense, weight=0.3),
+        dense=replace(_EMBEDDED.dense, weight=0.5),
         words=replace(_EMBEDDED.words, weight=0.2),
         window=replace(_EMBEDDED.window, weight=0.2),
         next=0.2,
@@ -134,6 +162,9 @@ EMBEDDED: Final = replace(
         question=0.4,
         previous=0.2,
         length=0.3,
+        answers=0.2,
+        tells=0.7,
+        kind=1.2,
         b=0.6,
     ),
     long=replace(
@@ -146,6 +177,7 @@ EMBEDDED: Final = replace(
         speaker=2.0,
         first=1.0,
         question=0.0,
+        late=0.0,  # long messages offer more tokens to match, whatever they say
     ),
 )
 

@@ -1,4 +1,4 @@
-"""Laws of what a search asks of a ledger: the outlook, an owner as a whole, the rows that pass a test."""
+"""Laws of what a search asks of a ledger: the outlook, an owner as a whole, tokens, the rows that pass a test."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from memkit.testing.laws import Driver
 from memkit.testing.ledger_data import (
     ALICE_BOT,
     BOB,
+    DIM,
     LATE,
     SCOPES,
     T0,
@@ -24,6 +25,7 @@ from memkit.testing.ledger_data import (
     added,
     close_to,
     edit,
+    new_id,
     vector,
     write,
 )
@@ -136,3 +138,77 @@ class LedgerSearch(LedgerLaws):
             assert (
                 first + list(ledger.call("listing", alice, at=LATE, limit=50, after=after, test=test)) == good
             )
+
+    def test_tokens_come_back_as_they_were_given_whatever_else_is_there(self, ledger: Driver) -> None:
+        """`tokens` gives the bytes of each record by rid, without those that have none or never were.
+
+        Troubleshooting: keep them beside the records, by rid; to the ledger they are bytes.
+        """
+        given = [bytes([n]) * (1 + 997 * n) for n in range(12)]
+        few = added(ledger, *[add(text=f"t{n}", tokens=packed) for n, packed in enumerate(given)])
+        bare = added(ledger, add(text="bare"), add(BOB, "bob's", tokens=b"his"))
+        found = ledger.call("tokens", [record.rid for record in (*few, *bare)] + [10**12])
+        assert found == {
+            **{record.rid: packed for record, packed in zip(few, given, strict=True)},
+            bare[1].rid: b"his",
+        }
+        assert ledger.call("tokens", []) == {}
+        many = added(ledger, *[add(text=f"m{n}", tokens=b"%d" % n) for n in range(700)])
+        found = ledger.call("tokens", [record.rid for record in many])
+        assert [found[record.rid] for record in many] == [b"%d" % n for n in range(700)]
+
+    def test_a_change_of_the_text_takes_the_tokens_of_the_old_one_away(self, ledger: Driver) -> None:
+        """Tokens are of the text as it is: new words have the tokens given with them, or none; other edits keep them.
+
+        Troubleshooting: whatever drops the embedding of an earlier text has to drop its tokens.
+        """
+        records = added(ledger, *[add(text=f"t{n}", tokens=b"old") for n in range(4)])
+        write(
+            ledger,
+            edit(records[0], set_={"text": "new"}),
+            edit(records[1], set_={"text": "newer"}, vector=vector(1), tokens=b"new"),
+            edit(records[2], set_={"pinned": True, "text": "t2"}),
+            edit(records[3], set_={}, vector=vector(2), tokens=b"again"),
+        )
+        found = ledger.call("tokens", [record.rid for record in records])
+        assert found == {records[1].rid: b"new", records[2].rid: b"old", records[3].rid: b"again"}
+
+    def test_tokens_come_back_with_a_deleted_record_and_go_with_a_forgotten_one(self, ledger: Driver) -> None:
+        """A record that is deleted and brought back has its tokens; `forget` and `reset` leave none.
+
+        Troubleshooting: erase them by rid with the record.
+        """
+        kept, gone, bob = added(
+            ledger, add(text="k", tokens=b"k"), add(text="g", tokens=b"g"), add(BOB, "b", tokens=b"b")
+        )
+        write(ledger, edit(kept, "DELETE", set_={"deleted": True}))
+        now = ledger.call("records", [kept.id])[0]
+        write(ledger, edit(now, "RESTORE", set_={"deleted": False}))
+        ledger.call("forget", new_id(), LATE, ids=[gone.id])
+        rids = [kept.rid, gone.rid, bob.rid]
+        assert ledger.call("tokens", rids) == {kept.rid: b"k", bob.rid: b"b"}
+        ledger.call("forget", new_id(), LATE, scope=ReadScope(user_id="bob"))
+        assert ledger.call("tokens", rids) == {kept.rid: b"k"}
+        ledger.call("reset")
+        assert ledger.call("tokens", rids) == {}
+
+    def test_tokens_of_another_embedder_are_gone_once_the_embedder_has_changed(self, ledger: Driver) -> None:
+        """`switch_embedder` puts the tokens that were staged in the place of all there were; until then those hold.
+
+        Troubleshooting: change vectors and tokens in one transaction.
+        """
+        records = added(ledger, *[add(text=f"t{n}", tokens=b"old") for n in range(3)])
+        rids = [record.rid for record in records]
+        rows = np.stack([vector(n) for n in range(3)])
+        ledger.call("begin_staging", "test/other")
+        ledger.call("stage", "test/other", records, rows, [b"new", None, b"newer"])
+        assert ledger.call("tokens", rids) == dict.fromkeys(rids, b"old")
+        assert ledger.call("switch_embedder", "test/other", DIM) == 0
+        assert ledger.call("tokens", rids) == {rids[0]: b"new", rids[2]: b"newer"}
+        added_late = added(ledger, add(text="late", vector=None))
+        given = [[*added_late, records[1]], rows[:2], [b"late", b"t1"]]
+        ledger.call("give_vectors", ("test/other", DIM), *given)
+        everything = {rids[0]: b"new", rids[1]: b"t1", rids[2]: b"newer", added_late[0].rid: b"late"}
+        assert ledger.call("tokens", [*rids, added_late[0].rid]) == everything
+        ledger.call("set_embedder", "test/third", DIM, replace=True)
+        assert ledger.call("tokens", rids) == {}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memkit.embedders.base import TokenEmbedder
+from memkit.embedders.base import CodeEmbedder, TokenEmbedder
 from memkit.embedders.batches import BATCH_TOKENS, batches
 from memkit.embedders.hash import HashEmbedder
 from memkit.embedders.minilm import MiniLMEmbedder
@@ -122,6 +122,29 @@ def test_no_texts_have_no_tokens() -> None:
 def test_an_embedder_says_whether_it_knows_tokens(embedder: MiniLMEmbedder) -> None:
     assert isinstance(embedder, TokenEmbedder)
     assert not isinstance(HashEmbedder(), TokenEmbedder)
+    assert isinstance(embedder, CodeEmbedder) and embedder.token_identity
+    assert getattr(HashEmbedder(), "token_identity", None) is None
+
+
+@needs_weights
+def test_codes_are_the_projected_tokens_of_the_same_run(embedder: MiniLMEmbedder) -> None:
+    many = [*TEXTS, *(f"note {n} about {'tea ' * n}" for n in range(40))]
+    rows, tokens = embedder.embed_tokens(many)
+    same, codes = embedder.embed_codes(many)
+    assert (same == rows).all()
+    for found, code in zip(tokens, codes, strict=True):
+        assert code.codes.dtype == np.int8 and code.codes.shape == (len(found), WIDTH)
+        assert (code.spans == found.spans).all()
+        off = np.abs(code.codes.astype(int) - project(found.vectors).astype(int))
+        assert off.max(initial=0) <= 1, "rounding apart"
+    assert embedder.embed_codes([])[1] == []
+
+
+@needs_weights
+def test_late_interaction_can_be_turned_off() -> None:
+    plain = MiniLMEmbedder(MiniLMEmbedder.Settings(late_interaction=False))
+    assert plain.token_identity is None
+    assert plain.identity == MiniLMEmbedder().identity, "the vectors are the same"
 
 
 # Runs.

@@ -142,6 +142,28 @@ async def test_many_memories_are_changed_and_shown_beside_the_loop(tmp_path: Pat
         assert len(page.results) == len(context.memories) == gone.count == back.count == 300
 
 
+async def test_many_turns_of_one_call_are_prepared_beside_the_loop(tmp_path: Path) -> None:
+    """A profile of the loop's own thread sees none of the work that grows with the turns given."""
+    seen: set[str] = set()
+
+    def note(frame: Any, event: str, _: Any) -> None:
+        if event == "call" and "memkit" in frame.f_code.co_filename:
+            seen.add(frame.f_code.co_name)
+
+    turns = [{"role": "user", "content": f"note {n}"} for n in range(300)]
+    for infer in (False, True):
+        async with AsyncMemory(tmp_path / str(infer), llm="fake", embedder="hash") as memory:
+            await memory.add("the first", user_id="u", infer=False)
+            sys.setprofile(note)
+            try:
+                done = await memory.add(turns, user_id="u", infer=infer)
+            finally:
+                sys.setprofile(None)
+            assert len(done.results) == (0 if infer else 300)
+    assert {"write_plan", "learn"} <= seen
+    assert seen.isdisjoint({"normalise", "new_message", "_memory", "as_inputs"})
+
+
 async def test_a_model_is_awaited_and_others_go_on_meanwhile(tmp_path: Path) -> None:
     """Sixteen adds wait for one model at once; searches are answered before it says a word."""
     asked = asyncio.Semaphore(0)

@@ -16,6 +16,7 @@ import pytest
 
 from memkit import Memory
 from memkit.errors import BackendUnavailableError, ConflictError, EmbedderMismatchError
+from memkit.item_types import PutItem, SearchItems
 from tests.engine.faces import AxisEmbedder, Face, World
 from tests.faults.victim import ROOT
 
@@ -232,6 +233,7 @@ def test_searches_go_on_while_it_lasts(world: World) -> None:
 CHILD = """
 import os, signal, sys
 from memkit import Memory
+from memkit.item_types import PutItem, SearchItems
 from tests.engine.test_rebuilding import Watched
 step, nth = sys.argv[2], int(sys.argv[3])
 memory = Memory(sys.argv[1], llm=None, embedder="hash")
@@ -279,4 +281,40 @@ def test_a_kill_at_any_step_loses_nothing_and_nothing_is_embedded_twice(
     again = world.open(embedder=AxisEmbedder())
     in_step(again)
     assert again.health().ok
+    world.close()
+
+
+DIES_AT_ITEMS = """
+import os, signal, sys
+from memkit import Memory
+from tests.engine.test_rebuilding import Watched
+memory = Memory(sys.argv[1], llm=None, embedder="hash")
+memory.rebuild(embedder=Watched(lambda n: n == 2 and os.kill(os.getpid(), signal.SIGKILL)))
+"""
+
+
+@pytest.mark.engine
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("heal", ["repair", "rebuild"])
+def test_items_that_a_killed_rebuild_did_not_reach_are_found_again(tmp_path: Path, heal: str) -> None:
+    world = World(tmp_path, "sync")
+    memory = filled(world, 5)
+    texts = [f"note {n} about {n} things" for n in range(4)]
+    notes = [PutItem(namespace=["n"], key=str(n), value=text, texts=[text]) for n, text in enumerate(texts)]
+    memory.items(notes)
+    memory.close()
+    died = subprocess.run(
+        [sys.executable, "-c", DIES_AT_ITEMS, str(world.path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    again = world.open(embedder=AxisEmbedder())
+    asked = SearchItems(prefix=["n"], query=texts[2], limit=1)
+    getattr(again, heal)()
+    [found] = again.items([asked])
+    assert found[0].key == "2"
+    assert found[0].score is not None
+    in_step(again)
     world.close()

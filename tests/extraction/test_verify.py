@@ -238,6 +238,28 @@ def test_a_negation_is_neither_lost_nor_added(said: str, quote: str, fact: str, 
     assert judge(fact, quote, turn(said)).ok is ok
 
 
+@pytest.mark.parametrize(
+    ("quote", "fact", "ok"),
+    [
+        ("drives a Lancia", "Jonas drives a Lancia.", True),
+        ("drives a Lancia", "Petra drives a Lancia.", False),
+        ("pays 15 euros every week", "Liam pays 15 euros every week.", False),
+        ("drives a Lancia", "Jonas does not drive a Lancia.", False),
+        ("Jonas sold the van", "Jonas no longer owns the van.", True),
+        ("I do not sleep well", "User does not sleep well.", True),
+        ("I ate pizza every day. Not any more", "User does not eat pizza any more.", True),
+    ],
+)
+def test_a_message_of_several_matters_licenses_each_only_as_it_was_said(
+    quote: str, fact: str, ok: bool
+) -> None:
+    said = turn(
+        "I do not sleep well. Jonas sold the van and drives a Lancia, Jonas saves more and pays 15 euros every week. "
+        "I ate pizza every day. Not any more."
+    )
+    assert judge(fact, quote, said).ok is ok
+
+
 def test_nothing_is_made_of_a_message_that_says_nothing_of_it() -> None:
     verdict = judge("User enjoys gardening on weekends.", "ok great", turn("ok great, thanks a lot"))
     assert not verdict.ok and verdict.reason

@@ -39,9 +39,15 @@ def sentence(dice: random.Random, name: str) -> str:
 def secret_add(scope: Scope, text: str, seed: int, **fields: object) -> AddRecord:
     """A record with its text in every place that has one."""
     digest, note = text.encode()[:16], {"note": f"{text[:6]}meta{seed}"}
+    why, given = f"because {text}", secret_tokens(text)
     return add(
-        scope, text, vector=vector(seed), dedup=digest, metadata=note, reason=f"because {text}", **fields
+        scope, text, vector=vector(seed), tokens=given, dedup=digest, metadata=note, reason=why, **fields
     )
+
+
+def secret_tokens(text: str) -> bytes:
+    """Tokens, which some pages hold several of and others only a part of."""
+    return text.encode() * (1 + len(text) % 23)
 
 
 def test_no_byte_of_a_forgotten_user_stays(ledger: SqliteLedger, tmp_path: Path) -> None:
@@ -67,7 +73,8 @@ def test_no_byte_of_a_forgotten_user_stays(ledger: SqliteLedger, tmp_path: Path)
     for record in dice.sample(mine, 20):
         text = sentence(dice, "secret")
         secret.append(text)
-        ledger.apply(batch(edit(record, set_={"text": text}, vector=vector(record.rid % 1000))))
+        new = edit(record, set_={"text": text}, vector=vector(record.rid % 1000), tokens=secret_tokens(text))
+        ledger.apply(batch(new))
     for record in mine[:5]:
         ledger.apply(batch(edit(record, expected_version=None, set_={"deleted": True})))
     job = NewJob(kind="extract", payload={"texts": [secret[0]]}, running=False)

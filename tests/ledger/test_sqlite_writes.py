@@ -258,6 +258,20 @@ def test_a_single_add_writes_few_pages(path: Path) -> None:
     assert pages < 12
 
 
+def test_a_single_add_is_nine_statements_and_gives_the_driver_no_empty_value(ledger: SqliteLedger) -> None:
+    for n in range(3):
+        ledger.apply(batch(add(text=f"fact {n} about tea")))
+    seen: list[str] = []
+    conn = ledger._db.writer()  # pyright: ignore[reportPrivateUsage]
+    conn.set_trace_callback(seen.append)
+    try:
+        ledger.apply(batch(add(text="a fact about wine")))
+    finally:
+        conn.set_trace_callback(None)
+    assert len(seen) <= 9
+    assert not [sql for sql in seen if sql.startswith("INSERT") and "NULL" in sql]
+
+
 def test_what_an_add_returns_is_whole() -> None:
     with Memory(":memory:", llm=None, embedder="hash") as memory:
         result = memory.add_many(["tea", {"role": "system", "content": "be kind"}], user_id="u")

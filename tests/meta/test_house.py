@@ -41,7 +41,12 @@ FORBIDDEN = {
     "runtime": {"memory", "aio", "cli", "engine"},
 }
 # The words of a text and the bytes of a vector: pure functions that a provider may share with the ranking.
-SHARED_LEAVES = ("memkit.ranking.text", "memkit.ranking.vectors", "memkit.ranking.words")
+SHARED_LEAVES = (
+    "memkit.ranking.languages",
+    "memkit.ranking.text",
+    "memkit.ranking.vectors",
+    "memkit.ranking.words",
+)
 ENGINE_BANS = {"asyncio", "anyio", "threading", "multiprocessing", "concurrent", "trio"}
 
 

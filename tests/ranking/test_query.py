@@ -121,3 +121,21 @@ def test_queries_without_relative_days_and_impossible_times_have_none() -> None:
     assert relative_days("Where does Ann live?", 0) == []
     assert relative_days("yesterday", 10**20) == []
     assert relative_days("yesterday", -62_135_596_800_000_000) == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "What is my name?", "Wo wohnt meine Schwester?", "Où j'habite ?", "Где живёт моя сестра?", "我姐姐在哪里工作？",
+        "¿Dónde trabaja mi hermana?", "Dove lavora mia sorella?", "Onde trabalha o meu irmão?", "मेरा नाम क्या है",
+    ],
+)  # fmt: skip
+def test_a_query_speaks_of_the_one_who_asks_in_any_language(query: str) -> None:
+    assert first_person(query)
+
+
+@pytest.mark.parametrize(
+    "query", ["Where does Ann live?", "What does Mia do?", "What is iodine?", "Where is Mio?"]
+)
+def test_a_name_is_no_first_person(query: str) -> None:
+    assert not first_person(query)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memkit.ranking.text import dense_form, keyword_form, query_terms, surface, tokens
+from memkit.ranking.text import dense_form, keyword_form, other_stems, query_terms, surface, tokens
+from tests.ranking.corpus import ask, fact, index_of
 
 
 def test_shapes_of_one_word_are_one_token() -> None:
@@ -37,7 +38,9 @@ def test_accents_and_full_width_letters_are_folded() -> None:
     ],
 )
 def test_a_word_of_any_script_is_found_in_a_text_of_that_script(memory: str, query: str) -> None:
-    assert set(query_terms(query)) & set(tokens(memory))
+    terms = query_terms(query)
+    others = {other for found in other_stems(query, terms).values() for other in found}
+    assert (set(terms) | others) & set(tokens(memory))
 
 
 def test_an_indic_word_is_not_cut_at_its_vowel_signs() -> None:
@@ -67,3 +70,48 @@ def test_the_forms_of_a_memory_name_speaker_and_day() -> None:
     assert keyword_form("hi", "Ann", may_8) == "Ann: hi 08 May 2023"
     assert keyword_form("hi", None, None) == "hi"
     assert keyword_form("hi", None, 10**20) == "hi"
+
+
+@pytest.mark.parametrize(
+    ("memory", "query"),
+    [
+        ("Ich habe zwei alte Fahrräder in der Garage.", "Welches Fahrrad gehört mir?"),
+        (
+            "Nos enfants travaillaient dans un jardin avec des chevaux.",
+            "Où est-ce que le cheval a travaillé ?",
+        ),
+        ("Trabajaba en una escuela con mis hermanas.", "¿Dónde trabajó mi hermana?"),
+        ("Ho comprato delle mele per la nonna.", "Quando hai comprato la mela?"),
+        ("Моя сестра работала в школе.", "Где работает сестра?"),
+        ("Mijn broers werken in de haven.", "Waar heeft mijn broer gewerkt, in welke haven?"),
+        ("Çocuklarımız bu okulda keman çalıyor.", "Çocuk ne zaman keman çalar?"),
+    ],
+)
+def test_a_word_is_found_in_its_other_forms(memory: str, query: str) -> None:
+    shared = set(query_terms(query)) & set(tokens(memory))
+    assert shared
+    assert not shared & set(surface("ich der in le un dans je en una con mis la per hai mijn de bu ne в где"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "We had la casa special and the crème brûlée at El Toro.",
+        "The die was cast in the war, she said.",
+        "My friend Hans has a van in Den Haag.",
+        "Per my last email, the man is on leave.",
+        "Lives in Berlin since 2020.",
+    ],
+)
+def test_an_english_text_stays_english_whatever_it_names(text: str) -> None:
+    assert tokens(text) == [found for word in surface(text) for found in tokens(f"the {word}")]
+
+
+def test_a_name_is_found_from_a_query_in_any_language() -> None:
+    index = index_of(
+        [fact(1, "Ich habe einen Hund in München gekauft."), fact(2, "Am Montag war ich beim Arzt.")]
+    )
+    for query in ("München", "When was I in München?", "Quand étais-je à München ?"):
+        ranking = ask(index, query)
+        assert ranking.rids(0, 1).tolist() == [1]
+        assert [bool(ranking.explain(rid)["bm25"]) for rid in (1, 2)] == [True, False]

@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any, Final
 
 from memkit import MemoryItem
-from memkit.ranking.text import stem, stems_of, surface
+from memkit.ranking.text import stems_of, surface
 
 LIMIT: Final = 2
 _CANDIDATES: Final = 500
@@ -62,11 +62,16 @@ def keys_of(text: str) -> set[str]:
     found = {
         attributes.get(root, root)
         for word in surface(text)[: 4 * _MAX_WORDS]
-        if (root := stem(word)) not in neutral and root
+        if (root := _stem(word)) not in neutral and root
     }
     if _MOVED.search(text):
         found = (found - stems_of(["move"])) | {"=residence"}
     return found
+
+
+def _stem(word: str) -> str:
+    """Return the stem of a word; empty for a stop word."""
+    return next(iter(stems_of([word])), "")
 
 
 def related(texts: Iterable[str]) -> dict[str, Any] | None:
@@ -82,7 +87,7 @@ def _words(text: str) -> list[str]:
     found: dict[str, None] = {}
     named = {key[1:] for key in keys_of(text) if key.startswith("=")}
     for word in surface(text)[:_MAX_WORDS]:
-        root = stem(word)
+        root = _stem(word)
         if root and root not in neutral and root not in attributes:
             found[_shared_start(root, word)] = None
     for name in sorted(named):

@@ -1,0 +1,1 @@
+"""What runs in the processes of the peers, in environments of their own: one folder, imported flat."""

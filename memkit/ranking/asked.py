@@ -1,0 +1,96 @@
+"""What kind of answer a query asks for, and which memories may hold one of that kind.
+
+Told by the wording, in English; where it tells nothing, nothing is added and nothing is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from memkit.ranking.text import stems_of, surface
+
+USER, QUESTION, TELLS, NAME, TIME = 1, 2, 4, 8, 16
+"""Flags of a memory: of role user; ends in a question mark; somebody speaks of herself; holds a name; holds a time."""
+
+_HERSELF: Final = frozenset("me my mine myself we our ours us".split())
+_I = re.compile(r"\b[Ii]\b")
+_NAME = re.compile(r"[a-z,;:'] (?:[A-Z]\w|\"\w)")
+_TIMES: Final = frozenset(
+    """
+    yesterday today tonight tomorrow last next ago since recently day days week weeks weekend month months year years
+    morning evening night monday tuesday wednesday thursday friday saturday sunday january february march april may
+    june july august september october november december
+    """.split()
+)
+
+
+def cues(text: str, words: Collection[str]) -> int:
+    """Return which kinds of answer a memory may hold: `TELLS`, `NAME` and `TIME`.
+
+    Args:
+        text: The memory.
+        words: Its words, lower case.
+    """
+    tells = not _HERSELF.isdisjoint(words) or _I.search(text) is not None
+    return TELLS * tells | NAME * (_NAME.search(text) is not None) | TIME * (not _TIMES.isdisjoint(words))
+
+
+_WHEN = re.compile(r"\bwhen\b|\bhow long\b|\b(?:what|which) (?:date|day|month|year|time)\b", re.IGNORECASE)
+_WHO = re.compile(
+    r"\b(?:who|whose|where|name)\b"
+    r"|\b(?:what|which) (?:city|cities|country|countries|place|state|town|book|movie|song|game|band|author)\b",
+    re.IGNORECASE,
+)
+_ORDER = re.compile(
+    r"\b(?:(?:in|the) (?:what |which )?(?:\w+ )?order|sequence|chronolog\w*|timeline|walk me through)\b",
+    re.IGNORECASE,
+)
+_OVERVIEW = re.compile(r"\b(?:summar\w*|overview|recap)\b", re.IGNORECASE)
+_WORD = re.compile(r"[\w'’]+")
+_FRAME: Final = """
+    list order bring different aspect throughout across conversation chat session discussion discuss mention item
+    summary summarize summarise comprehensive provide overview recap walk sequence chronological chronologically
+    timeline progress give clear complete detailed talk ask cover
+"""
+_frame: set[str] = set()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a query asks for.
+
+    Attributes:
+        content: What it is about.
+        kinds: `TIME` and `NAME` where the answer is one.
+        ordered: The answer goes through what was said from first to last.
+    """
+
+    content: str
+    kinds: int
+    ordered: bool
+
+
+def asked(query: str) -> Asked:
+    """Return what a query asks for."""
+    return Asked(
+        content=content(query),
+        kinds=TIME * (_WHEN.search(query) is not None) | NAME * (_WHO.search(query) is not None),
+        ordered=_ORDER.search(query) is not None,
+    )
+
+
+def content(query: str) -> str:
+    """Return a query for an order or an overview without the words that only say how to answer; others as they are.
+
+    "List the order in which I brought up different aspects of my garden" is about "in which I up of my garden": every
+    conversation has lists, orders and aspects.
+    """
+    if not _ORDER.search(query) and not _OVERVIEW.search(query):
+        return query
+    if not _frame:
+        _frame.update(stems_of(_FRAME.split()))
+    kept = " ".join(word for word in _WORD.findall(query) if stems_of(surface(word)).isdisjoint(_frame))
+    return kept if stems_of(surface(kept)) else query
