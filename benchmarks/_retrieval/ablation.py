@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Final
+from typing import Final, cast
 
 from benchmarks._retrieval import data
 from benchmarks._retrieval.cached import Level
 from benchmarks._retrieval.metrics import means, of_places
 from benchmarks._retrieval.run import Run
+from memkit.ranking.asked import content
 from memkit.ranking.index import OwnerIndex, RankQuery
 from memkit.ranking.weights import Part, Weights, weights_for
 
-_ADDED: Final = ("previous", "next", "session", "speaker", "date", "first", "question", "length")
+_ADDED: Final = (
+    *("previous", "next", "session", "speaker", "date", "first", "question", "length"),
+    *("answers", "tells", "kind", "frame", "spread"),
+)
 _PARTS: Final = ("dense", "words", "window")
 
 
@@ -36,7 +40,7 @@ def _has(weights: Weights, name: str) -> bool:
 
 
 def _weight(value: object) -> float:
-    return value.weight if isinstance(value, Part) else float(str(value))
+    return value.weight if isinstance(value, Part) else float(cast("float", value))
 
 
 def _off(weights: Weights, names: Sequence[str]) -> Weights:
@@ -75,7 +79,7 @@ def _of(run: Run, level: Level, conversation: data.Conversation) -> Mapping[str,
     embedder = run.embedder(level)
     (filled,) = data.with_vectors([conversation], embedder)
     asked = [q for q in conversation.questions if q.answerable]
-    vectors = embedder.embed([q.text for q in asked], purpose="query")
+    vectors = embedder.embed([content(q.text) for q in asked], purpose="query")
     out: dict[str, list[dict[str, float]]] = {}
     for label, weights in without(weights_for(embedder.identity)).items():
         index = OwnerIndex(embedder.dim, weights=weights)

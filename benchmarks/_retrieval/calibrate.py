@@ -1,60 +1,67 @@
-"""Fits the calibrated score: which features say that a memory answers, over scopes of 1 to 10,000.
+"""Labelled samples for the calibrated scores: questions asked in scopes of 1 to 10,000 turns.
 
-Every question is asked in scopes of five sizes cut out of its conversation around its evidence (filled up with other
-people's turns where the conversation is too short). Negatives are the turns that are no evidence, questions of other
-people, questions that no conversation answers, and questions of general knowledge. Known texts asked word for word
-are positives.
+Every question is asked in its whole conversation; some of them also in pieces of 1, 10 and 100 turns around their
+evidence, and among the turns of all conversations. Negatives are the turns that are no evidence, questions with a false
+premise, questions of other users with this one's names, and questions of general knowledge. Turns asked word for word,
+and memories asked in other words (`paraphrases`), are positives.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from benchmarks._retrieval.data import Conversation
-from benchmarks._retrieval.metrics import auroc, ece
-from memkit.embedders.base import Embedder
-from memkit.ranking.calibration import isotonic, of_scores
+from benchmarks._retrieval.fitting_texts import GENERAL, paraphrases
+from memkit.embedders.base import CodeEmbedder, Embedder
 from memkit.ranking.index import Entry, OwnerIndex, RankQuery
-from memkit.ranking.result import Ranking
+from memkit.ranking.late import Tokens, pack
+from memkit.ranking.text import dense_form
 from memkit.ranking.weights import Weights
 
-SIZES = (1, 10, 100, 1_000, 10_000)
-DEPTH = 15
-# What a positive or negative of each kind weighs against a real question's.
-WEIGHT = {"real": 1.0, "foreign": 1.0, "general": 3.0, "unanswerable": 0.5, "known": 1.5}
-
-GENERAL = (
-    """
-What is the capital of Mongolia?|How does photosynthesis work?|Who won the world cup in 1998?|How do I reset my router?
-What is the boiling point of ethanol?|Explain the theory of relativity|Which planet has the most moons?
-How do I remove rust from cast iron?|When was the Magna Carta signed?|What is the exchange rate of the yen?
-Who painted the ceiling of the Sistine Chapel?|How many bones does a shark have?|What is a monad?
-When does the next train to Zurich leave?|What is the tallest mountain in Africa?|Who discovered penicillin?
-What is the password of the staging server?|Where are the spare keys of the boat?|What blood type does Igor have?
-Which tyres does the tractor need?|What is my passport number?|When is the dentist appointment?
-What did the surgeon say about the knee?|How much did we pay for the violin?|Which visa do I need for Brazil?
-Is the goldfish still alive?|What allergy does the landlord have?|Who repaired the chimney?
-What is the name of the parrot?|Which brand of skis did Olga buy?|How old is the volcano?
-What does the contract with the brewery say?|When was the piano tuned?|Which vaccine did the horse get?
-What is the recipe for sauerkraut?|Who is the prime minister of Norway?|How far is the moon?
-What causes earthquakes?|Translate good morning into Finnish|How long do I boil an ostrich egg?
-""".strip()
-    .replace("\n", "|")
-    .split("|")
-)
+WHOLE, ALL = 0, 10_000
+"""Scopes: a whole conversation, and all of them; other sizes are numbers of turns."""
+PIECES = (1, 10, 100)
+DEPTH = 50
+"""Rows of a ranking that are labelled."""
+_PIECED = 16
+"""Questions of a conversation that are asked in pieces of it."""
+_KNOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    features: np.ndarray  # [rows, features]
-    labels: np.ndarray
-    weights: np.ndarray
-    size: int
+    """One query in one scope.
+
+    Attributes:
+        kind: real, adversarial, foreign, general, known or paraphrase.
+        set: The conversation set; empty for what is no conversation.
+        conversation: Its number over all sets, -1 for none.
+        scope: `WHOLE`, `ALL`, or turns.
+        features: [rows, features] of the best rows.
+        labels: [rows], 1 where the row is evidence.
+        query: Features of the query as a whole.
+        scores: What the constants that are in use give the rows, best first.
+        answerable: Likewise the query.
+        rids: Numbers of the rows.
+        level: Of the constants: a question may be asked of memories that were not compared token by token.
+    """
+
     kind: str
-    query: dict[str, float]  # features of the query as a whole
+    set: str
+    conversation: int
+    scope: int
+    features: np.ndarray
+    labels: np.ndarray
+    query: dict[str, float]
+    scores: np.ndarray
+    answerable: float
+    rids: np.ndarray
+    level: str
 
 
 @dataclass(slots=True)
@@ -62,195 +69,161 @@ class Pool:
     """Everything that scopes are cut from."""
 
     conversations: list[Conversation]
+    sets: list[str]
     embedder: Embedder
     weights: Weights
-    random: random.Random
+    random: random.Random = field(default_factory=lambda: random.Random(7))
+    names: list[str] = field(default_factory=list)
+    tokens: dict[int, bytes] = field(default_factory=dict)
 
-    def scope(self, conversation: Conversation, size: int, around: int | None) -> list[Entry]:
-        """Cut `size` turns in one piece, holding the turn `around` if given; fill up with other people's."""
-        entries = conversation.entries
-        if size >= len(entries):
-            others = [e for c in self.conversations if c.id != conversation.id for e in c.entries]
-            return [*entries, *others[: size - len(entries)]]
-        if around is None:
-            first = self.random.randrange(len(entries) - size + 1)
+    def keep_tokens(self, entries: Sequence[Entry]) -> None:
+        """Keep the tokens of entries, where the embedder gives any."""
+        if isinstance(self.embedder, CodeEmbedder) and self.embedder.token_identity:
+            _, codes = self.embedder.embed_codes([dense_form(e.text, e.speaker) for e in entries])
+            for entry, found in zip(entries, codes, strict=True):
+                packed = pack(found.codes, self.embedder.token_identity)
+                if packed is not None:
+                    self.tokens[entry.rid] = packed
+
+    def query(self, text: str, at: int) -> RankQuery:
+        """Return a question as an engine would ask it."""
+        tokens: Tokens | None = None
+        if isinstance(self.embedder, CodeEmbedder) and self.embedder.token_identity:
+            rows, codes = self.embedder.embed_codes([text], purpose="query")
+            tokens = Tokens(
+                text=text, asked=codes[0], identity=self.embedder.token_identity, stored=self._stored
+            )
         else:
-            at = next(i for i, e in enumerate(entries) if e.rid == around)
-            first = min(max(0, at - self.random.randrange(size)), len(entries) - size)
-        return list(entries[first : first + size])
+            rows = self.embedder.embed([text], purpose="query")
+        return RankQuery(text=text, vector=rows[0], at=at, now=at, tokens=tokens)
 
-    def index(self, entries: list[Entry]) -> OwnerIndex:
+    def _stored(self, rids: Sequence[int]) -> dict[int, bytes]:
+        return {rid: self.tokens[rid] for rid in rids if rid in self.tokens}
+
+    def index(self, entries: Sequence[Entry]) -> OwnerIndex:
         index = OwnerIndex(self.embedder.dim, weights=self.weights)
         index.upsert([replace(e, session=f"{e.user}/{e.session}") for e in entries])
         return index
 
+    def ask(
+        self,
+        index: OwnerIndex,
+        text: str,
+        at: int,
+        evidence: frozenset[int],
+        kind: str,
+        scope: int,
+        number: int,
+    ) -> Sample:
+        ranking = index.rank(self.query(text, at))
+        self.names, features, rids = ranking.features(DEPTH)
+        return Sample(
+            kind=kind,
+            set=self.sets[number] if number >= 0 else "",
+            conversation=number,
+            scope=scope,
+            features=features,
+            labels=np.isin(rids, list(evidence)).astype(float),
+            query=ranking.query_features(),
+            scores=ranking.scores(0, DEPTH),
+            answerable=ranking.answerable or 0.0,
+            rids=rids,
+            level=ranking.level,
+        )
 
-def samples(pool: Pool, every: int = 2) -> tuple[list[str], list[Sample]]:
-    """Return the feature names and the labelled rows of all scopes."""
-    names: list[str] = []
-    out: list[Sample] = []
+
+def samples(pool: Pool) -> list[Sample]:
+    """Return the labelled queries of all scopes."""
     for conversation in pool.conversations:
-        for size in SIZES:
-            for found in _of_size(pool, conversation, size, every):
-                names = found[0]
-                out.append(found[1])
-    return names, out
+        pool.keep_tokens(conversation.entries)
+    everything = pool.index([e for c in pool.conversations for e in c.entries])
+    out: list[Sample] = []
+    for number, conversation in enumerate(pool.conversations):
+        out += _whole(pool, number, conversation)
+        out += _pieces(pool, number, conversation, everything)
+    end = max(c.end for c in pool.conversations)
+    out += [pool.ask(everything, text, end, frozenset(), "general", ALL, -1) for text in GENERAL]
+    out += _paraphrased(pool, end)
+    return out
 
 
-def _of_size(pool: Pool, conversation: Conversation, size: int, every: int):
-    end = conversation.end
-    large = size >= 1_000
-    whole = pool.index(pool.scope(conversation, size, None)) if large else None
-    others = [c for c in pool.conversations if c.id != conversation.id]
-    for question in conversation.questions[:: every * (2 if large else 1)]:
-        kind = "real" if question.answerable else "unanswerable"
-        around = pool.random.choice(sorted(question.evidence)) if question.evidence else None
-        index = whole or pool.index(pool.scope(conversation, size, around))
-        yield _rows(
-            pool,
-            index,
-            question.text,
-            end,
-            question.evidence if question.answerable else frozenset(),
-            kind,
-            size,
-        )
-    for _ in range(0, len(conversation.questions), 2 * every):
-        stranger = pool.random.choice(others)
-        asked = pool.random.choice(stranger.questions)
-        index = whole or pool.index(pool.scope(conversation, size, None))
-        evidence = asked.evidence if size == SIZES[-1] and asked.answerable else frozenset()
-        kind = "foreign" if not evidence else "real"
-        yield _rows(pool, index, asked.text, end, evidence, kind, size)
-        yield _rows(pool, index, pool.random.choice(GENERAL), end, frozenset(), "general", size)
-        around = pool.random.choice(conversation.entries)
-        known = whole or pool.index(pool.scope(conversation, size, around.rid))
-        if len(around.text) > 30:
-            same = frozenset(e.rid for e in conversation.entries if e.text == around.text)
-            yield _rows(pool, known, around.text[:400], end, same, "known", size)
+def _whole(pool: Pool, number: int, conversation: Conversation) -> Iterator[Sample]:
+    index, end = pool.index(conversation.entries), conversation.end
+    for question in conversation.questions:
+        kind = "real" if question.answerable else "adversarial"
+        evidence = question.evidence if question.answerable else frozenset[int]()
+        yield pool.ask(index, question.text, end, evidence, kind, WHOLE, number)
+    same = [n for n, name in enumerate(pool.sets) if name == pool.sets[number]]
+    stranger = pool.conversations[same[(same.index(number) + 1) % len(same)]]
+    for question in stranger.questions:
+        if question.answerable:
+            text = renamed(question.text, stranger, conversation)
+            yield pool.ask(index, text, end, frozenset(), "foreign", WHOLE, number)
+    for text in GENERAL:
+        yield pool.ask(index, text, end, frozenset(), "general", WHOLE, number)
 
 
-def _rows(
-    pool: Pool, index: OwnerIndex, text: str, at: int, evidence: frozenset[int], kind: str, size: int
-) -> tuple[list[str], Sample]:
-    vector = pool.embedder.embed([text], purpose="query")[0]
-    ranking = index.rank(RankQuery(text=text, vector=vector, at=at, now=at))
-    return table(ranking, evidence, kind, size)
+def _pieces(pool: Pool, number: int, conversation: Conversation, everything: OwnerIndex) -> Iterator[Sample]:
+    entries, end = conversation.entries, conversation.end
+    place = {entry.rid: n for n, entry in enumerate(entries)}
+
+    def piece(rid: int, size: int) -> OwnerIndex:
+        first = min(max(0, place[rid] - pool.random.randrange(size)), len(entries) - size)
+        return pool.index(entries[first : first + size])
+
+    asked = [question for question in conversation.questions if question.answerable]
+    for question in pool.random.sample(asked, min(_PIECED, len(asked))):
+        rid = pool.random.choice(sorted(question.evidence))
+        for size in PIECES:
+            index = piece(rid, size)
+            yield pool.ask(index, question.text, end, question.evidence, "real", size, number)
+            if size < PIECES[-1]:
+                yield pool.ask(index, pool.random.choice(GENERAL), end, frozenset(), "general", size, number)
+                other = pool.random.choice([c for c in pool.conversations if c is not conversation])
+                foreign = pool.random.choice(other.questions).text
+                yield pool.ask(index, foreign, end, frozenset(), "foreign", size, number)
+        late = max(c.end for c in pool.conversations)
+        yield pool.ask(everything, question.text, late, question.evidence, "real", ALL, number)
+    for entry in pool.random.sample([e for e in entries if len(e.text) > 30], _KNOWN):
+        same = frozenset(e.rid for e in entries if e.text == entry.text)
+        for size in (*PIECES[:2], len(entries)):
+            scope = WHOLE if size == len(entries) else size
+            yield pool.ask(piece(entry.rid, size), entry.text[:400], end, same, "known", scope, number)
 
 
-def table(ranking: Ranking, evidence: frozenset[int], kind: str, size: int) -> tuple[list[str], Sample]:
-    """Return the features of the best rows of a ranking, labelled."""
-    depth = 3 if kind == "known" else DEPTH
-    names, features, rids = ranking.features(depth)
-    labels = np.isin(rids, list(evidence)).astype(float)
-    query = ranking.query_features()
-    return names, Sample(features, labels, np.full(len(labels), WEIGHT[kind]), size, kind, query)
+def _paraphrased(pool: Pool, at: int) -> Iterator[Sample]:
+    """Ask for written memories in other words: alone, among the others, and where they are missing."""
+    pairs = paraphrases()
+    for speaker in (None, "Ann"):
+        forms = pool.embedder.embed([dense_form(memory, speaker) for memory, _ in pairs])
+        entries = [
+            Entry(
+                rid=-1 - n, order=(0, n), text=memory, speaker=speaker, role="user", session=None, agent=None,
+                user=None, created_at=0, dated=False, kind="fact", valid_from=0, valid_until=None, expires_at=None,
+                vector=row,
+            )
+            for n, ((memory, _), row) in enumerate(zip(pairs, forms, strict=True))
+        ]  # fmt: skip
+        pool.keep_tokens(entries)
+        for n, (_, question) in enumerate(pairs):
+            others = entries[:n] + entries[n + 1 :]
+            few = pool.random.sample(others, 9)
+            own = frozenset({-1 - n})
+            yield pool.ask(pool.index([entries[n]]), question, at, own, "paraphrase", 1, -1)
+            yield pool.ask(pool.index([entries[n], *few]), question, at, own, "paraphrase", 10, -1)
+            yield pool.ask(pool.index(entries), question, at, own, "paraphrase", len(entries), -1)
+            yield pool.ask(pool.index(few), question, at, frozenset(), "foreign", 10, -1)
+            yield pool.ask(pool.index(others), question, at, frozenset(), "foreign", 100, -1)
 
 
-def fit(names: list[str], data: list[Sample], use: list[str], ridge: float = 1.0) -> dict[str, float]:
-    """Return the intercept and coefficients of a weighted logistic regression; scopes of each size weigh the same.
-
-    Features whose name is in `POSITIVE` may not speak against a memory: one that would is left out.
-    """
-    x = np.concatenate([d.features for d in data])
-    y = np.concatenate([d.labels for d in data])
-    sizes = np.concatenate([np.full(len(d.labels), d.size) for d in data])
-    w = np.concatenate([d.weights for d in data])
-    for size in np.unique(sizes):
-        w[sizes == size] /= w[sizes == size].sum()
-    w *= len(w) / w.sum()
-    chosen = list(use)
-    while True:
-        beta = _newton(
-            np.column_stack([np.ones(len(x)), x[:, [names.index(n) for n in chosen]]]), y, w, ridge
-        )
-        wrong = [(b, n) for n, b in zip(chosen, beta[1:], strict=True) if n in POSITIVE and b < 0]
-        if not wrong:
-            return {"intercept": float(beta[0]), **dict(zip(chosen, map(float, beta[1:]), strict=True))}
-        chosen.remove(min(wrong)[1])
+def renamed(text: str, theirs: Conversation, ours: Conversation) -> str:
+    """Return a question of another user with this one's names in the place of that one's."""
+    names = dict(zip(people(theirs), people(ours), strict=False))
+    if not names:
+        return text
+    return re.sub(rf"\b(?:{'|'.join(map(re.escape, names))})\b", lambda found: names[found[0]], text)
 
 
-def fit_answerable(data: list[Sample]) -> dict[str, float]:
-    """Return intercept and coefficients for whole queries: answered in scope, or not."""
-    chosen = [
-        d
-        for d in data
-        if d.kind != "known" and not (d.kind == "real" and d.size == SIZES[0] and not d.labels.any())
-    ]
-    names = list(chosen[0].query)
-    x = np.array([[1.0, *d.query.values()] for d in chosen])
-    y = np.array([float(d.kind == "real") for d in chosen])
-    w = np.array([{"unanswerable": 1.0, "general": 0.5}.get(d.kind, 1.0) for d in chosen])
-    beta = _newton(x, y, w, 1.0)
-    return {"intercept": float(beta[0]), **dict(zip(names, map(float, beta[1:]), strict=True))}
-
-
-POSITIVE = {
-    "cosine", "share", "share_squared", "window_share", "window_squared", "cosine_share", "matched", "cosine_margin",
-    "share_margin", "window_margin", "speaker", "date", "own",
-}  # fmt: skip
-
-
-def _newton(x: np.ndarray, y: np.ndarray, w: np.ndarray, ridge: float) -> np.ndarray:
-    beta = np.zeros(x.shape[1])
-    penalty = ridge * np.eye(len(beta))
-    penalty[0, 0] = 0
-    for _ in range(40):
-        p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
-        gradient = x.T @ (w * (y - p)) - penalty @ beta
-        step = np.linalg.solve((x * (w * p * (1 - p))[:, None]).T @ x + penalty, gradient)
-        beta += step
-        if np.abs(step).max() < 1e-8:
-            break
-    return beta
-
-
-def probability(names: list[str], features: np.ndarray, fitted: dict[str, float]) -> np.ndarray:
-    logit = fitted["intercept"] + sum(
-        b * features[:, names.index(n)] for n, b in fitted.items() if n != "intercept"
-    )
-    return 1 / (1 + np.exp(-logit))
-
-
-def with_scores(names: list[str], sample: Sample, fitted: dict[str, float]) -> Sample:
-    """Return a sample whose query features rest on the newly fitted score."""
-    scores = isotonic(probability(names, sample.features, fitted)) if len(sample.features) else np.empty(0)
-    return replace(sample, query=sample.query | of_scores(scores))
-
-
-def report(
-    names: list[str], data: list[Sample], fitted: dict[str, float], answerable: dict[str, float]
-) -> str:
-    """Return Markdown: the best score of a query by kind and size of scope; how well the two curves tell apart."""
-    best: dict[tuple[str, int], list[float]] = {}
-    for s in data:
-        if len(s.features) and (s.kind not in ("real", "known") or s.labels.any()):
-            best.setdefault((s.kind, s.size), []).append(float(probability(names, s.features, fitted).max()))
-    lines = [
-        "| best score, mean (90th percentile) | " + " | ".join(f"{n:,}" for n in SIZES) + " |",
-        "|" + " --- |" * 6,
-    ]
-    for kind in WEIGHT:
-        found = [best.get((kind, size), []) for size in SIZES]
-        cells = [f"{np.mean(b):.2f} ({np.quantile(b, 0.9):.2f})" if b else "" for b in found]
-        lines.append(f"| {kind} | {' | '.join(cells)} |")
-    real = [s for s in data if s.kind == "real"]
-    rows = np.concatenate([probability(names, s.features, fitted) for s in real])
-    labels = np.concatenate([s.labels for s in real])
-    lines.append(f"\nPer memory: AUROC {auroc(rows, labels):.3f}")
-    asked = [s for s in data if s.kind != "known"]
-    p = np.array([_answerable(s.query, answerable) for s in asked])
-    kinds = np.array([s.kind for s in asked])
-    for other in ("foreign", "general", "unanswerable"):
-        both = (kinds == "real") | (kinds == other)
-        lines.append(
-            f"Answerable, real against {other}: AUROC {auroc(p[both], (kinds == 'real')[both] * 1.0):.3f}"
-        )
-    lines.append(f"Answerable: ECE {ece(p, (kinds == 'real') * 1.0):.3f}")
-    return "\n".join(lines)
-
-
-def _answerable(query: dict[str, float], fitted: dict[str, float]) -> float:
-    return float(
-        1 / (1 + np.exp(-(fitted["intercept"] + sum(fitted[name] * v for name, v in query.items()))))
-    )
+def people(conversation: Conversation) -> list[str]:
+    """Return who speaks, in the order of their first turns."""
+    return list(dict.fromkeys(entry.speaker for entry in conversation.entries if entry.speaker))

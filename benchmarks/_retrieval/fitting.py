@@ -1,30 +1,281 @@
-"""Fits the calibrated scores on all sets together and prints the lines of `memkit/ranking/constants.py`."""
+"""Fits the calibrated scores on all sets together and prints the lines of `memkit/ranking/constants.py`.
+
+Two logistic regressions a level: of memories (does this one answer?) and of queries (does any?). What is printed beside
+the constants is cross-validated: each conversation is judged by constants that were fitted without it.
+"""
 
 from __future__ import annotations
 
-import random
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Final
+
+import numpy as np
 
 from benchmarks._retrieval import calibrate, data
-from memkit.embedders.base import Embedder
+from benchmarks._retrieval.calibrate import ALL, WHOLE, Sample
+from benchmarks._retrieval.metrics import auroc, ece
+from memkit.embedders.base import CodeEmbedder, Embedder
+from memkit.ranking.calibration import isotonic
 from memkit.ranking.weights import weights_for
+
+FOLDS: Final = 5
+ROWS: Final = 20_000
+"""How many rows the samples are worth against the penalty of one on each squared coefficient."""
+
+_ABOUT: Final = ("speaker", "other_speaker", "other_date", "own", "length", "margin", "place")
+MEMORY: Final[dict[str, tuple[str, ...]]] = {
+    "keyless": ("strong", "cosine_matched", "matched", "cosine_share", *_ABOUT),
+    "embedded": ("cosine", "strong", "matched", *_ABOUT),
+    "late": ("cosine", "late", "strong", "matched", *_ABOUT),
+}
+"""Level -> the features of a memory."""
+_QUERY: Final = (
+    "window", "matched", "cosine_share", "cosine", "other_speaker", "margin", "contrast", "lead", "told", "unknown",
+)  # fmt: skip
+QUERY: Final[dict[str, tuple[str, ...]]] = {
+    "keyless": _QUERY,
+    "embedded": _QUERY,
+    "late": (*_QUERY, "late", "own"),
+}
+"""Level -> the features of a query."""
+UPWARDS: Final = {
+    "cosine", "share", "strong", "matched", "cosine_matched", "cosine_share", "late", "speaker", "own", "margin",
+    "place",
+}  # fmt: skip
+"""They may not speak against a memory: one that would is left out."""
+DOWNWARDS: Final = {"other_speaker", "other_date"}
+
+_WORTH: Final[dict[tuple[str, int], float]] = {
+    ("real", WHOLE): 2.4, ("real", 1): 0.25, ("real", 10): 0.25, ("real", 100): 0.4, ("real", ALL): 0.6,
+    ("known", WHOLE): 0.25, ("known", 1): 0.25, ("known", 10): 0.25,
+    ("paraphrase", 1): 0.1, ("paraphrase", 10): 0.1, ("paraphrase", 40): 0.1,
+    ("general", WHOLE): 3.6, ("general", 1): 0.6, ("general", 10): 1.0, ("general", ALL): 3.0,
+    ("foreign", WHOLE): 0.2, ("foreign", 1): 0.03, ("foreign", 10): 0.06, ("foreign", 100): 0.03,
+    ("adversarial", WHOLE): 0.05,
+}  # fmt: skip
+"""What all rows of a kind in scopes of a size weigh together."""
+_NEGATIVE_ROWS: Final = 10
+"""Of a query that nothing answers, the best rows; of one that is asked word for word, the best three."""
+_TASKS: Final = {"found": 2.0, "false premise": 0.8, "foreign": 2.25, "general": 0.15, "pieces": 0.3}
+"""What the samples of a task weigh together, in the fit of queries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A logistic curve."""
+
+    intercept: float
+    coefficients: dict[str, float]
+
+    def of(self, columns: dict[str, np.ndarray]) -> np.ndarray:
+        """Return the probability of each row."""
+        logit = self.intercept + sum(weight * columns[name] for name, weight in self.coefficients.items())
+        return 1 / (1 + np.exp(-np.clip(logit, -40, 40)))
 
 
 def fit(folder: Path, embedder: Embedder, split: str = "dev") -> None:
-    """Fit one level."""
-    weights = weights_for(embedder.identity)
+    """Fit one level and print its constants."""
+    compares = isinstance(embedder, CodeEmbedder) and embedder.token_identity is not None
+    level = "late" if compares else weights_for(embedder.identity).name
+    names, found = _samples(folder, embedder, split)
+    found = [s for s in found if s.level == level and (s.kind != "paraphrase" or level != "keyless")]
+    memory, query = memories(names, found, MEMORY[level]), queries(found, QUERY[level])
+    print(f'CALIBRATIONS  "{level}": {_literal(memory)}\nANSWERABLE    "{level}": {_literal(query)}\n')
+    print(report(*held_out(names, found, level)))
+
+
+def _samples(folder: Path, embedder: Embedder, split: str) -> tuple[list[str], list[Sample]]:
     conversations: list[data.Conversation] = []
+    sets: list[str] = []
     for number, name in enumerate(data.names(folder, split), 1):
-        loaded = data.with_vectors(data.load(folder, name, split), embedder)
-        conversations += _shifted(list(loaded), number * 100_000_000)
-    pool = calibrate.Pool(conversations, embedder, weights, random.Random(7))
-    names, samples = calibrate.samples(pool)
-    fitted = calibrate.fit(names, samples, names)
-    samples = [calibrate.with_scores(names, s, fitted) for s in samples]
-    answerable = calibrate.fit_answerable(samples)
-    print(f'    "{weights.name}": {_literal(fitted)}\n    "{weights.name}": {_literal(answerable)}\n')
-    print(calibrate.report(names, samples, fitted, answerable))
+        loaded = list(data.with_vectors(data.load(folder, name, split), embedder))
+        conversations += _shifted(loaded, number * 100_000_000)
+        sets += [name] * len(loaded)
+    pool = calibrate.Pool(conversations, sets, embedder, weights_for(embedder.identity))
+    found = calibrate.samples(pool)
+    return pool.names, found
+
+
+# ------------------------------------------------------------------------------------------- the fits
+
+
+def memories(names: Sequence[str], found: Sequence[Sample], use: Sequence[str]) -> Fitted:
+    """Return the curve of memories; each kind in scopes of each size weighs what `_WORTH` says."""
+    rows = [_rows(sample) for sample in found]
+    x = np.concatenate([s.features[:n] for s, n in zip(found, rows, strict=True)])
+    y = np.concatenate([s.labels[:n] for s, n in zip(found, rows, strict=True)])
+    counts: dict[tuple[str, int], int] = {}
+    for sample, n in zip(found, rows, strict=True):
+        counts[_kind(sample)] = counts.get(_kind(sample), 0) + n
+    each = [_WORTH.get(_kind(s), 0.0) / max(1, counts[_kind(s)]) for s in found]
+    return _fit({name: x[:, list(names).index(name)] for name in use}, y, np.repeat(each, rows))
+
+
+def _kind(sample: Sample) -> tuple[str, int]:
+    return sample.kind, sample.scope
+
+
+def _rows(sample: Sample) -> int:
+    most = {"real": calibrate.DEPTH, "known": 3, "paraphrase": 3}.get(sample.kind, _NEGATIVE_ROWS)
+    return min(most, len(sample.labels))
+
+
+def queries(found: Sequence[Sample], use: Sequence[str]) -> Fitted:
+    """Return the curve of queries, that serves three questions at once; each weighs the same."""
+    chosen: list[Sample] = []
+    labels: list[float] = []
+    weights: list[float] = []
+    for name, task in tasks(found).items():
+        for sample, label in task:
+            chosen.append(sample)
+            labels.append(label)
+            weights.append(_TASKS[name] / len(task))
+    columns = {name: np.array([s.query[name] for s in chosen]) for name in use}
+    return _fit(columns, np.array(labels), np.array(weights), bounded=False)
+
+
+def tasks(found: Sequence[Sample]) -> dict[str, list[tuple[Sample, float]]]:
+    """Return labelled queries: evidence in the top ten or not; real or with a false premise; own or foreign."""
+    whole = [s for s in found if s.scope == WHOLE]
+    real = [s for s in whole if s.kind == "real"]
+    false = [s for s in whole if s.kind == "adversarial"]
+    beside = {s.set for s in false}
+    return {
+        "found": [(s, float(s.labels[:10].any())) for s in real],
+        "false premise": [(s, 1.0) for s in real if s.set in beside] + [(s, 0.0) for s in false],
+        "foreign": [(s, 1.0) for s in real] + [(s, 0.0) for s in whole if s.kind == "foreign"],
+        "general": [(s, 0.0) for s in found if s.kind == "general"],
+        "pieces": [
+            (s, float(s.labels.any()))
+            for s in found
+            if s.scope != WHOLE and s.kind in ("real", "foreign", "paraphrase")
+        ],
+    }
+
+
+def _fit(columns: dict[str, np.ndarray], y: np.ndarray, w: np.ndarray, *, bounded: bool = True) -> Fitted:
+    w = w * (ROWS / w.sum())
+    chosen = dict(columns)
+    while True:
+        beta = _newton(np.column_stack([np.ones(len(y)), *chosen.values()]), y, w)
+        signs = {
+            n: b if n in UPWARDS else -b if n in DOWNWARDS else 0.0
+            for n, b in zip(chosen, beta[1:], strict=True)
+        }
+        wrong = [(value, name) for name, value in signs.items() if value < 0]
+        if not wrong or not bounded:
+            return Fitted(float(beta[0]), dict(zip(chosen, map(float, beta[1:]), strict=True)))
+        del chosen[min(wrong)[1]]
+
+
+def _newton(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
+    beta = np.zeros(x.shape[1])
+    penalty = np.eye(len(beta))
+    penalty[0, 0] = 0
+    for _ in range(40):
+        p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
+        gradient = x.T @ (w * (y - p)) - penalty @ beta
+        step = np.linalg.solve((x * (w * p * (1 - p))[:, None]).T @ x + penalty, gradient)
+        beta += step
+        if np.abs(step).max() < 1e-8:
+            break
+    return beta
+
+
+# ------------------------------------------------------------------------------------- how well it fits
+
+
+def held_out(names: Sequence[str], found: Sequence[Sample], level: str) -> tuple[list[Sample], int]:
+    """Return the samples with the scores that constants fitted without their conversation give, and the folds."""
+    place: dict[str, list[int]] = {}
+    for sample in found:
+        of_set = place.setdefault(sample.set, [])
+        if sample.conversation not in of_set:
+            of_set.append(sample.conversation)
+    fold = {number: n % FOLDS for of_set in place.values() for n, number in enumerate(of_set)}
+    out: list[Sample] = []
+    for judged in range(FOLDS):
+        others = [s for s in found if s.conversation < 0 or fold[s.conversation] != judged]
+        memory, query = memories(names, others, MEMORY[level]), queries(others, QUERY[level])
+        of_fold = [s for s in found if fold[s.conversation] == judged]
+        out += [rescored(s, names, memory, query) for s in of_fold]
+    return out, FOLDS
+
+
+def rescored(sample: Sample, names: Sequence[str], memory: Fitted, query: Fitted) -> Sample:
+    """Return a sample with the scores of newly fitted curves."""
+    scores = isotonic(memory.of(dict(zip(names, sample.features.T, strict=True))))
+    whole = float(query.of({name: np.array([value]) for name, value in sample.query.items()})[0])
+    return replace(sample, scores=scores, answerable=whole)
+
+
+def report(found: Sequence[Sample], folds: int) -> str:
+    """Return Markdown: AUROC and calibration error of each task, and the best score of a query by kind and scope."""
+    lines = [
+        f"Cross-validated by conversation, {folds} folds. AUROC / calibration error in ten equal bins.\n",
+        "| task | all | " + " | ".join(_sets(found)) + " |",
+        "|" + " --- |" * (2 + len(_sets(found))),
+    ]
+    for name, task in tasks(found).items():
+        if {label for _, label in task} == {0.0, 1.0}:
+            lines.append(f"| {name} | " + " | ".join(_cells(found, task, lambda s: [s.answerable])) + " |")
+    real = [(s, 0.0) for s in found if s.kind == "real" and s.scope == WHOLE]
+    lines.append("| per memory | " + " | ".join(_cells(found, real, lambda s: s.scores, rows=True)) + " |")
+    return "\n".join([*lines, "", *_best_scores(found), "", *_bins(found)])
+
+
+def _sets(found: Sequence[Sample]) -> list[str]:
+    return sorted({s.set for s in found if s.set})
+
+
+def _cells(
+    found: Sequence[Sample],
+    task: Sequence[tuple[Sample, float]],
+    score: Callable[[Sample], Sequence[float] | np.ndarray],
+    rows: bool = False,
+) -> Iterator[str]:
+    for name in ("", *_sets(found)):
+        chosen = [(s, label) for s, label in task if name in ("", s.set)]
+        p = np.concatenate([score(s) for s, _ in chosen] or [np.empty(0)])
+        y = np.concatenate([s.labels if rows else [label] for s, label in chosen] or [np.empty(0)])
+        both = 0 < y.sum() < len(y)
+        yield f"{auroc(p, y):.3f} / {ece(p, y):.3f}" if both else ""
+
+
+def _best_scores(found: Sequence[Sample]) -> Iterator[str]:
+    scopes = sorted({s.scope for s in found}, key=lambda n: n or ALL // 2)
+    yield (
+        "| best score: median (10th, 90th percentile) | "
+        + " | ".join(f"{n:,}" if n else "whole" for n in scopes)
+        + " |"
+    )
+    yield "|" + " --- |" * (1 + len(scopes))
+    for kind in dict.fromkeys(s.kind for s in found):
+        cells: list[str] = []
+        for scope in scopes:
+            best = [
+                float(s.scores[0])
+                for s in found
+                if (s.kind, s.scope) == (kind, scope)
+                and (kind not in ("real", "known", "paraphrase") or s.labels.any())
+            ]
+            middle = np.quantile(best, [0.5, 0.1, 0.9]) if best else []
+            cells.append("{:.2f} ({:.2f}, {:.2f})".format(*middle) if best else "")
+        yield f"| {kind} | {' | '.join(cells)} |"
+
+
+def _bins(found: Sequence[Sample]) -> Iterator[str]:
+    real = [s for s in found if s.kind == "real" and s.scope == WHOLE]
+    p, y = np.concatenate([s.scores for s in real]), np.concatenate([s.labels for s in real])
+    yield "| score between | mean | share that is evidence | memories |\n| --- | --- | --- | --- |"
+    edges = (0.0, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.01)
+    for low, high in pairwise(edges):
+        inside = (p >= low) & (p < high)
+        if inside.any():
+            yield f"| {low}-{min(high, 1)} | {p[inside].mean():.3f} | {y[inside].mean():.3f} | {inside.sum()} |"
 
 
 def _shifted(conversations: list[data.Conversation], by: int) -> list[data.Conversation]:
@@ -39,6 +290,6 @@ def _shifted(conversations: list[data.Conversation], by: int) -> list[data.Conve
     ]
 
 
-def _literal(fitted: dict[str, float]) -> str:
-    inner = ", ".join(f'"{name}": {value:.2f}' for name, value in fitted.items() if name != "intercept")
-    return f"Calibration(intercept={fitted['intercept']:.2f}, coefficients={{{inner}}}),"
+def _literal(fitted: Fitted) -> str:
+    inner = ", ".join(f'"{name}": {value:.2f}' for name, value in fitted.coefficients.items())
+    return f"Calibration(intercept={fitted.intercept:.2f}, coefficients={{{inner}}}),"

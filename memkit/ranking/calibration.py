@@ -18,12 +18,33 @@ STRANGER: Final = 0.25
 """What the name of a person counts whom no memory mentions, where no memory knows its speaker."""
 LONG: Final = 200
 """Words of a memory from which on more of them make no difference."""
+FARTHEST: Final = 6.0
+"""From so much less in the order on, how far behind the best a row is makes no difference."""
 PRIOR_SIZE: Final = 10_000
 """Memories that the expected frequencies of words are worth; a real scope only shifts them."""
 
 
 LATE_OF_COSINE: Final = (0.15, 0.6)
 """How well the tokens of a memory are expected to match that was not compared: a constant, and of its cosine."""
+
+
+COSINES: Final = (0.22, 0.12)
+"""Mean and deviation of a query's cosines with the memories of a scope, as the constants know them."""
+_COSINES_WEIGHT: Final = 5.0
+"""How many memories that is worth where the embedder is another."""
+
+
+def rescaled(cosines: Array) -> Array:
+    """Return another embedder's cosines of one query on the scale of `COSINES`."""
+    n, (mean, spread) = len(cosines), COSINES
+    if n == 0:
+        return cosines
+    whole = n + _COSINES_WEIGHT
+    seen = float(cosines.mean())
+    centre = (n * seen + _COSINES_WEIGHT * mean) / whole
+    squares = n * (float(cosines.var()) + (seen - centre) ** 2)
+    squares += _COSINES_WEIGHT * (spread**2 + (mean - centre) ** 2)
+    return np.minimum(mean + spread * (cosines - centre) / math.sqrt(squares / whole), 1.0)
 
 
 class _Expected(dict[str, float]):
@@ -59,6 +80,7 @@ class Evidence:
         strangers: set[str],
         cosine: Array | None,
         speaker: Mask | None,
+        said: Mask | None,
         date: Mask | None,
         first: bool,
         view: View,
@@ -66,7 +88,7 @@ class Evidence:
         size = len(view)
         self._view = view
         self._cosine: Array = np.zeros(size) if cosine is None else cosine
-        self._speaker, self._date = speaker, date
+        self._speaker, self._said, self._date = speaker, said, date
         told = mass(terms, found.frequency, size)
         self.told = dict(zip(terms, told, strict=True))
         """How much each word of the query tells."""
@@ -90,9 +112,7 @@ class Evidence:
         if self._scale is not None:
             self._share *= self._scale
         self._window = self._share
-        self._best: tuple[float, float, float] | None = None
         self._late: Array | None = None
-        self._best_late = 0.0
 
     @property
     def compared(self) -> bool:
@@ -104,70 +124,72 @@ class Evidence:
         if not np.isnan(match).all():
             self._late = np.clip(LATE_OF_COSINE[0] + LATE_OF_COSINE[1] * self._cosine, 0.0, 1.0)
             self._late[rows] = np.where(np.isnan(match), self._late[rows], match)
-            self._best_late = float(self._late[rows].max())
 
     def see_window(self, share: Array) -> None:
         """Take in the share of `weight` that each row's window holds."""
         self._window = share if self._scale is None else share * self._scale
 
-    def _largest(self) -> tuple[float, float, float]:
-        """Return the largest cosine, share and share of a window."""
-        if self._best is None:
-            signals = (self._cosine, self._share, self._window)
-            cosine, share, window = (float(signal.max(initial=0.0)) for signal in signals)
-            self._best = (cosine, share, window)
-        return self._best
+    def of_query(self, score: Array, named_counts: float) -> dict[str, float]:
+        """Return what all rows in view tell about the query as a whole, by name.
 
-    def of_query(self) -> dict[str, float]:
-        """Return what the best rows tell about the query as a whole, by name."""
-        contrast = 0.0
-        if self._speaker is not None and not self._speaker.all():
-            # A deed of one person asked of another: the others' turns match better than the named person's.
-            match = self._cosine + self._share
-            contrast = float(match[self._speaker].max() - match[~self._speaker].max())
-        cosine, share, window = self._largest()
-        return {
-            "best_cosine": cosine,
-            "best_share": share,
-            "best_window": window,
-            "unknown": self._unknown,
-            "told": min(self._mass / 40, 1.0),
-            "contrast": contrast,
-            "named": float(self._speaker is not None),
-            "best_late": self._best_late,
-        }
+        A deed of one person asked of another is told by the others' turns: they match better than the named person's.
 
-    def features(self, rows: Ints) -> dict[str, Array]:
-        """Return the features of some rows, by name."""
+        Args:
+            score: What orders the rows.
+            named_counts: What of it the named person's turns have for being hers.
+        """
+        found = {"told": min(self._mass / 40, 1.0), "unknown": self._unknown, "contrast": 0.0, "lead": 0.0}
+        said = self._said
+        if said is None:
+            return found
+        rows = np.flatnonzero(self._share > 0)
+        hers = said[rows]
+        if not hers.any() or hers.all():
+            return found
+        share, order = self._share[rows], score[rows] - named_counts * hers
+        found["contrast"] = _best(share[hers]) - _best(share[~hers])
+        found["lead"] = min(max(_best(order[hers]) - _best(order[~hers]), -FARTHEST), 0.0)
+        return found
+
+    def features(self, rows: Ints, ahead: Ints, behind: Array) -> dict[str, Array]:
+        """Return the features of some rows, by name.
+
+        Args:
+            rows: Positions in the view.
+            ahead: How many rows the order has before each of them.
+            behind: How much less it gives each of them than the best row.
+        """
         view = self._view
         cosine, share, window = self._cosine[rows], self._share[rows], self._window[rows]
-        best_cosine, best_share, best_window = self._largest()
         none = np.zeros(len(rows))
         speaker, date = self._speaker, self._date
-        length = np.log1p(np.minimum(view.length[rows], LONG)) / 5
         plain = share if self._scale is None else share / self._scale[rows]
+        matched = np.minimum(plain * (self._mass / 14), 1.0)
+        meant = np.maximum(cosine, 0.0)
         return {
             "cosine": cosine,
             "share": share,
-            "share_squared": share**2,
-            "window_share": window,
-            "window_squared": window**2,
-            "cosine_share": cosine * share,
-            "matched": np.minimum(plain * (self._mass / 14), 1.0),
-            "cosine_margin": cosine - best_cosine,
-            "share_margin": share - best_share,
-            "window_margin": window - best_window,
+            "window": window,
+            "matched": matched,
+            "strong": share * matched**2,
+            "cosine_matched": meant * matched,
+            "cosine_share": meant * share,
+            "margin": -np.minimum(behind, FARTHEST),
+            "place": -np.log1p(ahead),
             "speaker": none if speaker is None else speaker[rows].astype(np.float64),
             "other_speaker": none if speaker is None else (~speaker[rows]).astype(np.float64),
             "date": none if date is None else date[rows].astype(np.float64),
             "other_date": none if date is None else (~date[rows]).astype(np.float64),
             "own": none if self._own is None else self._own[rows].astype(np.float64),
             "asks": view.question[rows].astype(np.float64),
-            "length": length,
-            "length_share": length * share,
+            "length": np.log1p(np.minimum(view.length[rows], LONG)) / 5,
             "late": none if self._late is None else self._late[rows],
-            "late_margin": none if self._late is None else self._late[rows] - self._best_late,
         }
+
+
+def _best(values: Array) -> float:
+    """Return the mean of the three largest values."""
+    return float(np.sort(values)[-3:].mean())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,15 +216,16 @@ class Calibration:
         return 1 / (1 + math.exp(-min(max(logit, -40.0), 40.0)))
 
 
-def of_scores(scores: Array) -> dict[str, float]:
-    """Return what the scores of a ranking's best rows tell about the query, by name; `scores` is best first."""
-    padded = [*scores[:10].tolist(), *[1e-3] * 10]
-    return {"first": _logit(padded[0]), "second": _logit(padded[1]), "tenth": _logit(padded[9])}
-
-
-def _logit(share: float) -> float:
-    share = min(max(share, 1e-3), 0.999)
-    return math.log(share) - math.log1p(-share)
+def of_head(features: dict[str, Array]) -> dict[str, float]:
+    """Return what the ten best rows tell about the query, by name; their features, best first."""
+    first = ("cosine", "window", "own", "other_speaker")
+    return {
+        **{name: float(features[name][0]) for name in first},
+        "matched": float(features["matched"].mean()),
+        "cosine_share": float(features["cosine_share"].max()),
+        "late": float(features["late"].max()),
+        "margin": -float(features["margin"][-1]),
+    }
 
 
 def isotonic(values: Array) -> Array:

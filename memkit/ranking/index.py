@@ -25,7 +25,7 @@ _VIEWS = 8
 _DATE_WORDS = 3
 """At the end of a keyword form that has a date."""
 _FEW = 64
-"""New rows are put in their places one by one up to so many."""
+"""New rows are put in their places one by one up to so many, and removed ones stay up to so many."""
 
 Ids = frozenset[str | None]
 
@@ -186,7 +186,7 @@ class OwnerIndex:
         self._rows["alive"][held] = False
         self._alive -= gone
         self._views.clear()
-        if len(self._rows) > 256 and 2 * self._alive < len(self._rows):
+        if len(self._rows) > _FEW and 2 * self._alive < len(self._rows):
             self._compact()
 
     def rank(self, query: RankQuery) -> Ranking:

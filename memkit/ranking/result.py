@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from memkit.ranking.calibration import Calibration, Evidence, isotonic, of_scores
+from memkit.ranking.calibration import Evidence, isotonic, of_head
+from memkit.ranking.constants import ANSWERABLE, CALIBRATIONS
 from memkit.ranking.signals import DECIMALS, Fused, best_rows
 from memkit.ranking.view import Array, Ints, View
 
@@ -25,14 +26,13 @@ class Ranking:
         view: View,
         fused: Fused,
         evidence: Evidence,
-        calibrations: tuple[Calibration, Calibration],
+        level: str,
         raw: Callable[[], dict[str, Array]],
     ) -> None:
         self._view = view
         self._fused = fused
         self._evidence = evidence
-        self._features = evidence.features
-        self._calibration, self._of_query = calibrations
+        self.level = level
         self._raw = raw
         self._order: Ints = np.empty(0, np.int64)
         self._scores: Array = np.empty(0)
@@ -46,11 +46,13 @@ class Ranking:
         """
         if not len(self):
             return None
-        return self._of_query.probability_of(self.query_features())
+        return ANSWERABLE[self.level].probability_of(self.query_features())
 
     def query_features(self) -> dict[str, float]:
         """Return the features that `answerable` rests on, by name."""
-        return of_scores(self.scores(0, 10)) | self._evidence.of_query()
+        self._sort(10)
+        named_counts = self._view.weights.speaker
+        return of_head(self._features(0, 10)) | self._evidence.of_query(self._fused.score, named_counts)
 
     def __len__(self) -> int:
         return len(self._view)
@@ -92,11 +94,11 @@ class Ranking:
         at = int(found[0])
         raw = {name: float(values[at]) for name, values in self._raw().items()}
         added = {name: round(value, 6) for name, value in self._fused.contributions(at).items()}
-        features = self._features(found[:1])
+        features = self._features_of(at)
         return {
             **{name: round(value, 6) for name, value in raw.items() if not np.isnan(value)},
             "order": round(float(self._fused.score[at]), DECIMALS),
-            "probability": round(float(self._calibration.probability(features)[0]), 6),
+            "probability": round(float(CALIBRATIONS[self.level].probability(features)[0]), 6),
             "contributions": added,
             "features": {name: round(float(values[0]), 6) for name, values in features.items()},
         }
@@ -104,8 +106,21 @@ class Ranking:
     def features(self, stop: int) -> tuple[list[str], Array, Ints]:
         """Return the names of the calibrated features, their values for the best `stop` rows, and these rows' rids."""
         rids = self.rids(0, stop)
-        found = self._features(self._order[:stop])
+        found = self._features(0, stop)
         return list(found), np.column_stack(list(found.values())), rids
+
+    def _features(self, start: int, stop: int) -> dict[str, Array]:
+        """Return the calibrated features of places `start` to `stop`, by name; rows that tie have the same place."""
+        rows = self._order[:stop]
+        falling = -self._fused.score[rows].round(DECIMALS)
+        ahead = np.searchsorted(falling, falling[start:])
+        return self._evidence.features(rows[start:], ahead, falling[start:] - falling[0])
+
+    def _features_of(self, at: int) -> dict[str, Array]:
+        """Return the calibrated features of the row at a position of the view, by name."""
+        score = self._fused.score.round(DECIMALS)
+        ahead = np.array([np.count_nonzero(score > score[at])])
+        return self._evidence.features(np.array([at]), ahead, score.max() - score[[at]])
 
     def _sort(self, stop: int) -> None:
         if stop <= len(self._order):
@@ -121,11 +136,10 @@ class Ranking:
             return
         if have == 0:
             head = self._order[:_HEAD]
-            self._scores = isotonic(self._calibration.probability(self._features(head)))
+            self._scores = isotonic(CALIBRATIONS[self.level].probability(self._features(0, len(head))))
             have = len(head)
         if stop > have:
-            rest = self._order[have:stop]
-            more = self._calibration.probability(self._features(rest))
+            more = CALIBRATIONS[self.level].probability(self._features(have, stop))
             self._scores = np.concatenate(
                 [self._scores, np.minimum.accumulate(np.append(self._scores[-1:], more))[1:]]
             )

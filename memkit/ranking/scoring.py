@@ -8,7 +8,6 @@ import numpy as np
 
 from memkit.ranking import calibration as cal
 from memkit.ranking.asked import Asked, asked
-from memkit.ranking.constants import ANSWERABLE, CALIBRATIONS
 from memkit.ranking.late import Tokens, compare
 from memkit.ranking.postings import Postings, Vocabulary
 from memkit.ranking.query import ALSO_WORDS, NOT_NAMES, first_person, named_months, people, relative_days
@@ -94,8 +93,9 @@ def rank(
     if speaker is not None and not speaker.any():
         speaker, name_words = None, set[str]()
     name_stems = stems_in(query, name_words) if name_words else set[str]()
+    said = speaker
     if speaker is not None:
-        speaker |= _about(view, found, words.terms, name_stems)
+        speaker = speaker | _about(view, found, words.terms, name_stems)
     date = _dates(view, query, now)
     first = first_person(query)
     strangers = [word for name in people(query) for word in surface(name)]
@@ -104,8 +104,9 @@ def rank(
         found=found,
         names=name_stems,
         strangers=stems_in(query, strangers) if strangers else set[str](),
-        cosine=None if cosines is None else _known(cosines),
+        cosine=None if cosines is None else _known(cosines, view.weights.fitted),
         speaker=speaker,
+        said=said,
         date=date,
         first=first,
         view=view,
@@ -139,7 +140,7 @@ def rank(
         return {"bm25": bm25, "window": around} | ({} if cosines is None else {"dense": cosines})
 
     level = "late" if evidence.compared else view.weights.name
-    return Ranking(view, fused, evidence, (CALIBRATIONS[level], ANSWERABLE[level]), raw)
+    return Ranking(view, fused, evidence, level, raw)
 
 
 def _any_of(column: Ints, numbers: list[int]) -> Mask:
@@ -150,10 +151,14 @@ def _any_of(column: Ints, numbers: list[int]) -> Mask:
     return mask
 
 
-def _known(cosines: Array) -> Array:
-    """Return cosines with 0 where there is no vector."""
-    missing = np.isnan(cosines)
-    return np.where(missing, 0.0, cosines) if missing.any() else cosines
+def _known(cosines: Array, fitted: bool) -> Array:
+    """Return cosines on the scale of the embedder that the constants know, with 0 where there is no vector."""
+    known = ~np.isnan(cosines)
+    if known.all():
+        return cosines if fitted else cal.rescaled(cosines)
+    out = np.zeros(len(cosines))
+    out[known] = cosines[known] if fitted else cal.rescaled(cosines[known])
+    return out
 
 
 def _about(view: View, found: Found, terms: list[str], names: set[str]) -> Mask:

@@ -61,10 +61,9 @@ def _stemmer(language: str) -> _Stemmer:
 class _Stems(dict[str, str]):
     """Word -> stem in one language, or an empty string for a stop word; forgets everything when full."""
 
-    limit = 200_000
-
     def __init__(self, language: str) -> None:
         super().__init__()
+        self.limit = 200_000 if language == ENGLISH else 20_000
         self._language = language
         self._stops = STOP_WORDS if language == ENGLISH else STOPS.get(language, frozenset[str]())
         self._irregular = IRREGULAR if language == ENGLISH else {}

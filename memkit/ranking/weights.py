@@ -52,6 +52,7 @@ class Weights:
         spread: Taken for each better memory of the same session, where the query asks for an order.
         late: Of the match token by token among the best rows, where their tokens are kept; 0 leaves it out.
         b: Length normalisation of BM25 on the own text.
+        fitted: The constants of the score were fitted on this embedder's cosines; others are brought to their scale.
         chat: Used instead where turns are short.
         long: Used instead where turns are long.
     """
@@ -77,6 +78,7 @@ class Weights:
     spread: float = 1.0
     late: float = 0.0
     b: float = 0.9
+    fitted: bool = True
     chat: Weights | None = None
     long: Weights | None = None
 
@@ -182,6 +184,17 @@ EMBEDDED: Final = replace(
 )
 
 
+def _unfitted(weights: Weights) -> Weights:
+    chat, long = (of and replace(of, fitted=False) for of in (weights.chat, weights.long))
+    return replace(weights, fitted=False, chat=chat, long=long)
+
+
+OTHER: Final = _unfitted(EMBEDDED)
+"""Of an embedder that nothing was fitted on."""
+
+
 def weights_for(identity: str) -> Weights:
     """Return the weights for an embedder's identity: `hash/...` is keyless, any other is embedded."""
-    return KEYLESS if identity.startswith("hash/") else EMBEDDED
+    if identity.startswith("hash/"):
+        return KEYLESS
+    return EMBEDDED if identity.startswith("minilm/") else OTHER

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from memkit.ranking.candidates import rank_candidates
 from memkit.ranking.index import Entry, OwnerIndex, RankQuery
-from memkit.ranking.weights import EMBEDDED, KEYLESS, Weights, weights_for
+from memkit.ranking.weights import EMBEDDED, KEYLESS, OTHER, Weights, weights_for
 from tests.ranking.corpus import (
     ANSWERS,
     DAY,
@@ -289,4 +289,4 @@ def test_explain_of_a_row_out_of_view_raises() -> None:
 
 def test_weights_follow_the_identity_of_the_embedder() -> None:
     assert weights_for("hash/1024/v1") is KEYLESS
-    assert weights_for("openai/text-embedding-3-small/1536") is EMBEDDED
+    assert weights_for("openai/text-embedding-3-small/1536") is OTHER
