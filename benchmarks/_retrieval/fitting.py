@@ -19,7 +19,7 @@ from benchmarks._retrieval.calibrate import ALL, WHOLE, Sample
 from benchmarks._retrieval.metrics import auroc, ece
 from memkit.embedders.base import CodeEmbedder, Embedder
 from memkit.ranking.calibration import isotonic
-from memkit.ranking.weights import weights_for
+from memkit.ranking.weights import OTHER, Weights, weights_for
 
 FOLDS: Final = 5
 ROWS: Final = 20_000
@@ -29,6 +29,7 @@ _ABOUT: Final = ("speaker", "other_speaker", "other_date", "own", "length", "mar
 MEMORY: Final[dict[str, tuple[str, ...]]] = {
     "keyless": ("strong", "cosine_matched", "matched", "cosine_share", *_ABOUT),
     "embedded": ("cosine", "strong", "matched", *_ABOUT),
+    "other": ("cosine", "strong", "matched", *_ABOUT),
     "late": ("cosine", "late", "strong", "matched", *_ABOUT),
 }
 """Level -> the features of a memory."""
@@ -38,6 +39,7 @@ _QUERY: Final = (
 QUERY: Final[dict[str, tuple[str, ...]]] = {
     "keyless": _QUERY,
     "embedded": _QUERY,
+    "other": _QUERY,
     "late": (*_QUERY, "late", "own"),
 }
 """Level -> the features of a query."""
@@ -77,24 +79,37 @@ class Fitted:
 
 
 def fit(folder: Path, embedder: Embedder, split: str = "dev") -> None:
-    """Fit one level and print its constants."""
+    """Fit the level of an embedder and print its constants; with a model's also those for embedders unknown."""
     compares = isinstance(embedder, CodeEmbedder) and embedder.token_identity is not None
     level = "late" if compares else weights_for(embedder.identity).name
-    names, found = _samples(folder, embedder, split)
-    found = [s for s in found if s.level == level and (s.kind != "paraphrase" or level != "keyless")]
+    _fit_level(level, weights_for(embedder.identity), folder, embedder, split)
+    if level == "embedded":
+        _fit_level("other", OTHER, folder, embedder, split)
+
+
+def _fit_level(level: str, weights: Weights, folder: Path, embedder: Embedder, split: str) -> None:
+    names, found = _samples(folder, embedder, weights, split)
+    found = [s for s in found if s.level == level and (s.kind != "paraphrase" or _is_told(level, s.scope))]
     memory, query = memories(names, found, MEMORY[level]), queries(found, QUERY[level])
-    print(f'CALIBRATIONS  "{level}": {_literal(memory)}\nANSWERABLE    "{level}": {_literal(query)}\n')
+    print(f"CALIBRATIONS\n{_literal(level, memory)}\nANSWERABLE\n{_literal(level, query)}\n")
     print(report(*held_out(names, found, level)))
 
 
-def _samples(folder: Path, embedder: Embedder, split: str) -> tuple[list[str], list[Sample]]:
+def _is_told(level: str, scope: int) -> bool:
+    """Return whether a level can tell what is meant in other words, in a scope of this size."""
+    return level in ("embedded", "late") or (level == "other" and scope > 1)
+
+
+def _samples(
+    folder: Path, embedder: Embedder, weights: Weights, split: str
+) -> tuple[list[str], list[Sample]]:
     conversations: list[data.Conversation] = []
     sets: list[str] = []
     for number, name in enumerate(data.names(folder, split), 1):
         loaded = list(data.with_vectors(data.load(folder, name, split), embedder))
         conversations += _shifted(loaded, number * 100_000_000)
         sets += [name] * len(loaded)
-    pool = calibrate.Pool(conversations, sets, embedder, weights_for(embedder.identity))
+    pool = calibrate.Pool(conversations, sets, embedder, weights)
     found = calibrate.samples(pool)
     return pool.names, found
 
@@ -290,6 +305,10 @@ def _shifted(conversations: list[data.Conversation], by: int) -> list[data.Conve
     ]
 
 
-def _literal(fitted: Fitted) -> str:
-    inner = ", ".join(f'"{name}": {value:.2f}' for name, value in fitted.coefficients.items())
-    return f"Calibration(intercept={fitted.intercept:.2f}, coefficients={{{inner}}}),"
+def _literal(level: str, fitted: Fitted) -> str:
+    """Return a level's lines of `memkit/ranking/constants.py`."""
+    inner = "".join(f'            "{name}": {value:.2f},\n' for name, value in fitted.coefficients.items())
+    return (
+        f'    "{level}": Calibration(\n        intercept={fitted.intercept:.2f},\n'
+        f"        coefficients={{\n{inner}        }},\n    ),"
+    )

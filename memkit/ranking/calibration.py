@@ -30,21 +30,21 @@ LATE_OF_COSINE: Final = (0.15, 0.6)
 
 COSINES: Final = (0.22, 0.12)
 """Mean and deviation of a query's cosines with the memories of a scope, as the constants know them."""
-_COSINES_WEIGHT: Final = 5.0
-"""How many memories that is worth where the embedder is another."""
+_FEW: Final = 5.0
+"""So many memories tell half of what their cosines with a query mean where the embedder is another."""
 
 
 def rescaled(cosines: Array) -> Array:
-    """Return another embedder's cosines of one query on the scale of `COSINES`."""
+    """Return another embedder's cosines of one query on the scale of `COSINES`.
+
+    Some embedders give any two texts 0.7, and one cosine does not tell whose it is: where there are few memories, the
+    words decide.
+    """
     n, (mean, spread) = len(cosines), COSINES
     if n == 0:
         return cosines
-    whole = n + _COSINES_WEIGHT
-    seen = float(cosines.mean())
-    centre = (n * seen + _COSINES_WEIGHT * mean) / whole
-    squares = n * (float(cosines.var()) + (seen - centre) ** 2)
-    squares += _COSINES_WEIGHT * (spread**2 + (mean - centre) ** 2)
-    return np.minimum(mean + spread * (cosines - centre) / math.sqrt(squares / whole), 1.0)
+    slope = spread * n / (n + _FEW) / max(float(cosines.std()), 1e-3)
+    return np.minimum(mean + slope * (cosines - float(cosines.mean())), 1.0)
 
 
 class _Expected(dict[str, float]):
@@ -217,14 +217,14 @@ class Calibration:
 
 
 def of_head(features: dict[str, Array]) -> dict[str, float]:
-    """Return what the ten best rows tell about the query, by name; their features, best first."""
+    """Return what the ten best rows tell about the query, by name; features of the best rows, best first."""
     first = ("cosine", "window", "own", "other_speaker")
     return {
         **{name: float(features[name][0]) for name in first},
-        "matched": float(features["matched"].mean()),
-        "cosine_share": float(features["cosine_share"].max()),
-        "late": float(features["late"].max()),
-        "margin": -float(features["margin"][-1]),
+        "matched": float(features["matched"][:10].mean()),
+        "cosine_share": float(features["cosine_share"][:10].max()),
+        "late": float(features["late"][:10].max()),
+        "margin": -float(features["margin"][:10][-1]),
     }
 
 

@@ -36,6 +36,8 @@ class Ranking:
         self._raw = raw
         self._order: Ints = np.empty(0, np.int64)
         self._scores: Array = np.empty(0)
+        self._head: dict[str, Array] = {}
+        """Features of the first rows, once they have scores."""
 
     @property
     def answerable(self) -> float | None:
@@ -50,9 +52,9 @@ class Ranking:
 
     def query_features(self) -> dict[str, float]:
         """Return the features that `answerable` rests on, by name."""
-        self._sort(10)
+        self.scores(0, 1)
         named_counts = self._view.weights.speaker
-        return of_head(self._features(0, 10)) | self._evidence.of_query(self._fused.score, named_counts)
+        return of_head(self._head) | self._evidence.of_query(self._fused.score, named_counts)
 
     def __len__(self) -> int:
         return len(self._view)
@@ -135,9 +137,9 @@ class Ranking:
         if stop <= have:
             return
         if have == 0:
-            head = self._order[:_HEAD]
-            self._scores = isotonic(CALIBRATIONS[self.level].probability(self._features(0, len(head))))
-            have = len(head)
+            have = min(_HEAD, len(self._order))
+            self._head = self._features(0, have)
+            self._scores = isotonic(CALIBRATIONS[self.level].probability(self._head))
         if stop > have:
             more = CALIBRATIONS[self.level].probability(self._features(have, stop))
             self._scores = np.concatenate(

@@ -185,8 +185,8 @@ EMBEDDED: Final = replace(
 
 
 def _unfitted(weights: Weights) -> Weights:
-    chat, long = (of and replace(of, fitted=False) for of in (weights.chat, weights.long))
-    return replace(weights, fitted=False, chat=chat, long=long)
+    chat, long = (of and replace(of, name="other", fitted=False) for of in (weights.chat, weights.long))
+    return replace(weights, name="other", fitted=False, chat=chat, long=long)
 
 
 OTHER: Final = _unfitted(EMBEDDED)

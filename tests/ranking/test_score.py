@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memkit.ranking.calibration import isotonic
+from memkit.ranking.calibration import COSINES, isotonic, rescaled
+from memkit.ranking.constants import ANSWERABLE, CALIBRATIONS
 from memkit.ranking.index import Entry, OwnerIndex
+from memkit.ranking.weights import EMBEDDED
 from tests.ranking.corpus import ANSWERS, FACTS, OFF_TOPIC, ask, entry, fact, filler, index_of
 
 SIZES = (1, 10, 100, 1_000, 10_000)
@@ -90,3 +92,61 @@ def test_a_person_whom_nobody_names_is_taken_for_the_one_who_speaks() -> None:
     assert unnamed > 0.5
     assert abs(unnamed - among_speakers) < 0.15
     assert somebody_else < unnamed - 0.2
+
+
+SPEAKS_FOR = {
+    "cosine", "share", "strong", "matched", "cosine_matched", "cosine_share", "late", "speaker", "own", "margin", "place",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("level", CALIBRATIONS)
+def test_what_speaks_for_a_memory_never_counts_against_it(level: str) -> None:
+    counts = CALIBRATIONS[level].coefficients
+    assert all(counts[name] >= 0 for name in SPEAKS_FOR & counts.keys())
+    assert all(counts[name] <= 0 for name in {"other_speaker", "other_date"} & counts.keys())
+    assert all(ANSWERABLE[level].coefficients[name] > 0 for name in ("contrast", "lead", "margin", "matched"))
+
+
+def test_equal_memories_have_equal_scores() -> None:
+    twins = [fact(n, "Ann's cat is called Whiskers.") for n in (1, 2)]
+    first, second, other = ask(
+        index_of([*twins, fact(3, "Ann's car is blue.")]), "What is Ann's cat called?"
+    ).scores()
+    assert first == second > other
+
+
+def test_a_deed_asked_of_the_other_person_is_less_answerable() -> None:
+    index = index_of([*TURNS, *filler(300)])
+    for asked in (
+        "What is the name of {}'s cat?",
+        "Which instrument does {} play?",
+        "How often did {} fail the driving test?",
+    ):
+        hers, his = (ask(index, asked.format(name)).answerable or 0 for name in ("Ann", "Bob"))
+        assert hers > his + 0.1
+
+
+def test_another_embedder_s_cosines_come_to_the_scale_that_is_known() -> None:
+    known = np.random.default_rng(1).normal(*COSINES, 500)
+    known[7] = 0.8
+    given = 0.75 + 0.15 * known
+    squeezed = rescaled(given)
+    assert np.abs(squeezed - known).max() < 0.08
+    assert (np.argsort(squeezed) == np.argsort(known)).all()
+    assert rescaled(given[:1]) == COSINES[0]
+
+
+def test_a_memory_in_other_words_is_told_by_its_vector() -> None:
+    def vector(cosine: float, axis: int) -> np.ndarray:
+        row = np.zeros(8, np.float32)
+        row[0], row[axis] = cosine, np.sqrt(1 - cosine**2)
+        return row
+
+    meant = fact(1, "I adopted a tabby from the shelter.", vector=vector(0.65, 1))
+    near = fact(2, "The canteen closes early on Fridays.", vector=vector(0.25, 2))
+    for memories in ([meant], [near], [meant, near]):
+        index = OwnerIndex(8, weights=EMBEDDED)
+        index.upsert(memories)
+        scores = dict(ask(index, "Which pet lives here?", vector=vector(1.0, 1)).hits())
+        assert scores.get(1, 1.0) > 0.3
+        assert scores.get(2, 0.0) < 0.1

@@ -141,7 +141,7 @@ async def test_k_threshold_and_budget_bound_what_the_model_sees(empty: Memory) -
     assert (await lines()).count("\n- [") == 5
     assert (await lines(k=2)).count("\n- [") == 2
     assert (await lines(threshold=1.0)) == ""
-    for budget in (60, 100, 300):
+    for budget in (80, 100, 300):
         shown = await lines(k=40, max_tokens=budget)
         assert 0 < estimate_tokens(shown) <= budget
 
