@@ -240,7 +240,7 @@ class Fused:
         }
 
 
-DECIMALS: Final = 6
+DECIMALS: Final = 4
 """Scores that differ by less are the same: equal memories tie exactly, wherever in the view they stand."""
 
 
