@@ -16,7 +16,7 @@ from memkit.ranking.asked import QUESTION, TELLS, USER, cues
 from memkit.ranking.late import Tokens
 from memkit.ranking.postings import Postings, Vocabulary
 from memkit.ranking.result import Ranking
-from memkit.ranking.text import day_of, keyword_form, stemmed, surface
+from memkit.ranking.text import keyword_form, month_of, stemmed, surface
 from memkit.ranking.vectors import ColumnTable, Floats, RowTable, VectorTable
 from memkit.ranking.view import FOREVER, Ints, Mask, Rows, View, make_view
 from memkit.ranking.weights import Weights
@@ -255,7 +255,7 @@ class OwnerIndex:
             "agent": [agents[entry.agent] for entry in entries],
             "user": [users[entry.user] for entry in entries],
             "speaker": [-1 if entry.speaker is None else number(entry.speaker) for entry in entries],
-            "month": [_month_of(entry.created_at) if entry.dated else -1 for entry in entries],
+            "month": [month_of(entry.created_at) if entry.dated else -1 for entry in entries],
             "flags": [
                 USER * (entry.role == "user") | (QUESTION * _asks(entry.text) if talk else TELLS) | kind
                 for entry, talk, kind in zip(entries, talks, kinds, strict=True)
@@ -347,12 +347,6 @@ class OwnerIndex:
             slots = slots[(since <= query.at) & (query.at < until)]
         whole = self._in_order and len(slots) == len(rows)
         return _Cached(make_view(rows, None if whole else slots, self._weights), at_span, now_span)
-
-
-def _month_of(instant: int) -> int:
-    """Return year * 12 + month - 1 of an instant in UTC, -1 outside the years 1 to 9999."""
-    day = day_of(instant)
-    return -1 if day is None else day.year * 12 + day.month - 1
 
 
 def _asks(text: str) -> bool:

@@ -10,11 +10,12 @@ from memkit.ranking import calibration as cal
 from memkit.ranking.asked import Asked, asked
 from memkit.ranking.late import Tokens, compare
 from memkit.ranking.postings import Postings, Vocabulary
-from memkit.ranking.query import ALSO_WORDS, NOT_NAMES, first_person, named_months, people, relative_days
+from memkit.ranking.query import ALSO_WORDS, NOT_NAMES, first_person, people
 from memkit.ranking.result import Ranking
 from memkit.ranking.signals import Found, fuse, idf_of, locate, own_words, spread, window_words
-from memkit.ranking.text import other_stems, query_terms, stems_in, surface
+from memkit.ranking.text import month_of, other_stems, query_terms, stems_in, surface
 from memkit.ranking.view import Array, Ints, Mask, View
+from memkit.ranking.when import named_months, relative_days
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,20 +170,35 @@ def _about(view: View, found: Found, terms: list[str], names: set[str]) -> Mask:
 
 
 def _dates(view: View, query: str, now: int) -> Mask | None:
+    """Return which rows are of the time that a query names, by either clock: when it was said, or since when true."""
     months, years = named_months(query)
     # "the weekend before 10 April 2023" is relative to that day, not to now
     spans = [] if months or years else relative_days(query, now)
     if not months and not years and not spans:
         return None
-    dated = view.month >= 0
-    match = np.zeros(len(view), np.bool_)
-    if months or years:
-        here = dated.copy()
-        if months:
-            here &= np.isin(view.month % 12 + 1, list(months))
-        if years:
-            here &= np.isin(view.month // 12, list(years))
-        match |= here
+    apart = np.flatnonzero(view.since != view.created)
+    if spans:  # near now, what was learned is of its time whether or not that was given
+        match = _within(view.created, spans)
+        match[apart] |= _within(view.since[apart], spans)
+        return match
+    match = _in_months(view.month, months, years)
+    since = np.array([month_of(instant) for instant in view.since[apart].tolist()], np.int64)
+    match[apart] |= _in_months(since, months, years)
+    return match
+
+
+def _within(instants: Ints, spans: list[tuple[int, int]]) -> Mask:
+    inside = np.zeros(len(instants), np.bool_)
     for start, end in spans:
-        match |= dated & (view.created >= start) & (view.created < end)
+        inside |= (instants >= start) & (instants < end)
+    return inside
+
+
+def _in_months(month: Ints, months: frozenset[int], years: frozenset[int]) -> Mask:
+    """Return which months, counted from the year 0 on, are of these names and these years; -1 is of none."""
+    match = month >= 0
+    if months:
+        match &= np.isin(month % 12 + 1, list(months))
+    if years:
+        match &= np.isin(month // 12, list(years))
     return match

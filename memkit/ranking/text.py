@@ -104,7 +104,7 @@ def surface(text: str) -> list[str]:
             words = [word for word in words if len(word) > 1]
         return words if max(sizes, default=0) <= MAX_WORD else [word[:MAX_WORD] for word in words]
     found: list[str] = []
-    for match in _ANY_WORDS.finditer(_fold(text)):
+    for match in _ANY_WORDS.finditer(folded(text)):
         if match.lastgroup == "word":
             found.append(match.group()[:MAX_WORD])
         else:
@@ -212,10 +212,17 @@ def day_of(instant: int) -> datetime | None:
         return None
 
 
-def _fold(text: str) -> str:
-    folded = unicodedata.normalize("NFKD", text).lower()
+def month_of(instant: int) -> int:
+    """Return year * 12 + month - 1 of an instant in UTC, -1 outside the years 1 to 9999."""
+    day = day_of(instant)
+    return -1 if day is None else day.year * 12 + day.month - 1
+
+
+def folded(text: str) -> str:
+    """Return a text in lower case, with plain letters for full-width ones and without accents on Latin letters."""
+    plain = unicodedata.normalize("NFKD", text).lower()
     # A mark on a Latin letter goes; elsewhere marks are part of the writing and are composed back.
-    return unicodedata.normalize("NFC", _ACCENT.sub(r"\1", folded))
+    return unicodedata.normalize("NFC", _ACCENT.sub(r"\1", plain))
 
 
 _ACCENT = re.compile(r"([a-z])[\u0300-\u036f]+")

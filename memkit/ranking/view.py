@@ -82,6 +82,7 @@ class View:
     Attributes:
         slots: Slot of each position; None where position n is slot n and every slot is in view.
         position: Position of each slot, -1 where the slot is out of view; None likewise.
+        since: From when on each row is true; mostly when it was made.
         near: `near[d - 1][i]`: positions i and i + d are turns of one session; False for the last d.
         short: The row may lend its words to its neighbours' windows.
         flags: What kinds of answer each row may hold, as `memkit.ranking.asked` has them.
@@ -101,6 +102,7 @@ class View:
     position: Ints | None
     rid: Ints
     created: Ints
+    since: Ints
     month: Ints
     speaker: Ints
     length: Ints
@@ -125,7 +127,7 @@ class View:
     @property
     def nbytes(self) -> int:
         """Bytes held, roughly, besides the rows' own."""
-        return (34 if self.slots is None else 89) * len(self.rid) + 8 * _size(self.position)
+        return (34 if self.slots is None else 97) * len(self.rid) + 8 * _size(self.position)
 
 
 def make_view(rows: Rows, slots: Ints | None, weights: Weights) -> View:
@@ -161,6 +163,7 @@ def make_view(rows: Rows, slots: Ints | None, weights: Weights) -> View:
         position=position,
         rid=rows["rid"][taken],
         created=rows["created"][taken],
+        since=rows["valid_from"][taken],
         month=rows["month"][taken],
         speaker=rows["speaker"][taken],
         length=length,

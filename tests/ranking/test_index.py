@@ -106,6 +106,22 @@ def test_yesterday_is_relative_to_now() -> None:
     assert order(index_of(days), "What did we eat three days ago?")[0] == 3
 
 
+def test_a_time_is_that_of_the_saying_or_that_of_the_truth() -> None:
+    said, true = NOW - DAY, NOW - 40 * DAY
+    told = [fact(n, "Ann visited the museum.", created_at=said, valid_from=said) for n in (1, 2)]
+    told.append(fact(3, "Ann visited the museum.", created_at=said, valid_from=true))
+    assert order(index_of(told), "What did Ann visit last month?")[0] == 3
+    told.append(fact(4, "Ann visited the museum.", created_at=true, valid_from=true))
+    assert set(order(index_of(told), "What did Ann visit last month?")[:2]) == {3, 4}
+    assert order(index_of(told), "What did Ann visit yesterday?")[-1] == 4
+
+
+def test_what_is_said_is_said_at_its_time_though_that_was_not_given() -> None:
+    turns = [entry(n, "I had soup.", created_at=NOW - n * DAY, dated=False, session=f"s{n}") for n in (5, 1, 9)]
+    assert order(index_of(turns), "What did I have yesterday?")[0] == 1
+    assert order(index_of(turns), "Was hatte ich gestern?")[0] == 1
+
+
 def test_a_speaker_whose_name_is_a_word_is_named_with_a_capital_only() -> None:
     index = index_of([entry(1, "Hello there.", speaker="Will"), entry(2, "Hello there.", speaker="Ann")])
     assert "speaker" in ask(index, "What did Will say?").explain(1)["contributions"]  # type: ignore[operator]
