@@ -1,7 +1,9 @@
 """Late interaction: the best of a ranking, compared with the query token by token.
 
-    late  = sum over the query's tokens of idf(token)/sum(idf) * max over the memory's tokens of their cosine
-    score = 0.5 z(first) + 0.5 z(late), both over the best 100 of the first stage; `Weights.late` is the share
+    late   = sum over the query's tokens of idf(token)/sum(idf) * max over the memory's tokens of their cosine
+    around = the same with the tokens of its neighbours, where those are better by more than 1/20
+    score  = (1 - a - b) z(first) + a z(late) + b z(around), over the best 100 of the first stage; `Weights.late` is a,
+             and `Weights.around` is b
 
 A vector of a whole memory blurs which word stands by which; its tokens keep it. On chats, facts and short documents it
 finds two to six more of a hundred pieces of evidence. Long messages to assistants offer more tokens to match, whatever
@@ -40,6 +42,8 @@ _LATE_STD: Final = 0.09
 """Likewise of the matches."""
 _ASKED: Final = 32
 """Tokens of a query that are compared, those that tell most first: questions have a dozen, prompts hundreds."""
+_LENT: Final = 0.95
+"""What a neighbour's token counts of its match."""
 _STOP: Final = 0.5
 """What a stop word of a query counts, where a word that half of the memories hold counts 0.7."""
 _SIGN: Final = 0.25
@@ -79,29 +83,75 @@ class Tokens:
     identity: str
     stored: Callable[[Sequence[int]], Mapping[int, bytes]]
 
-    def matches(self, rids: Sequence[int], weights: Sequence[Array]) -> list[Array]:
-        """Return for each weighting of the query's tokens how well each memory matches; NaN where it has no tokens.
+    def best(self, rids: Sequence[int], weight: Array) -> Matches:
+        """Return how near each token of the query is to the nearest one of each memory.
 
-        Sums of whole numbers below 2**24 are exact in float32: a match depends on nothing but the two texts.
+        Args:
+            rids: The memories.
+            weight: What each token of the query counts; those that count most are compared.
         """
         found = self.stored(rids)
         tag, width = _tag(self.identity), self.asked.codes.shape[1]
         blobs = [found.get(rid, b"") for rid in rids]
         known = [n for n, blob in enumerate(blobs) if blob[:_TAG] == tag and len(blob) > _TAG]
-        out = [np.full(len(rids), np.nan) for _ in weights]
-        asked = np.argsort(-weights[0], kind="stable")[:_ASKED]
+        asked = np.argsort(-weight, kind="stable")[:_ASKED]
         if not known or not len(asked):
-            return out
+            return Matches(np.empty(0, np.intp), asked, np.empty((len(asked), 0)), len(rids))
         joined = b"".join([blobs[n][_TAG:] for n in known])
         tokens = np.frombuffer(joined, np.int8).reshape(-1, width).astype(np.float32)
         starts = np.zeros(len(known), np.intp)
         np.cumsum([(len(blobs[n]) - _TAG) // width for n in known[:-1]], out=starts[1:])
         cosines = self.asked.codes[asked].astype(np.float32) @ tokens.T
         best = np.maximum.reduceat(cosines, starts, axis=1).astype(np.float64)
-        for values, weight in zip(out, weights, strict=True):
-            counted = weight[asked]
-            values[known] = counted @ best / (_SQUARE * (counted.sum() or 1.0))
+        return Matches(np.array(known, np.intp), asked, best, len(rids))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matches:
+    """The best cosine of tokens of a query in memories, times 127 squared: whole numbers, exact below 2**24.
+
+    Attributes:
+        known: Which of the memories have tokens.
+        asked: Which tokens of the query were compared.
+        best: [tokens compared, memories with tokens].
+        count: Memories in all.
+    """
+
+    known: npt.NDArray[np.intp]
+    asked: npt.NDArray[np.intp]
+    best: Array
+    count: int
+
+    def weighted(self, weight: Array) -> Array:
+        """Return how well each memory matches by a weighting of the query's tokens; NaN where it has no tokens."""
+        out = np.full(self.count, np.nan)
+        if len(self.known) and len(self.asked):
+            counted = weight[self.asked]
+            out[self.known] = counted @ self.best / (_SQUARE * (counted.sum() or 1.0))
         return out
+
+    def around(self, view: View, rows: Ints) -> Matches:
+        """Return the matches in which each turn lends its tokens to its neighbours, for a little less than its own.
+
+        Args:
+            rows: Where the memories are in view.
+        """
+        order = np.argsort(rows[self.known])
+        at = rows[self.known][order]
+        best = lent = self.best[:, order]
+        for distance, near in enumerate(view.near, 1):
+            place = np.searchsorted(at, at + distance)
+            ahead = np.flatnonzero((at[np.minimum(place, len(at) - 1)] == at + distance) & near[at])
+            if len(ahead):
+                best = best.copy() if best is lent else best
+                other = place[ahead]
+                best[:, ahead] = np.maximum(best[:, ahead], _LENT * lent[:, other])
+                best[:, other] = np.maximum(best[:, other], _LENT * lent[:, ahead])
+        if best is lent:
+            return self
+        back = np.empty_like(best)
+        back[:, order] = best
+        return Matches(self.known, self.asked, back, self.count)
 
 
 def token_terms(text: str, spans: npt.NDArray[np.int32]) -> list[str | None]:
@@ -144,36 +194,39 @@ def compare(
         keys = (-view.rid[rows], -view.created[rows], -fused.score[rows].round(DECIMALS))
         rows = rows[np.lexsort(keys)[:BEST]]
     terms = token_terms(tokens.text, tokens.asked.spans)
-    weights = [token_weights(terms, idf), token_weights(terms, told)]
-    late, match = tokens.matches(view.rid[rows].tolist(), weights)
+    weight = token_weights(terms, idf)
+    matches = tokens.best(view.rid[rows].tolist(), weight)
+    late = matches.weighted(weight)
     if len(rows) and not np.isnan(late).all():
+        w = view.weights
+        near = matches.around(view, rows).weighted(weight) if w.around and view.near else late
         first = fused.score[rows]
-        both = second_stage(first, late, view.weights.late)
+        both = second_stage(first, [(late, w.late), (near, w.around)])
         both += first.min() - both.min()  # none falls below the rows that were not compared
         added = np.zeros(len(view))
         added[rows] = both - first
         fused.score[rows] = both
         fused.added["late"] = (added, 1.0, 0.0)
-    return rows, match
+    return rows, matches.weighted(token_weights(terms, told))
 
 
-def second_stage(first: Array, late: Array, share: float) -> Array:
+def second_stage(first: Array, matches: Sequence[tuple[Array, float]]) -> Array:
     """Return the scores of the best rows by both stages.
 
     A row without tokens is as good in the second stage as in the first.
 
     Args:
         first: What the first stage gave them.
-        late: How well their tokens match; NaN for none.
-        share: Of the second stage.
+        matches: How well their tokens match, NaN for none, each with its share; the first stage has the rest.
     """
     z = _standardised(first, _FIRST_STD)
-    known = ~np.isnan(late)
     both = z.copy()
-    if known.any():
-        # Those with tokens are compared with each other: on the whole they are as good as the first stage says.
-        matched = z[known].mean() + _standardised(late[known], _LATE_STD)
-        both[known] = (1 - share) * z[known] + share * matched
+    for late, share in matches:
+        known = ~np.isnan(late)
+        if known.any():
+            # Those with tokens are compared with each other: on the whole they are as good as the first stage says.
+            matched = z[known].mean() + _standardised(late[known], _LATE_STD)
+            both[known] += share * (matched - z[known])
     return both
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from memkit.errors import ConfigurationError, InvalidInputError
-from memkit.ranking.budget import estimate_tokens
+from memkit.ranking.token_estimate import estimate_tokens
 from memkit.types import Tokenizer
 
 ESTIMATE: Final = "estimate"

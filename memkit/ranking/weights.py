@@ -51,6 +51,7 @@ class Weights:
         frame: Whether the words that only say how to answer are left out of queries for an order or an overview.
         spread: Taken for each better memory of the same session, where the query asks for an order.
         late: Of the match token by token among the best rows, where their tokens are kept; 0 leaves it out.
+        around: Of that match with the tokens of neighbouring turns.
         b: Length normalisation of BM25 on the own text.
         fitted: The constants of the score were fitted on this embedder's cosines; others are brought to their scale.
         chat: Used instead where turns are short.
@@ -77,6 +78,7 @@ class Weights:
     frame: bool = True
     spread: float = 1.0
     late: float = 0.0
+    around: float = 0.0
     b: float = 0.9
     fitted: bool = True
     chat: Weights | None = None
@@ -168,6 +170,8 @@ EMBEDDED: Final = replace(
         tells=0.7,
         kind=1.2,
         b=0.6,
+        late=0.3,
+        around=0.3,
     ),
     long=replace(
         _EMBEDDED,

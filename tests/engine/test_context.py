@@ -8,7 +8,7 @@ import pytest
 
 from memkit.errors import InvalidInputError
 from memkit.llms.fake import FakeLLM
-from memkit.ranking.budget import estimate_tokens
+from memkit.ranking.token_estimate import estimate_tokens
 from tests.engine.faces import Face, World, answer, fact
 
 

@@ -117,7 +117,9 @@ def test_a_time_is_that_of_the_saying_or_that_of_the_truth() -> None:
 
 
 def test_what_is_said_is_said_at_its_time_though_that_was_not_given() -> None:
-    turns = [entry(n, "I had soup.", created_at=NOW - n * DAY, dated=False, session=f"s{n}") for n in (5, 1, 9)]
+    turns = [
+        entry(n, "I had soup.", created_at=NOW - n * DAY, dated=False, session=f"s{n}") for n in (5, 1, 9)
+    ]
     assert order(index_of(turns), "What did I have yesterday?")[0] == 1
     assert order(index_of(turns), "Was hatte ich gestern?")[0] == 1
 

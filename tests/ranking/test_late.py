@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from memkit.embedders.base import TokenCodes
 from memkit.ranking.late import LONGEST, Tokens, pack, second_stage, token_terms, token_weights
+from memkit.ranking.view import Rows, make_view
+from memkit.ranking.weights import EMBEDDED
 
 WIDTH = 8
 NAME = "test-axes/1"
@@ -48,27 +50,29 @@ def test_a_match_is_the_weighted_mean_of_each_tokens_best_cosine(
     question = codes(seed, asked)
     weights = [np.random.default_rng(n).random(asked) + 0.1 for n in range(2)]
     tokens = query(question, {rid: pack(rows, NAME) for rid, rows in memories.items()})
-    found = tokens.matches(list(memories), weights)
-    for values, weight in zip(found, weights, strict=True):
-        assert values == pytest.approx([plainly(question, rows, weight) for rows in memories.values()])
+    found = tokens.best(list(memories), weights[0])
+    for weight in weights:
+        assert found.weighted(weight) == pytest.approx(
+            [plainly(question, rows, weight) for rows in memories.values()]
+        )
 
 
 def test_a_match_depends_on_the_two_texts_alone() -> None:
     question, rows = codes(1, 9), {rid: codes(rid, 7 + rid) for rid in range(100)}
     tokens = query(question, {rid: pack(row, NAME) for rid, row in rows.items()})
     weight = np.linspace(0.3, 2.0, 9)
-    (together,) = tokens.matches(list(rows), [weight])
-    alone = [float(tokens.matches([rid], [weight])[0][0]) for rid in rows]
+    together = tokens.best(list(rows), weight).weighted(weight)
+    alone = [float(tokens.best([rid], weight).weighted(weight)[0]) for rid in rows]
     assert together.tolist() == pytest.approx(alone, abs=1e-12)
 
 
 def test_what_has_no_tokens_has_no_match() -> None:
     row = codes(1, 5)
     stored = {1: pack(row, NAME), 2: None, 3: pack(row, "other-axes/2"), 4: b"", 5: b"xy"}
-    (found,) = query(codes(2, 4), stored).matches([1, 2, 3, 4, 5, 6], [np.ones(4)])
+    found = query(codes(2, 4), stored).best([1, 2, 3, 4, 5, 6], np.ones(4)).weighted(np.ones(4))
     assert np.isnan(found).tolist() == [False, True, True, True, True, True]
-    assert np.isnan(query(codes(2, 4), {}).matches([1, 2], [np.ones(4)])[0]).all()
-    assert np.isnan(query(codes(2, 0), stored).matches([1, 2], [np.ones(0)])[0]).all()
+    assert np.isnan(query(codes(2, 4), {}).best([1, 2], np.ones(4)).weighted(np.ones(4))).all()
+    assert np.isnan(query(codes(2, 0), stored).best([1, 2], np.ones(0)).weighted(np.ones(0))).all()
 
 
 def test_long_memories_and_empty_ones_are_kept_without_tokens() -> None:
@@ -82,7 +86,7 @@ def test_of_a_long_query_the_tokens_that_tell_most_are_compared() -> None:
     telling = [7, 150, 299]
     weight[telling] = 5.0
     memory = codes(9, 30)
-    (found,) = query(asked, {1: pack(memory, NAME)}).matches([1], [weight])
+    found = query(asked, {1: pack(memory, NAME)}).best([1], weight).weighted(weight)
     assert found[0] == pytest.approx(plainly(asked[telling], memory, weight[telling]), abs=0.02)
 
 
@@ -123,30 +127,51 @@ def test_rare_words_count_more_than_common_ones_stop_words_and_signs() -> None:
 
 def test_both_stages_count_by_their_share() -> None:
     first, late = np.arange(100.0)[::-1], np.arange(100.0)
-    assert np.argsort(-second_stage(first, late, 0.2), kind="stable").tolist() == list(range(100))
-    assert np.argsort(-second_stage(first, late, 0.8), kind="stable").tolist() == list(range(99, -1, -1))
-    assert second_stage(first, late, 0.0) == pytest.approx(second_stage(first, np.full(100, np.nan), 0.5))
+    assert np.argsort(-second_stage(first, [(late, 0.2)]), kind="stable").tolist() == list(range(100))
+    assert np.argsort(-second_stage(first, [(late, 0.8)]), kind="stable").tolist() == list(range(99, -1, -1))
+    assert second_stage(first, [(late, 0.0)]) == pytest.approx(
+        second_stage(first, [(np.full(100, np.nan), 0.5)])
+    )
 
 
 def test_of_few_rows_a_hair_in_one_stage_does_not_count_like_a_mile_in_the_other() -> None:
     """With two rows every z is 1: what is expected of larger scopes says how far apart they are."""
-    both = second_stage(np.array([2.0, 1.0]), np.array([0.400, 0.401]), 0.5)
+    both = second_stage(np.array([2.0, 1.0]), [(np.array([0.400, 0.401]), 0.5)])
     assert both[0] > both[1]
-    assert np.isfinite(second_stage(np.array([1.0]), np.array([0.4]), 0.5)).all()
-    assert len(second_stage(np.empty(0), np.empty(0), 0.5)) == 0
+    assert np.isfinite(second_stage(np.array([1.0]), [(np.array([0.4]), 0.5)])).all()
+    assert len(second_stage(np.empty(0), [(np.empty(0), 0.5)])) == 0
 
 
 def test_a_row_without_tokens_keeps_its_place_among_the_others() -> None:
     first = np.array([4.0, 3.0, 2.0, 1.0])
-    assert np.argsort(-second_stage(first, np.full(4, np.nan), 0.5)).tolist() == [0, 1, 2, 3]
-    some = second_stage(first, np.array([0.4, np.nan, 0.2, 0.1]), 0.5)
+    assert np.argsort(-second_stage(first, [(np.full(4, np.nan), 0.5)])).tolist() == [0, 1, 2, 3]
+    some = second_stage(first, [(np.array([0.4, np.nan, 0.2, 0.1]), 0.5)])
     assert np.argsort(-some).tolist() == [0, 1, 2, 3]
-    only = second_stage(first, np.array([0.1, np.nan, np.nan, np.nan]), 0.5)
-    assert only == pytest.approx(second_stage(first, np.full(4, np.nan), 0.5)), (
+    only = second_stage(first, [(np.array([0.1, np.nan, np.nan, np.nan]), 0.5)])
+    assert only == pytest.approx(second_stage(first, [(np.full(4, np.nan), 0.5)])), (
         "there is nothing to compare with"
     )
-    assert np.isfinite(second_stage(first, np.array([np.nan, np.nan, np.nan, 0.5]), 0.5)).all()
+    assert np.isfinite(second_stage(first, [(np.array([np.nan, np.nan, np.nan, 0.5]), 0.5)])).all()
 
 
 def test_equal_rows_stay_equal() -> None:
-    assert not second_stage(np.ones(5), np.full(5, 0.3), 0.5).any()
+    assert not second_stage(np.ones(5), [(np.full(5, 0.3), 0.5)]).any()
+
+
+def test_a_turn_lends_its_tokens_to_its_neighbours_of_the_same_session() -> None:
+    rows = Rows()
+    turns = np.arange(8)
+    columns = {"talk": turns // 4, "words": np.full(8, 5), "length": np.full(8, 3), "rid": turns + 1}
+    rows.append({name: values.tolist() for name, values in columns.items()}, 8)
+    view = make_view(rows, None, EMBEDDED)
+    asked = query(codes(99, 6), {rid: pack(codes(rid, 5), NAME) for rid in range(1, 9) if rid != 3})
+    at = np.array([6, 0, 3, 2, 1, 4], np.int64)  # neither in order nor all of them
+    own = asked.best(view.rid[at].tolist(), np.ones(6))
+    around = own.around(view, at)
+    held = {int(at[n]): own.best[:, place] for place, n in enumerate(own.known)}
+    assert set(held) == {6, 0, 3, 1, 4}
+    for place, n in enumerate(own.known):
+        here = int(at[n])
+        near = [other for other in held if 0 < abs(other - here) <= 2 and other // 4 == here // 4]
+        lent = [0.95 * held[other] for other in near]
+        assert around.best[:, place] == pytest.approx(np.max([held[here], *lent], axis=0))
