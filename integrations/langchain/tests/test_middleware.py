@@ -15,7 +15,7 @@ from langgraph.checkpoint.memory import InMemorySaver  # pyright: ignore[reportM
 from langchain_memkit import LongTermMemoryMiddleware, MemkitContext
 from memkit import AsyncMemory, Memory
 from memkit.errors import ConfigurationError, ScopeError
-from memkit.ranking.budget import estimate_tokens
+from memkit.ranking.token_estimate import estimate_tokens
 
 from .agents import Agent, of, texts, turns
 from .scripted import ScriptedChatModel, calls

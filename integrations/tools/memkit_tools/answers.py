@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from memkit import MemoryItem
 from memkit.extraction.marks import fence
-from memkit.ranking.budget import estimate_tokens
+from memkit.ranking.token_estimate import estimate_tokens
 
 SHORT_ID: Final = 6
 """Characters of an id as a model sees it."""

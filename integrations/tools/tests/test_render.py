@@ -12,7 +12,7 @@ import pytest
 from openai import pydantic_function_tool
 
 from memkit import Memory
-from memkit.ranking.budget import estimate_tokens
+from memkit.ranking.token_estimate import estimate_tokens
 from memkit_tools import Toolbox
 from memkit_tools.spec import SPECS
 

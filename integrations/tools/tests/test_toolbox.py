@@ -13,7 +13,7 @@ import pytest
 from memkit import AsyncMemory, Memory
 from memkit.errors import BackendUnavailableError, ConfigurationError, ScopeError
 from memkit.extraction.marks import strip_recalled
-from memkit.ranking.budget import estimate_tokens
+from memkit.ranking.token_estimate import estimate_tokens
 from memkit.testing import FakeEmbedder
 from memkit_tools import Toolbox, ToolResult
 
