@@ -18,7 +18,12 @@ settings.load_profile("any-speed")
 pytest.register_assert_rewrite("memkit.testing")  # the suites explain their failures like any test
 from memkit.testing.network import block_network  # noqa: E402
 
+pytest_plugins = ["tests.bolt", "tests.postgres"]
+
 Mode = Literal["sync", "async"]
+_PREFIXES = (
+    "MEMKIT_", "OPENAI_", "ANTHROPIC_", "CHROMA_", "LANGCHAIN_", "LANGSMITH_", "NEO4J_", "GRAPH_STORE_",
+)  # fmt: skip
 CONFORMANCE = Path(__file__).parent / "tests" / "conformance"
 
 
@@ -48,7 +53,7 @@ def _network_brake(request: pytest.FixtureRequest) -> Generator[None]:  # pyrigh
 def _own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # pyright: ignore[reportUnusedFunction]
     """No setting, key or data folder of the developer's reaches a test."""
     for name in os.environ.keys() - {"MEMKIT_LOCAL_EMBEDDER"}:
-        if name.startswith(("MEMKIT_", "OPENAI_", "ANTHROPIC_", "CHROMA_", "LANGCHAIN_", "LANGSMITH_")):
+        if name.startswith(_PREFIXES):
             monkeypatch.delenv(name)
     monkeypatch.setenv("MEMKIT_PATH", str(tmp_path / "memkit-home"))
     monkeypatch.setenv("MEMKIT_MODELS", str(tmp_path / "models"))

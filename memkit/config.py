@@ -11,10 +11,11 @@ from typing import Any, ClassVar, Final, cast
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import ConfigurationError, did_you_mean
-from .registry import ProviderKind, adapter_of, check_name
+from .registry import ProviderKind, adapter_of, check_name, provider_class
 from .schemas import schemas_of
 
 PATH_VARIABLE: Final = "MEMKIT_PATH"
+GRAPH_PREFIX: Final = "GRAPH_STORE_"
 LEDGER_FILE: Final = "memory.db"
 
 
@@ -69,12 +70,48 @@ class RerankerConfig(ProviderConfig):
 
 
 class GraphStoreConfig(ProviderConfig):
-    """Which graph store, and its settings."""
+    """Which graph store, and its settings, which may also stand beside `provider` without a `config`."""
 
     kind: ClassVar[ProviderKind] = "graph_store"
     llm: LlmConfig | None = None
+    """Taken as mem0 has it, and not called: entities and relations come out of the one call that extracts facts."""
     custom_prompt: str | None = None
+    """What to say of entities and relations, and what not, for the extraction."""
     threshold: float = Field(default=0.7, ge=0, le=1)
+    """Taken as mem0 has it; names are resolved exactly, as a false merge is worse than a duplicate."""
+
+    def __init__(self, **data: Any) -> None:
+        own = {"provider", "config", *_EXTRA_KEYS["GraphStoreConfig"]}
+        flat = {key: value for key, value in data.items() if key not in own}
+        if "config" not in data and flat and not any(did_you_mean(key, own) for key in flat):
+            data = {**{key: value for key, value in data.items() if key in own}, "config": flat}
+        super().__init__(**data)
+
+    @classmethod
+    def from_environment(cls, env_prefix: str = GRAPH_PREFIX) -> GraphStoreConfig:
+        """Return what variables say: `GRAPH_STORE_PROVIDER`, and one for each setting, such as `GRAPH_STORE_URL`.
+
+        Raises:
+            ConfigurationError: No provider is named, or it is not there.
+        """
+        given = {
+            key.removeprefix(env_prefix).lower(): value
+            for key, value in os.environ.items()
+            if key.startswith(env_prefix) and value
+        }
+        name = given.pop("provider", None)
+        if name is None:
+            raise ConfigurationError(
+                f"No graph store is named: set `{env_prefix}PROVIDER`, for example to sqlite."
+            )
+        check_name(cls.kind, name)
+        settings = getattr(provider_class(cls.kind, name), "Settings", None)
+        fields: Mapping[str, Any] = {} if settings is None else settings.model_fields
+        if "url" in fields and "uri" in given:
+            given.setdefault("url", given.pop("uri"))
+        own = {key: given.pop(key) for key in ("custom_prompt", "threshold") if key in given}
+        config = {key: value for key, value in given.items() if key in fields}
+        return cls(provider=name, config=config or None, **own)
 
 
 _REPLACED: Final = {
@@ -100,7 +137,8 @@ class MemoryConfig(BaseModel):
     embedder: Any = "auto"
     graph_store: Any = None
     reranker: Any = None
-    ledger: Any = None
+    ledger: Any = Field(default=None, repr=False)
+    """A file, a URL, a dict of provider and settings, or a ledger; never shown, as a URL may hold a password."""
     instructions: str | None = None
     """What to remember and what not, in plain words, for the extraction."""
     hooks: Sequence[Any] = ()
@@ -165,7 +203,8 @@ def env_config() -> MemoryConfig:
     """Return the configuration of the environment: `MEMKIT_PATH`, `MEMKIT_VECTOR_STORE`, `MEMKIT_LLM`, and so on.
 
     A value is a provider's name, `name:model`, or a JSON object `{"provider", "config"}`; `none` turns one off.
-    `MEMKIT_CONFIG` may name a JSON or TOML file that the others override.
+    `MEMKIT_CONFIG` may name a JSON or TOML file that the others override. `GRAPH_STORE_PROVIDER` and the variables
+    beside it are read where nothing else says which graph store.
     """
     data: dict[str, Any] = {}
     if source := os.environ.get("MEMKIT_CONFIG"):
@@ -192,6 +231,8 @@ def env_config() -> MemoryConfig:
             data[field] = None
         else:
             data[field] = _json(value, f"MEMKIT_{field.upper()}") if value.lstrip().startswith("{") else value
+    if "graph_store" not in data and os.environ.get(f"{GRAPH_PREFIX}PROVIDER"):
+        data["graph_store"] = GraphStoreConfig.from_environment()
     return MemoryConfig(**data)
 
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from . import requests
 from .config import MemoryConfig, load_config
-from .errors import ConfigurationError, ProviderNotAvailableError
-from .registry import names
+from .errors import ConfigurationError
 from .requests import Bound
 from .runtime import AsyncRuntime, SyncRuntime
 from .scope import ReadScope, Scope
@@ -195,13 +194,9 @@ class Facade:
         config = self._config.model_copy(update={"path": str(file.absolute())})
         return (_reopen, (type(self), config, self._bound.scope))
 
-    def _no_graph(self, graph_store: object) -> None:
-        if graph_store is not None:
-            raise ProviderNotAvailableError("graph_store", str(graph_store), names("graph_store"))
-
     def __repr__(self) -> str:
         """Return where it is and what it is bound to; no secrets."""
-        where = str(self._parts.file or ":memory:")
+        where = self._parts.location
         scope = "" if self._bound.scope is None else f", {self._bound.scope.as_dict()}"
         return f"<{type(self).__name__} {where!r}{scope}>"
 

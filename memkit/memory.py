@@ -53,7 +53,7 @@ class Memory(Conversations, Items, Operating, Vectors):
             it; `":memory:"` keeps nothing; None means `MEMKIT_PATH`, else `memkit` in the user's data directory.
             A dict or a `MemoryConfig` may be given in its place.
         vector_store: `"auto"` (the ledger's own vectors), a name, `{"provider", "config"}`, settings or an instance.
-        llm: `"auto"` is OpenAI where `OPENAI_API_KEY` is set, else None: turns are then kept verbatim.
+        llm: `"auto"` is OpenAI or Anthropic, whose key is set, else None: turns are then kept verbatim.
         embedder: `"auto"` is what the store was made with, else OpenAI with a key, else `"hash"`, which needs nothing.
         graph_store: None for no graph.
         reranker: None for the engine's own order.

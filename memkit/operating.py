@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from .arguments import checks_arguments
-from .facade import Facade
+from .graph import AsyncWithGraph, WithGraph
 from .progress import Progress
 from .runtime import run_inline
-from .types import ChangeResult, Health, RepairReport, ScopePage, Stats
+from .types import ChangeResult, Health, ImportResult, RepairReport, ScopePage, Stats
 
 
 @checks_arguments
-class Operating(Facade):
+class Operating(WithGraph):
     """The part of [`Memory`][memkit.Memory] for whoever runs it; refused on a bound handle."""
 
     def scopes(
@@ -53,13 +54,23 @@ class Operating(Facade):
         self._bound.refuse("health")
         return run_inline(health(self._engine))
 
-    def repair(self) -> RepairReport:
-        """Finish unfinished extractions, bring indexes up to date, and record what has expired."""
+    def repair(self, *, from_index: bool = False, progress: Progress = False) -> RepairReport:
+        """Finish unfinished extractions, bring indexes up to date, and record what has expired.
+
+        Args:
+            from_index: True first takes the records of the vector store that this ledger does not know into it, with
+                their ids, times and vectors; `recovered` says what became of them. It may be called again.
+            progress: True shows a bar on standard error meanwhile; a function is told (done, total).
+
+        Raises:
+            ConfigurationError: `from_index` without an external vector store.
+            BackendError: With `from_index`, the vector store cannot be reached.
+        """
         from .engine.operate import repair
 
         self._bound.refuse("repair")
         self._settle()
-        return run_inline(repair(self._engine))
+        return run_inline(repair(self._engine, from_index=from_index, progress=progress))
 
     def rebuild(
         self,
@@ -87,9 +98,55 @@ class Operating(Facade):
         from .engine.rebuild import rebuild
 
         self._bound.refuse("rebuild")
-        self._no_graph(graph_store)
         return run_inline(
-            rebuild(self._engine, vector_store=vector_store, embedder=embedder, progress=progress)
+            rebuild(
+                self._engine,
+                vector_store=vector_store,
+                embedder=embedder,
+                graph_store=graph_store,
+                progress=progress,
+            )
+        )
+
+    def import_mem0(
+        self,
+        source: Any,
+        *,
+        collection: str | None = None,
+        history: str | Path | None = None,
+        dry_run: bool = False,
+        progress: Progress = False,
+    ) -> ImportResult:
+        """Take the memories of a collection that mem0 wrote, with their ids, times, scopes and metadata.
+
+        Nothing is written to mem0's database, and no model is called. Vectors are taken over where they are those of
+        this memory's embedder, which a few texts tell, and made anew elsewhere. What is there already is left alone, so
+        it may be called again, and goes on where it ended.
+
+        Args:
+            source: mem0's configuration (a dict or a JSON or TOML file), a folder of Qdrant or Chroma, the URL of a
+                Qdrant server or of a PostgreSQL database.
+            collection: Its name; None is the configuration's, else `mem0`.
+            history: mem0's `history.db`, for the versions before; None is the configuration's, where it is there.
+            dry_run: True writes nothing and says what would be stored.
+            progress: True shows a bar on standard error; a function is told (done, total).
+
+        Raises:
+            ConfigurationError: There is no such database or collection.
+            BackendError: It cannot be reached or read.
+        """
+        from .transfer.mem0 import import_mem0
+
+        self._bound.refuse("import_mem0")
+        return run_inline(
+            import_mem0(
+                self._engine,
+                source,
+                collection=collection,
+                history=history,
+                dry_run=dry_run,
+                progress=progress,
+            )
         )
 
     def reset(self) -> None:
@@ -115,7 +172,7 @@ class Operating(Facade):
 
 
 @checks_arguments
-class AsyncOperating(Facade):
+class AsyncOperating(AsyncWithGraph):
     """Async version of `Operating`."""
 
     async def scopes(
@@ -147,13 +204,13 @@ class AsyncOperating(Facade):
         self._bound.refuse("health")
         return await health(self._engine)
 
-    async def repair(self) -> RepairReport:
+    async def repair(self, *, from_index: bool = False, progress: Progress = False) -> RepairReport:
         """Async version of `Memory.repair`."""
         from .engine.operate import repair
 
         self._bound.refuse("repair")
         await self._engine.rt.call(self._settle, None)
-        return await repair(self._engine)
+        return await repair(self._engine, from_index=from_index, progress=progress)
 
     async def rebuild(
         self,
@@ -167,8 +224,30 @@ class AsyncOperating(Facade):
         from .engine.rebuild import rebuild
 
         self._bound.refuse("rebuild")
-        self._no_graph(graph_store)
-        return await rebuild(self._engine, vector_store=vector_store, embedder=embedder, progress=progress)
+        return await rebuild(
+            self._engine,
+            vector_store=vector_store,
+            embedder=embedder,
+            graph_store=graph_store,
+            progress=progress,
+        )
+
+    async def import_mem0(
+        self,
+        source: Any,
+        *,
+        collection: str | None = None,
+        history: str | Path | None = None,
+        dry_run: bool = False,
+        progress: Progress = False,
+    ) -> ImportResult:
+        """Async version of `Memory.import_mem0`."""
+        from .transfer.mem0 import import_mem0
+
+        self._bound.refuse("import_mem0")
+        return await import_mem0(
+            self._engine, source, collection=collection, history=history, dry_run=dry_run, progress=progress
+        )
 
     async def reset(self) -> None:
         """Async version of `Memory.reset`."""

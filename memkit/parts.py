@@ -7,17 +7,18 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from inspect import getattr_static
-from pathlib import Path
 from typing import Any, Final, cast
 from uuid import uuid4
 
 from .config import MemoryConfig, ProviderConfig, place
 from .embedders.base import Embedder
 from .embedders.recent import RecentVectors
-from .errors import ConfigurationError, EmbedderMismatchError, MemkitError, ProviderNotAvailableError
+from .errors import ConfigurationError, EmbedderMismatchError
+from .following import Following
+from .graph_parts import GraphPart, checked_graph
 from .ledger.base import Ledger
+from .ledgers import check_ledger, make_ledger
 from .llms.base import LLM
-from .projector import Projector
 from .registry import ProviderKind, availability, check_name, names, provider_class
 from .rerankers.base import Reranker
 from .schemas import Schemas
@@ -26,6 +27,8 @@ from .vector_stores.base import VectorStore
 log: Final = logging.getLogger("memkit")
 
 OPENAI_KEY: Final = "OPENAI_API_KEY"
+LLM_KEYS: Final = {"openai": OPENAI_KEY, "anthropic": "ANTHROPIC_API_KEY"}
+"""What `llm="auto"` takes, the first whose key is set."""
 LOCAL_EMBEDDER: Final = "MEMKIT_LOCAL_EMBEDDER"
 """Names the embedder that `"auto"` takes for a new store where there is no key, instead of the best that is here."""
 
@@ -51,12 +54,11 @@ class Parts:
         self._store: VectorStore | None = None
         self._store_built = False
         self._reranker: Reranker | None = None
-        self.store_error: MemkitError | None = None
-        self.store_ready = False
+        self.vectors = Following()
+        """How the external index stands."""
+        self.graph = GraphPart(self, config, _build)
         self.recovered = False
         self.drained_at = 0
-        self.projector = Projector()
-        """Brings the index after the ledger."""
         self.wake: Callable[[], None] = _nobody
         """Tells the background worker that something waits."""
         self.recover: Callable[[], None] = _nobody
@@ -73,9 +75,7 @@ class Parts:
             raise ConfigurationError(
                 "`embedder=None` is not possible; `embedder='hash'` needs no key and no model."
             )
-        if config.graph_store is not None:
-            raise ProviderNotAvailableError("graph_store", config.graph_store.provider, names("graph_store"))
-        _check_ledger(config.ledger)
+        check_ledger(config.ledger)
 
     @property
     def worker_id(self) -> str:
@@ -92,8 +92,15 @@ class Parts:
         if self._ledger is None:
             with self._lock:
                 if self._ledger is None:
-                    self._ledger = self._make_ledger()
+                    self._ledger = make_ledger(self.config.ledger, self.file)
         return self._ledger
+
+    @property
+    def location(self) -> str:
+        """Where memories live, without secrets."""
+        given = self.config.ledger
+        there = None if given in (None, "auto", "sqlite") else getattr(self.ledger, "location", None)
+        return str(there or self.file or ":memory:")
 
     @property
     def caches(self) -> Any:
@@ -105,31 +112,6 @@ class Parts:
 
                     self._caches = IndexCache(self.ledger)
         return self._caches
-
-    def _make_ledger(self) -> Ledger:
-        given = self.config.ledger
-        if isinstance(given, Ledger):
-            return given
-        from .ledger.sqlite import SqliteLedger
-        from .ranking.standing import indexed
-        from .ranking.text import TOKENIZER_VERSION
-
-        file = self.file
-        if isinstance(given, Mapping):
-            from .ledger.settings import KINDS, sqlite_settings
-
-            settings = sqlite_settings(cast("Mapping[str, Any]", given))
-            return SqliteLedger(
-                file if settings.path is None else place(settings.path)[0],
-                tokenize=indexed,
-                tokenizer_version=TOKENIZER_VERSION,
-                vector_kind=KINDS[settings.vectors],
-                synchronous=settings.synchronous,
-                busy_timeout_s=settings.busy_timeout_s,
-            )
-        if isinstance(given, str | os.PathLike) and str(cast("str", given)) not in ("auto", "sqlite"):
-            file = place(given)[0]
-        return SqliteLedger(file, tokenize=indexed, tokenizer_version=TOKENIZER_VERSION)
 
     # The embedder.
 
@@ -236,11 +218,12 @@ class Parts:
             self.choices["llm"] = "none (llm=None): turns are kept verbatim"
             return None
         if given.provider == "auto":
-            if not os.environ.get(OPENAI_KEY):
-                self.choices["llm"] = f"none (no {OPENAI_KEY}): turns are kept verbatim"
+            name = next((name for name, key in LLM_KEYS.items() if os.environ.get(key)), None)
+            if name is None:
+                self.choices["llm"] = f"none (no {' or '.join(LLM_KEYS.values())}): turns are kept verbatim"
                 return None
-            made = cast("LLM", _build("llm", "openai", given.config))
-            self.choices["llm"] = f"{made.name} ({OPENAI_KEY} is set)"
+            made = cast("LLM", _build("llm", name, given.config))
+            self.choices["llm"] = f"{made.name} ({LLM_KEYS[name]} is set)"
         elif given.provider == "instance":
             made = _checked_llm(given.config)
             self.choices["llm"] = f"{getattr(made, 'name', type(made).__name__)} (given)"
@@ -264,15 +247,16 @@ class Parts:
 
     def index_names(self) -> tuple[str, ...]:
         """Return the names of the external indexes that follow the ledger."""
-        store = self.store()
-        return () if store is None else (store.name,)
+        store, graph = self.store(), self.graph.index_name
+        vectors = () if store is None else (store.name,)
+        return vectors if graph is None else (*vectors, graph)
 
     def use_store(self, store: VectorStore | None) -> None:
         """Take another index, after a rebuild."""
         with self._lock:
             old, self._store, self._store_built = self._store, store, True
-            self.store_error = None
-            self.store_ready = store is not None
+            self.vectors.error = None
+            self.vectors.ready = store is not None
             if old is not None and old is not store:
                 old.close()
 
@@ -286,6 +270,7 @@ class Parts:
             store = cast("VectorStore", _build("vector_store", given.provider, given.config))
         if self.folder is not None:
             store.place(self.folder)
+        store.join(self.ledger)
         return None if store.in_ledger else store
 
     def _make_store(self) -> VectorStore | None:
@@ -312,7 +297,7 @@ class Parts:
 
     async def aclose_clients(self) -> None:
         """Close async clients in the loop that made them."""
-        for part in (self._store, self._embedder, self._llm, self._reranker):
+        for part in (self._store, self.graph.built, self._embedder, self._llm, self._reranker):
             closer = getattr(part, "aclose", None)
             if closer is not None:
                 await closer()
@@ -321,14 +306,22 @@ class Parts:
         """Free everything that was built; may be called twice."""
         self.closed = True
         if self._store is not None:
-            self.projector.settle(self._store.patience_s)
+            self.vectors.projector.settle(self._store.patience_s)
+        self.graph.settle()
         with self._lock:
-            for part in (self._store, self._embedder, self._llm, self._reranker, self._ledger):
+            for part in (
+                self._store,
+                self.graph.built,
+                self._embedder,
+                self._llm,
+                self._reranker,
+                self._ledger,
+            ):
                 closer = getattr(part, "close", None)
                 if closer is not None:
                     closer()
             self._caches = None
-            self.store_ready = False
+            self.vectors.ready = False
 
 
 def _nobody() -> None:
@@ -394,6 +387,8 @@ def _check(kind: ProviderKind, given: ProviderConfig) -> None:
             _checked_llm(given.config)
         elif kind == "vector_store":
             _checked_store(given.config)
+        elif kind == "graph_store":
+            checked_graph(given.config)
         elif not hasattr(given.config, "rerank"):
             raise ConfigurationError(
                 f"The {kind.replace('_', ' ')} {type(given.config).__name__} lacks `rerank`. A reranker is any object "
@@ -403,25 +398,6 @@ def _check(kind: ProviderKind, given: ProviderConfig) -> None:
     check_name(kind, given.provider)
     if given.config is not None and given.config != {}:
         _settings(provider_class(kind, given.provider), kind, given.provider, given.config)
-
-
-def _check_ledger(given: Any) -> None:
-    if given is None or isinstance(given, Ledger | Path) or given in ("auto", "sqlite"):
-        return
-    if isinstance(given, Mapping):
-        from .ledger.settings import sqlite_settings
-
-        sqlite_settings(cast("Mapping[str, Any]", given))
-        return
-    if isinstance(given, str):
-        if given.startswith(("postgres://", "postgresql://")):
-            raise ProviderNotAvailableError("ledger", "postgresql", ["sqlite"])
-        if "://" in given:
-            raise ConfigurationError(
-                f"Unknown ledger {given.partition('://')[0]!r}. Give a file, or leave it out."
-            )
-        return
-    raise ConfigurationError(f"`ledger` is a file, a URL, a dict or a Ledger, not {type(given).__name__}.")
 
 
 def _checked_embedder(given: Any) -> Embedder:

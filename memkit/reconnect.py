@@ -55,7 +55,7 @@ def describe(memory: Memory | AsyncMemory) -> dict[str, Any]:
     if isinstance(ledger, str | os.PathLike):
         made["ledger"] = _USER_INFO.sub("", str(cast("str", ledger)))
     elif isinstance(ledger, Mapping):
-        made["ledger"] = dict(cast("Mapping[str, Any]", ledger))
+        made["ledger"] = _without_secrets(cast("object", ledger))
     elif ledger is not None:
         objects.append("ledger")
     if memory._parts.file is None:  # pyright: ignore[reportPrivateUsage]

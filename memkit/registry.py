@@ -39,8 +39,13 @@ PROVIDERS: Final[Mapping[ProviderKind, Mapping[str, Entry]]] = {
         "onnx": Entry("memkit.embedders.onnx:OnnxEmbedder", "local"),
         "openai": Entry("memkit.embedders.openai:OpenAIEmbedder", "openai"),
     },
-    "graph_store": {},
+    "graph_store": {
+        "neo4j": Entry("memkit.graph_stores.neo4j:Neo4jStore", "neo4j"),
+        "networkx": Entry("memkit.graph_stores.networkx:NetworkxStore", "networkx"),
+        "sqlite": Entry("memkit.graph_stores.sqlite:SqliteGraph"),
+    },
     "llm": {
+        "anthropic": Entry("memkit.llms.anthropic:AnthropicLLM", "anthropic"),
         "cerebras": Entry("memkit.llms.compatible:CerebrasLLM", "openai"),
         "deepseek": Entry("memkit.llms.compatible:DeepSeekLLM", "openai"),
         "fake": Entry("memkit.llms.fake:FakeLLM"),
@@ -69,6 +74,8 @@ PROVIDERS: Final[Mapping[ProviderKind, Mapping[str, Entry]]] = {
         "langchain": Entry("memkit.vector_stores.langchain:LangChainStore", "langchain"),
         "llama_index": Entry("memkit.vector_stores.llama_index:LlamaIndexStore", "llama-index"),
         "memory": Entry("memkit.vector_stores.memory:MemoryStore"),
+        "pgvector": Entry("memkit.vector_stores.pgvector:PgvectorStore", "postgres"),
+        "qdrant": Entry("memkit.vector_stores.qdrant:QdrantStore", "qdrant"),
         "sqlite": Entry("memkit.vector_stores.sqlite:SqliteStore"),
     },
 }
@@ -80,17 +87,17 @@ PLANNED: Final[Mapping[ProviderKind, tuple[str, ...]]] = {
         "together", "vertexai",
     ),
     "graph_store": (
-        "apache_age", "kuzu", "memgraph", "mongodb", "neo4j", "neptune", "neptunedb", "networkx", "pgvector", "redis",
-        "sqlite", "supabase",
+        "apache_age", "kuzu", "memgraph", "mongodb", "neptune", "neptunedb", "pgvector", "redis",
+        "supabase",
     ),
     "llm": (
-        "anthropic", "aws_bedrock", "azure_openai", "azure_openai_structured", "gemini", "litellm",
+        "aws_bedrock", "azure_openai", "azure_openai_structured", "gemini", "litellm",
         "openai_structured",
     ),
     "reranker": ("cohere", "huggingface", "llm_reranker", "sentence_transformer", "zero_entropy"),
     "vector_store": (
         "azure_ai_search", "azure_mysql", "baidu", "cassandra", "databricks", "elasticsearch", "faiss",
-        "milvus", "mongodb", "neptune", "opensearch", "oracledb", "pgvector", "pinecone", "qdrant", "redis",
+        "milvus", "mongodb", "neptune", "opensearch", "oracledb", "pinecone", "redis",
         "s3_vectors", "supabase", "turbopuffer", "upstash_vector", "valkey", "vertex_ai_vector_search", "weaviate",
     ),
 }  # fmt: skip
@@ -191,6 +198,8 @@ def availability(kind: ProviderKind, name: str) -> str:
         "langchain": "langchain_core",
         "llama-index": "llama_index.core",
         "local": "onnxruntime",
+        "postgres": "psycopg",
+        "qdrant": "qdrant_client",
     }
     try:
         found = find_spec(packages.get(entry.extra, entry.extra))

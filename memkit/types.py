@@ -108,6 +108,30 @@ class Relation(Model):
     memory_ids: list[str] = Field(default_factory=list[str])
 
 
+class GraphEntity(Model):
+    """An entity that memories name; one that none names is false."""
+
+    name: str
+    kind: str = "thing"
+    aliases: list[str] = Field(default_factory=list[str])
+    """Other names of it, by text."""
+    relations: int = 0
+    """How many relations it is an end of."""
+    memory_ids: list[str] = Field(default_factory=list[str])
+    """The memories that name it, by id."""
+
+    def __bool__(self) -> bool:
+        """Return whether a memory names it."""
+        return bool(self.memory_ids)
+
+
+class GraphEntityPage(Model):
+    """One page of entities; `next_cursor` is None on the last."""
+
+    results: list[GraphEntity] = Field(default_factory=list[GraphEntity])
+    next_cursor: str | None = None
+
+
 class MemoryItem(Model):
     """One memory."""
 
@@ -201,7 +225,12 @@ class Usage(Model):
     llm_calls: int = 0
     embedding_calls: int = 0
     input_tokens: int = 0
+    """All that models read, out of a prompt cache too."""
     output_tokens: int = 0
+    cache_read_tokens: int = 0
+    """Of the input: what came out of the vendor's prompt cache."""
+    cache_write_tokens: int = 0
+    """Of the input: what went into it."""
     embedding_tokens: int = 0
 
     def plus(self, other: Usage) -> Usage:
@@ -249,6 +278,8 @@ class Page(Model):
     """One page of a listing; `next_cursor` is None on the last."""
 
     results: list[MemoryItem] = Field(default_factory=list[MemoryItem])
+    relations: list[Relation] = Field(default_factory=list[Relation])
+    """What these memories say, where a graph is kept."""
     next_cursor: str | None = None
 
 
@@ -377,6 +408,27 @@ class Health(Model):
     hints: list[str] = Field(default_factory=list[str])
 
 
+class ImportResult(Model):
+    """What taking memories in from elsewhere did, or would do."""
+
+    dry_run: bool = False
+    found: int = 0
+    """Records that the source holds."""
+    imported: int = 0
+    """Memories stored, or to be stored."""
+    present: int = 0
+    """Memories that were there already."""
+    conflicts: list[str] = Field(default_factory=list[str])
+    """Ids of what is there with other content, and was left as it is."""
+    skipped: dict[str, str] = Field(default_factory=dict[str, str])
+    """Ids of records that are no whole memories, and why; nothing is invented for them."""
+    vectors: Literal["kept", "new"] = "kept"
+    """Whether the source's vectors were taken over, or the texts embedded anew."""
+    operations: list[str] = Field(default_factory=list[str])
+    pending: list[str] = Field(default_factory=list[str])
+    """Indexes that lag behind."""
+
+
 class RepairReport(Model):
     """What a repair did."""
 
@@ -387,3 +439,5 @@ class RepairReport(Model):
     expired: int = 0
     pending: list[str] = Field(default_factory=list[str])
     """Indexes that still lag behind, and the ledger while an erasure waits for readers of its file."""
+    recovered: ImportResult | None = None
+    """What was taken from the index, with `from_index=True`."""

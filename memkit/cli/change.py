@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import MemoryNotFoundError
+from .mem0 import show_imported
 from .output import plural
 from .session import ERROR, AgentOption, RunOption, Session, command, usage_error
 
@@ -24,7 +25,7 @@ def register(app: typer.Typer) -> None:
         "memkit forget 3f0c1d2e-5b6a-4c7d-8e9f-0a1b2c3d4e5f",
         "memkit forget --user ada --yes",
     )(forget)
-    command(app, "repair", "memkit repair")(repair)
+    command(app, "repair", "memkit repair", "memkit repair --from-index")(repair)
     command(
         app,
         "rebuild",
@@ -88,13 +89,28 @@ def forget(
         session.out.line(f"{index}: {what}")
 
 
-def repair(session: Session) -> None:
-    """Finish what was interrupted, and bring indexes up to date."""
+def repair(
+    session: Session,
+    from_index: Annotated[
+        bool,
+        typer.Option(
+            "--from-index", help="First take in what the vector store holds and the ledger does not."
+        ),
+    ] = False,
+) -> None:
+    """Finish what was interrupted, and bring indexes up to date.
+
+    With --from-index a ledger that was lost is filled again from the vector store: ids, texts, scopes,
+    metadata, times and vectors. What the ledger knows itself is left as it is.
+    """
+    shows = from_index and not session.json and sys.stderr.isatty()
     with session.memory() as memory:
-        report = memory.repair()
+        report = memory.repair(from_index=from_index, progress=shows)
     if session.json:
         session.out.document(report)
     else:
+        if report.recovered is not None:
+            show_imported(session, report.recovered, "Recovered")
         session.out.line(f"{plural(len(report.finished), 'extraction')} finished, {report.expired} expired.")
         for operation, why in report.failed.items():
             session.out.note(f"Still failing: {operation}: {why}")

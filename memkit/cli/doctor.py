@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 _VARIABLES: Final = (
     "MEMKIT_PATH", USER_VARIABLE, "MEMKIT_CONFIG", "MEMKIT_VECTOR_STORE", "MEMKIT_LLM", "MEMKIT_EMBEDDER",
-    "MEMKIT_LOCAL_EMBEDDER", "MEMKIT_MODELS", "MEMKIT_GRAPH_STORE", "MEMKIT_RERANKER", "MEMKIT_LEDGER",
-    "MEMKIT_INSTRUCTIONS", "OPENAI_API_KEY", "OPENAI_BASE_URL",
+    "MEMKIT_LOCAL_EMBEDDER", "MEMKIT_MODELS", "MEMKIT_GRAPH_STORE", "GRAPH_STORE_PROVIDER", "MEMKIT_RERANKER",
+    "MEMKIT_LEDGER", "MEMKIT_INSTRUCTIONS", "OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY",
+    "ANTHROPIC_BASE_URL",
 )  # fmt: skip
 
 
@@ -98,14 +100,21 @@ def _report(session: Session) -> dict[str, Any]:
 def _examine(memory: Memory, report: dict[str, Any]) -> None:
     health = memory.health()
     report.update(health.model_dump(mode="json", exclude={"ok"}))
-    place = None if health.location == ":memory:" else Path(health.location)
+    is_server = "://" in health.location
+    place = None if is_server or health.location == ":memory:" else Path(health.location)
     report["exists"] = place is not None and place.exists()
     if "ledger" in health.problems:
         return
+    if is_server:
+        report["exists"] = memory.stats().schema_version is not None
     if report["exists"]:
         report["stats"] = memory.stats().model_dump(mode="json")
     elif place is not None and (problem := _cannot_make(place)) is not None:
         report["problems"]["ledger"] = problem
+
+
+_USER_INFO: Final = re.compile(r"//[^/?#]*@")
+"""User and password of a URL."""
 
 
 def _cannot_make(file: Path) -> str | None:
@@ -133,7 +142,10 @@ def _missing() -> dict[str, str]:
 
 
 def _shown(name: str) -> str:
-    return "(set)" if name.endswith("KEY") else os.environ[name]
+    value = os.environ[name]
+    if name.endswith("KEY") or value.lstrip().startswith("{"):
+        return "(set)"
+    return _USER_INFO.sub("//", value)
 
 
 def _show(session: Session, report: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TextIO
 
 import typer
 
+from .mem0 import import_from_mem0
 from .output import dumps, plural
 from .session import AgentOption, RunOption, Session, command, one_of, usage_error
 
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
         "memkit import conversations.json --user ada --dry-run",
         "memkit import talk.jsonl --user ada --infer",
         "memkit import backup.jsonl",
+        "memkit import mem0 postgresql://localhost/app --collection memories",
     )(import_)
     command(
         app,
@@ -42,7 +44,16 @@ def register(app: typer.Typer) -> None:
 
 def import_(
     session: Session,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What to import; `-` is standard input.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="What to import; `-` is standard input, `mem0` a database.")
+    ],
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SOURCE]",
+            help="After `mem0`: its configuration file, a folder of Qdrant or Chroma, or a URL.",
+        ),
+    ] = None,
     format_: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "auto",
     infer: Annotated[bool, typer.Option("--infer/--no-infer", help="Extract facts with the model.")] = False,
     dry_run: Annotated[
@@ -50,13 +61,24 @@ def import_(
     ] = False,
     agent: AgentOption = None,
     run: RunOption = None,
+    collection: Annotated[
+        str | None, typer.Option("--collection", metavar="NAME", help="After `mem0`: the collection.")
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option("--history", metavar="FILE", help="After `mem0`: its history.db.")
+    ] = None,
 ) -> None:
-    """Import a transcript or an export.
+    """Import a transcript, an export, or what mem0 stored.
 
     Reads JSON and JSONL transcripts, ChatGPT exports and exports of memkit. Importing the same file again stores
     nothing twice, and goes on where an interrupted import ended. An export of memkit keeps its own users unless
-    --user is typed.
+    --user is typed. A database of mem0 is only read; its memories keep their ids, times and users.
     """
+    if str(file) == "mem0" and source is not None:
+        import_from_mem0(session, source, collection, history, dry_run=dry_run)
+        return
+    if source is not None or collection is not None or history is not None:
+        usage_error("A second argument, --collection and --history go with `memkit import mem0 SOURCE`.")
     from ..transcripts import format_of, parse_entries, read_entries
     from ..transfer.archive import file_lines, is_archive
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from . import change, doctor, find, models, move, remember, serve
+from . import change, doctor, find, graph, models, move, remember, serve
 from .output import write_error
 from .session import Common, DebugOption, JsonOption, PathOption, UsageError, UserOption
 
@@ -95,7 +95,7 @@ def _before(  # pyright: ignore[reportUnusedFunction]
     ctx.obj = Common(path=path, user=user, json=as_json, debug=debug)
 
 
-for _commands in (remember, find, change, move, models, serve, doctor):
+for _commands in (remember, find, graph, change, move, models, serve, doctor):
     _commands.register(app)
 
 

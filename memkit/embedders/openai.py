@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from memkit.embedders.base import Purpose
 from memkit.errors import BackendResponseError, ConfigurationError
-from memkit.llms.openai_client import OpenAIClients, Retries, require_key
+from memkit.llms.openai_client import OPENAI, OpenAIClients
+from memkit.llms.sdk import Retries, require_key
 from memkit.settings import ProviderSettings, SecretStr, env
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class OpenAIEmbedder:
             is_openai="api.openai.com" in (self.settings.base_url or "api.openai.com"),
         )
         self._retries = Retries(
-            self.backend, 1 + self.settings.max_retries, "Check `api_key` or `OPENAI_API_KEY`."
+            OPENAI, self.backend, 1 + self.settings.max_retries, "Check `api_key` or `OPENAI_API_KEY`."
         )
 
     @classmethod

@@ -26,7 +26,8 @@ async def add(engine: Engine, request: AddRequest) -> AddResult:
     llm = await engine.llm() if request.infer else None
     if request.procedural and llm is None:
         raise ConfigurationError(
-            "A procedure is summarised by a model, and there is none. Pass `llm=`, or set OPENAI_API_KEY."
+            "A procedure is summarised by a model, and there is none. Pass `llm=`, or set OPENAI_API_KEY or "
+            "ANTHROPIC_API_KEY."
         )
     attempt = _add_verbatim if llm is None else _add_inferred
     done = await attempt(engine, request, resumes=True)

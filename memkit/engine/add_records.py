@@ -7,13 +7,14 @@ from typing import Any, Final
 
 from ..clock import now_us
 from ..errors import ConflictError, InvalidInputError
-from ..ledger.base import Applied, Batch
+from ..ledger.base import AddRecord, Applied, Batch
 from ..scope import read_scope
 from ..types import AddResult
 from .add_request import AddRequest
 from .core import Engine, Meter, new_id
 from .jobs import stored_result
 from .outbox import drain
+from .relate import relate, with_relations
 from .steps import Step, changes_of, numbered, with_vectors
 from .typed import RecordPlan, Said, embed_new
 
@@ -53,6 +54,9 @@ async def add_records(engine: Engine, request: AddRequest) -> AddResult:
             if step.event == "REJECT":
                 raise InvalidInputError(str(step.reason))
         changes = changes_of(steps)
+        for change in changes:
+            if isinstance(change, AddRecord):
+                relate(engine, change)
         await embed_new(engine, changes, vectors, meter)
         applied = await engine.apply(
             Batch(
@@ -75,7 +79,8 @@ async def add_records(engine: Engine, request: AddRequest) -> AddResult:
             return await stored_result(engine, applied.replay)
         if not applied.refused:
             result = _result(steps, applied, operation_id, meter)
-            return result.model_copy(update={"pending": await drain(engine)})
+            result = result.model_copy(update={"pending": await drain(engine)})
+            return with_relations(engine, result, applied)
     raise ConflictError("The records kept changing while they were stored. Nothing was written; try again.")
 
 

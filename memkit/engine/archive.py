@@ -47,6 +47,8 @@ class ArchivedMemory(MemoryItem):
     dated: bool = True
     slot: str | None = Field(default=None, pattern="^[0-9a-f]{32}$")
     """What recognises a typed record."""
+    relations: list[tuple[str, str, str]] = Field(default_factory=list[tuple[str, str, str]])
+    """What it says of its entities: source, relation, target."""
     deleted: bool = False
     recorded_at: datetime | None = None
     """When its first version was stored."""
@@ -116,6 +118,7 @@ def _memory(record: Record, events: Sequence[Event]) -> ArchivedMemory:
         **dict(memory_item(record).items()),
         dated=record.dated,
         slot=None if record.slot is None else record.slot.hex(),
+        relations=list(record.relations),
         deleted=record.deleted,
         recorded_at=None if first is None else to_datetime(first.at),
         reason=None if first is None else first.reason,
@@ -134,6 +137,7 @@ def _changes(events: Sequence[Event]) -> list[ArchivedChange]:
             before["deleted"], deleted = deleted, True
         elif known is not None:
             was = memory_item(known).model_dump(mode="json")
+            was["relations"] = [list(edge) for edge in known.relations]
             names = (name for name in EDITABLE if getattr(known, name) != getattr(event.after, name))
             before = {public: was[public] for name in names if (public := _PUBLIC.get(name, name)) in was}
             if deleted:

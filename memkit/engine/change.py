@@ -16,6 +16,7 @@ from .digests import fact_digest
 from .embed import embed_memories
 from .outbox import drain
 from .read import find
+from .relate import corrected
 from .start import ready
 from .turns import embedded_text
 from .views import memory_scope
@@ -49,6 +50,7 @@ async def update(engine: Engine, request: UpdateRequest, guard: ReadScope | None
         if record.slot is not None:
             await _check_typed(engine, record, record.slot, changed)
         if "text" in changed:
+            changed.update(await engine.rt.work(corrected, engine, record, changed["text"]))
             text = embedded_text(changed["text"], record.kind, record.actor_id)
             embedded = await embed_memories(engine, [text], meter)
             vector, tokens = embedded.vectors[0], embedded.tokens(0)

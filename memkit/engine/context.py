@@ -46,7 +46,7 @@ async def context(
     """Return standing memories and what a query finds, as fenced lines with id and date."""
     tokens = await engine.rt.work(counter, tokenizer)
     if not await ready(engine, write=False):
-        return Context(tokenizer=tokens.name)
+        return Context(tokenizer=tokens.name, warnings=(await search(engine, request)).warnings)
     wishes = await standing_wishes(engine, request)
     found = await search(engine, request)
     lately = await _not_learned_yet(engine, request)

@@ -101,8 +101,18 @@ class Meter:
     embedding_calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
     embedder: tuple[str, int] | None = None
     """Identity and dimension of the embedder that made the vectors of this operation."""
+
+    def count(self, used: Usage) -> None:
+        """Add what calls of a model cost."""
+        self.llm_calls += used.llm_calls
+        self.input_tokens += used.input_tokens
+        self.output_tokens += used.output_tokens
+        self.cache_read_tokens += used.cache_read_tokens
+        self.cache_write_tokens += used.cache_write_tokens
 
     def usage(self) -> Usage:
         """Return the counts."""
@@ -113,6 +123,8 @@ class Meter:
                 "embedding_calls": self.embedding_calls,
                 "input_tokens": self.input_tokens,
                 "output_tokens": self.output_tokens,
+                "cache_read_tokens": self.cache_read_tokens,
+                "cache_write_tokens": self.cache_write_tokens,
                 "embedding_tokens": 0,
             },
         )

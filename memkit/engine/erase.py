@@ -13,7 +13,6 @@ from .outbox import drain
 from .read import allowed
 from .start import ready
 
-_IN_FILE: Final = "erased from file"
 _POINTS: Final = "points deleted"
 _PENDING: Final = "pending"
 
@@ -41,10 +40,9 @@ async def forget(
     engine.parts.caches.clear()
     engine.parts.recent_vectors.clear()
     behind = await drain(engine)
-    indexes = {engine.ledger.name: _IN_FILE if counts.complete else _PENDING}
-    store = engine.parts.store()
-    if store is not None:
-        indexes[store.name] = _PENDING if store.name in behind else _POINTS
+    indexes = {engine.ledger.name: engine.ledger.erased_as if counts.complete else _PENDING}
+    for name in engine.parts.index_names():
+        indexes[name] = _PENDING if name in behind else _POINTS
     return ForgetReceipt(
         operation_id=operation_id,
         memories=len(counts.memory_ids),

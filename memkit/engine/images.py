@@ -18,7 +18,5 @@ async def described(
     from ..extraction.vision import describe_images
 
     seen, usage = await describe_images(engine.rt, llm, items)
-    meter.llm_calls += usage.llm_calls
-    meter.input_tokens += usage.input_tokens
-    meter.output_tokens += usage.output_tokens
+    meter.count(usage)
     return seen

@@ -18,6 +18,7 @@ from ..extraction.marks import strip_recalled
 from ..extraction.messages import InputMessage
 from ..extraction.typed import KnownRecord, RecordCandidate
 from ..ledger.base import AddRecord, Applied, Batch, Job, Outlook, Record, SourceRef, StoredMessage
+from ..ledger.records import Triple
 from ..scope import ReadScope, Scope, read_scope
 from ..types import KINDS, AddOutcome, AddResult
 from .add_request import result_of
@@ -26,6 +27,7 @@ from .digests import fact_digest, slot_digest
 from .embed import embed_queries
 from .images import described
 from .outbox import drain
+from .relate import relate, with_relations
 from .search import SearchRequest, nearest
 from .steps import Step, as_written, changes_of, closing, numbered, with_vectors
 from .turns import as_inputs, read_job, require_llm, scope_of
@@ -60,17 +62,21 @@ async def learn(engine: Engine, job: Job) -> AddResult:
         inputs,
         [record.text for record in facts],
         now=now_us(),
-        instructions=engine.parts.config.instructions,
+        instructions=_instructions(engine),
         prompt=options.prompt,
         origin=options.origin,  # pyright: ignore[reportArgumentType]
         earlier=earlier,
         schemas=engine.parts.schemas,
         known=[KnownRecord(kind=record.kind, data=dict(record.data or {})) for record in records],
     )
-    meter.llm_calls += extracted.usage.llm_calls
-    meter.input_tokens += extracted.usage.input_tokens
-    meter.output_tokens += extracted.usage.output_tokens
+    meter.count(extracted.usage)
     return await _finish(engine, job, _Plan(options, new, extracted, facts, known), meter)
+
+
+def _instructions(engine: Engine) -> str | None:
+    """Return what the caller wants to be remembered, of entities and relations too."""
+    wanted = (engine.parts.config.instructions, engine.parts.graph.instructions)
+    return "\n".join(text for text in wanted if text) or None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,8 +183,11 @@ class _Plan:
     def steps(self, now: int) -> list[Step]:
         """Return the steps against the known records as they are now: facts, then typed records."""
         facts = _Facts(self, now)
-        for candidate in self.extracted.accepted:
-            facts.take(candidate)
+        said: dict[int, list[Triple]] = {}
+        for edge in self.extracted.relations:
+            said.setdefault(edge.candidate, []).append((edge.source, edge.relation, edge.target))
+        for place, candidate in enumerate(self.extracted.accepted):
+            facts.take(candidate, said.get(place, ()))
         return numbered([*facts.steps, *self.records.steps(now)])
 
     def outcomes(self, steps: Sequence[Step], applied: Applied) -> list[AddOutcome]:
@@ -224,12 +233,14 @@ class _Facts:
         """For each step, the record that stands for its fact afterwards."""
         self.steps: list[Step] = []
 
-    def take(self, candidate: Candidate) -> None:
-        """Add the step of the next fact."""
+    def take(self, candidate: Candidate, relations: Sequence[Triple]) -> None:
+        """Add the step of the next fact, which says these relations."""
         step = self._step(candidate)
         turn = self._turns[candidate.message]
         step.actor, step.role = turn.name, turn.role
         added = [change for change in step.changes if isinstance(change, AddRecord)]
+        for record in added:
+            record.relations = list(relations)
         self._made.append(as_written(added[-1], self._now) if added else step.previous)
         self.steps.append(step)
 
@@ -316,6 +327,9 @@ async def _finish(engine: Engine, job: Job, plan: _Plan, meter: Meter) -> AddRes
         now = now_us()
         steps = plan.steps(now)
         changes = changes_of(steps)
+        for change in changes:
+            if isinstance(change, AddRecord) and change.data is not None:
+                relate(engine, change)
         await embed_new(engine, changes, vectors, meter, checked=False)
         results: list[AddResult] = []
 
@@ -350,7 +364,8 @@ async def _finish(engine: Engine, job: Job, plan: _Plan, meter: Meter) -> AddRes
             return result_of(applied.replay)
         if not applied.refused:
             pending = await drain(engine)
-            return results[-1].model_copy(update={"pending": pending}) if pending else results[-1]
+            result = results[-1].model_copy(update={"pending": pending}) if pending else results[-1]
+            return with_relations(engine, result, applied)
         fresh = {r.id: r for r in await engine.call(engine.ledger.records, [r.id for r in plan.offered])}
         plan.offered = [_as_now(old, fresh.get(old.id)) for old in plan.offered]
     raise ConflictError(

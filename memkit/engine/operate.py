@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import BackendError, MemkitError
+from ..errors import BackendError, ConfigurationError, MemkitError
+from ..progress import Progress
 from ..types import Health, RepairReport, Stats
 from .change import expire
 from .core import Engine
-from .index import empty_store
+from .index import empty_index, indexes
 from .items import embed_again, sweep
 from .jobs import run_pending
 from .outbox import drain
 from .rebuild import embed_lacking
-from .start import ready
+from .recover import recover
+from .start import WRONG_INDEX, ready
 
 
 async def stats(engine: Engine) -> Stats:
     """Return counts and sizes."""
     if not await ready(engine, write=False):
-        return Stats(location=str(engine.parts.file or ":memory:"))
+        return Stats(location=engine.parts.location)
     info = await engine.call(engine.ledger.info)
     return Stats(
         location=info.location,
@@ -48,7 +50,11 @@ async def health(engine: Engine) -> Health:
             await engine.call(engine.ledger.check)
     except MemkitError as error:
         problems["ledger"] = error.message
-    for name, build in (("embedder", parts.embedder), ("llm", parts.llm), ("vector_store", parts.store)):
+    builders = (
+        ("embedder", parts.embedder), ("llm", parts.llm), ("vector_store", parts.store),
+        ("graph_store", parts.graph.store),
+    )  # fmt: skip
+    for name, build in builders:
         if name == "embedder" and "ledger" in problems:
             continue
         try:
@@ -58,18 +64,20 @@ async def health(engine: Engine) -> Health:
                 await engine.rt.call(check, None)
         except MemkitError as error:
             problems[name] = error.message
-    store = parts.store() if "vector_store" not in problems else None
-    if store is not None:
-        try:
-            await engine.ask(store.name, store.health)
-        except BackendError as error:
-            problems["vector_store"] = error.message
+    if not {"vector_store", "graph_store"} & problems.keys():
+        for index in indexes(engine):
+            try:
+                await engine.ask(index.store.name, index.store.health)
+            except (BackendError, ConfigurationError) as error:
+                problems[index.kind] = error.message
+            if isinstance(index.state.error, WRONG_INDEX):
+                problems.setdefault(index.kind, index.state.error.message)
     pending: dict[str, int] = {}
     if there and "ledger" not in problems:
         pending = dict(await engine.call(engine.ledger.outbox_size))
     return Health(
         ok=not problems,
-        location=str(parts.file or ":memory:"),
+        location=parts.location,
         chosen=dict(parts.choices),
         problems=problems,
         pending=pending,
@@ -77,8 +85,9 @@ async def health(engine: Engine) -> Health:
     )
 
 
-async def repair(engine: Engine) -> RepairReport:
+async def repair(engine: Engine, *, from_index: bool = False, progress: Progress = False) -> RepairReport:
     """Finish unfinished extractions, bring indexes up to date, and expire what is over."""
+    recovered = await recover(engine, progress=progress) if from_index else None
     if not await ready(engine, write=False, repairing=True):
         return RepairReport()
     finished, failed = await run_pending(engine, retry_failed=True, asked=True)
@@ -86,11 +95,13 @@ async def repair(engine: Engine) -> RepairReport:
     await sweep(engine)
     await embed_again(engine)
     await embed_lacking(engine)
-    engine.parts.store_ready = False  # Look again what the index holds.
+    engine.parts.vectors.ready = engine.parts.graph.state.ready = False  # Look again what they hold.
     behind = await drain(engine, asked=True)
     if not await engine.call(engine.ledger.finish_erasure):
         behind = [engine.ledger.name, *behind]
-    return RepairReport(finished=finished, failed=failed, expired=expired, pending=behind)
+    return RepairReport(
+        finished=finished, failed=failed, expired=expired, pending=behind, recovered=recovered
+    )
 
 
 async def waiting(engine: Engine) -> bool:
@@ -110,9 +121,8 @@ async def reset(engine: Engine) -> None:
     """Erase everything: ledger and index."""
     if not await ready(engine, write=False):
         return
-    store = engine.parts.store()
-    if store is not None:
-        await empty_store(engine, store)
+    for index in indexes(engine):
+        await empty_index(engine, index)
     await engine.call(engine.ledger.reset)
     engine.parts.forget_embedder()
     engine.parts.caches.clear()

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from ..clock import now_us
 from ..errors import BackendError, BackendTimeoutError, ConfigurationError, MissingDependencyError
+from ..graph_stores.base import GraphStore
 from ..ledger.base import OutboxEntry
+from ..ledger.graph import projected
 from ..progress import Bar
 from ..runtime import SyncRuntime, run_inline
 from ..vector_stores.base import StoreRecord, VectorStore
 from .core import Engine
-from .index import open_store
+from .index import Index, indexes
 from .views import payload
 
 _BATCH = 1000
@@ -19,73 +21,87 @@ _LEASE_S = 60.0
 _RENEW_US = 15_000_000
 
 
-async def drain(engine: Engine, bar: Bar | None = None, *, asked: bool = False) -> list[str]:
-    """Write what waits to the index; return the names of indexes that still lag behind.
+async def drain(
+    engine: Engine, bar: Bar | None = None, *, asked: bool = False, only: str | None = None
+) -> list[str]:
+    """Write what waits to the indexes (or to one kind `only`); return the names of those that still lag behind.
 
-    One pass at a time runs beside the calls, and those that write meanwhile share the next. An index that does not
-    get on for `patience_s` seconds is waited for no longer: the pass goes on when it answers again. From then on only
-    who is `asked` for it waits once more.
+    One pass at a time runs beside the calls for each, and those that write meanwhile share the next. An index that
+    does not get on for `patience_s` seconds is waited for no longer: the pass goes on when it answers again. From then
+    on only who is `asked` for it waits once more.
     """
     parts = engine.parts
-    store = parts.store()
-    if store is None:
+    if not parts.index_names():
         return []
     parts.drained_at = now_us()
-    projector = parts.projector
+    behind: list[str] = []
+    for index in indexes(engine):
+        if only in (None, index.kind):
+            behind += await _drain_index(engine, index, bar, asked=asked)
+    return behind
+
+
+async def _drain_index(engine: Engine, index: Index, bar: Bar | None, *, asked: bool) -> list[str]:
+    parts, state, patience_s = engine.parts, index.state, index.store.patience_s
+    projector = state.projector
     before = projector.stuck_s() if asked else 0.0
-    if projector.stuck_s() - before < store.patience_s:
+    if projector.stuck_s() - before < patience_s:
         try:
-            going = projector.ask(lambda: run_inline(_pass(Engine(parts, SyncRuntime()), store, bar)))
-            return await engine.rt.wait(going, lambda: projector.stuck_s() - before, store.patience_s)
+            going = projector.ask(lambda: run_inline(_pass(Engine(parts, SyncRuntime()), index, bar)))
+            return await engine.rt.wait(going, lambda: projector.stuck_s() - before, patience_s)
         except BackendTimeoutError as error:
-            parts.store_error = BackendTimeoutError(
-                f"The index {store.name!r} does not answer: {error.message} What is written waits in the ledger.",
-                backend=store.name,
+            state.error = BackendTimeoutError(
+                f"The index {index.store.name!r} does not answer: {error.message} What is written waits in the ledger.",
+                backend=index.store.name,
             )
-            parts.store_ready = False
-    return [store.name]
+            state.ready = False
+    return [index.name]
 
 
-async def _pass(engine: Engine, store: VectorStore, bar: Bar | None) -> list[str]:
+async def _pass(engine: Engine, index: Index, bar: Bar | None) -> list[str]:
     """Open the index and write everything that waits."""
+    state = index.state
     try:
-        await open_store(engine, store)
-        engine.parts.projector.moved()
-        engine.parts.store_error = None
-        return [] if await _drain_store(engine, store, bar) else [store.name]
+        await index.open(engine)
+        state.projector.moved()
+        state.error = None
+        return [] if await _drain_waiting(engine, index, bar) else [index.name]
     except (BackendError, ConfigurationError, MissingDependencyError) as error:
         # What was to be done in the ledger is done; `result.pending` and `health()` name the index.
-        engine.parts.store_error = error
-        engine.parts.store_ready = False
-        return [store.name]
+        state.error = error
+        state.ready = False
+        return [index.name]
 
 
-async def _drain_store(engine: Engine, store: VectorStore, bar: Bar | None) -> bool:
+async def _drain_waiting(engine: Engine, index: Index, bar: Bar | None) -> bool:
     """Return whether the outbox is empty; False while another process drains it."""
-    ledger = engine.ledger
-    if not (await engine.call(ledger.outbox_size)).get(store.name, 0):
+    ledger, name, worker = engine.ledger, index.name, engine.parts.worker_id
+    if not (await engine.call(ledger.outbox_size)).get(name, 0):
         return True
-    if not await engine.call(ledger.lease, store.name, engine.parts.worker_id, _LEASE_S):
+    if not await engine.call(ledger.lease, name, worker, _LEASE_S):
         return False
     renewed = now_us()
     try:
-        while entries := await engine.call(ledger.outbox, store.name, _BATCH):
+        while entries := await engine.call(ledger.outbox, name, _BATCH):
             if engine.parts.closed:
                 return False
-            await _project(engine, store, entries)
-            await engine.call(ledger.outbox_done, store.name, entries[-1].seq)
-            engine.parts.projector.moved()
+            if isinstance(index.store, VectorStore):
+                await _project_vectors(engine, index.store, entries)
+            else:
+                await _project_graph(engine, index.store, entries)
+            await engine.call(ledger.outbox_done, name, entries[-1].seq)
+            index.state.projector.moved()
             if bar is not None:
                 bar.advance(len(entries))
             if now_us() - renewed > _RENEW_US:
                 renewed = now_us()
-                await engine.call(ledger.lease, store.name, engine.parts.worker_id, _LEASE_S)
+                await engine.call(ledger.lease, name, worker, _LEASE_S)
     finally:
-        await engine.call(ledger.release_lease, store.name, engine.parts.worker_id)
+        await engine.call(ledger.release_lease, name, worker)
     return True
 
 
-async def _project(engine: Engine, store: VectorStore, entries: Sequence[OutboxEntry]) -> None:
+async def _project_vectors(engine: Engine, store: VectorStore, entries: Sequence[OutboxEntry]) -> None:
     """Write each record's state as of now; a record that is gone is deleted from the index."""
     wanted = {entry.memory_id: entry.rid for entry in entries}
     records, vectors = await engine.call(engine.ledger.with_vectors, sorted(set(wanted.values())))
@@ -100,3 +116,19 @@ async def _project(engine: Engine, store: VectorStore, entries: Sequence[OutboxE
     gone = [memory_id for memory_id in wanted if memory_id not in live]
     if gone:
         await engine.ask(store.name, store.delete, gone)
+
+
+async def _project_graph(engine: Engine, store: GraphStore, entries: Sequence[OutboxEntry]) -> None:
+    """Write what each record says now; one that is gone, or says nothing, is taken back."""
+    wanted = list(dict.fromkeys(entry.memory_id for entry in entries))
+    records = await engine.call(engine.ledger.records, wanted)
+    said = {
+        record.id: projected(record)
+        for record in records
+        if not record.deleted and (record.entities or record.relations)
+    }
+    gone = [memory_id for memory_id in wanted if memory_id not in said]
+    if gone:
+        await engine.ask(store.name, store.remove, gone)
+    if said:
+        await engine.ask(store.name, store.upsert, list(said.values()))

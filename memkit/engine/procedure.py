@@ -25,9 +25,7 @@ async def learn_procedure(engine: Engine, job: Job) -> AddResult:
     text, usage = await summarise_procedure(
         engine.rt, llm, inputs, instructions=engine.parts.config.instructions, prompt=data["prompt"]
     )
-    meter.llm_calls += usage.llm_calls
-    meter.input_tokens += usage.input_tokens
-    meter.output_tokens += usage.output_tokens
+    meter.count(usage)
     embedded = await embed_memories(engine, [text], meter)
     scope, now = Scope(**data["scope"]), now_us()
     said = max((turn.created_at for turn in turns), default=now)

@@ -16,6 +16,7 @@ from ..scope import ReadScope
 from ..types import HistoryEvent, MemoryItem, OwnerInfo, Page, ScopePage
 from ..vector_stores.base import unit_rows
 from .core import Engine
+from .graph import relations_of
 from .start import ready
 from .views import history_event, is_expired, memory_item, row_test
 
@@ -109,6 +110,7 @@ async def get_all(engine: Engine, request: ListRequest) -> Page:
     more = len(results) > limit
     return Page(
         results=await engine.rt.work(_items, page),
+        relations=await relations_of(engine, scope, page, request.as_of) if engine.parts.graph.on else [],
         next_cursor=_cursor((page[-1].created_at, page[-1].rid)) if more else None,
     )
 

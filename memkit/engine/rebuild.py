@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ..config import EmbedderConfig, VectorStoreConfig, as_provider
+from ..config import EmbedderConfig, GraphStoreConfig, VectorStoreConfig, as_provider
 from ..embedders.base import Embedder
 from ..errors import BackendError, ConflictError
 from ..ledger.base import Record
@@ -16,9 +16,10 @@ from ..progress import Bar, Progress, progress_bar
 from ..types import ChangeResult
 from .core import Engine, new_id
 from .embed import ask_embedder
-from .index import empty_store, open_store
+from .index import Index, empty_index, indexes
 from .items import embed_again as embed_items_again
 from .outbox import drain
+from .relate import read_relations
 from .start import ready
 from .turns import embedded_text
 
@@ -30,7 +31,7 @@ _LEASE_S: Final = 120.0
 
 
 async def rebuild(
-    engine: Engine, *, vector_store: object, embedder: object, progress: Progress
+    engine: Engine, *, vector_store: object, embedder: object, graph_store: object, progress: Progress
 ) -> ChangeResult:
     """Embed again where the embedder changes or a vector is missing, and fill the index again; no model is called.
 
@@ -54,21 +55,31 @@ async def rebuild(
         await embed_items_again(engine, progress=progress)
     if vector_store is not None:
         parts.use_store(parts.make_store(as_provider(vector_store, VectorStoreConfig)))
-    store = parts.store()
-    if store is not None:
-        parts.store_ready = False
-        await empty_store(engine, store)
-        await open_store(engine, store)
-        waiting = (await engine.call(engine.ledger.outbox_size)).get(store.name, 0)
-        if waiting < count:
-            waiting += await engine.call(engine.ledger.enqueue_all, store.name)
-        with progress_bar(waiting, f"Filling {store.name}", enabled=progress) as bar:
-            behind = await drain(engine, bar, asked=True)
-        if behind:
-            raise parts.store_error or BackendError(
-                f"The index {store.name!r} is filled by another process now."
-            )
+    if graph_store is not None:
+        wanted = as_provider(graph_store, GraphStoreConfig)
+        assert wanted is not None
+        parts.graph.use(wanted)
+    if parts.graph.on:
+        await read_relations(engine)
+    for index in indexes(engine):
+        await _fill(engine, index, count, progress)
     return ChangeResult(message="Rebuilt from the ledger.", operation_id=new_id(), count=count)
+
+
+async def _fill(engine: Engine, index: Index, count: int, progress: Progress) -> None:
+    """Empty an index and write every live record to it."""
+    index.state.ready = False
+    await empty_index(engine, index)
+    await index.open(engine)
+    waiting = (await engine.call(engine.ledger.outbox_size)).get(index.name, 0)
+    if waiting < count:
+        waiting += await engine.call(engine.ledger.enqueue_all, index.name)
+    with progress_bar(waiting, f"Filling {index.store.name}", enabled=progress) as bar:
+        behind = await drain(engine, bar, asked=True, only=index.kind)
+    if behind:
+        raise index.state.error or BackendError(
+            f"The index {index.store.name!r} is filled by another process now."
+        )
 
 
 async def _change_embedder(engine: Engine, embedder: Embedder, *, progress: Progress) -> None:

@@ -49,32 +49,40 @@ class Restored:
 
 
 async def restore(
-    engine: Engine, messages: Sequence[ArchivedMessage], memories: Sequence[ArchivedMemory]
+    engine: Engine,
+    messages: Sequence[ArchivedMessage],
+    memories: Sequence[ArchivedMemory],
+    *,
+    vectors: Mapping[str, Vector] | None = None,
+    source: str | None = None,
 ) -> Restored:
     """Store messages and memories of one owner as an export describes them; what is there already is left alone.
 
     No model is called. Texts are embedded again, so the export of a store with any embedder fits. A memory that is
     there with other content, or whose place another one has taken, is a conflict, and is left as it is.
 
+    Args:
+        engine: Where to.
+        messages: Turns, which come before the memories that are their words.
+        memories: Of the same owner.
+        vectors: Unit vectors of the store's own embedder by id, which are taken instead of embedding again.
+        source: The index that the memories were read from, which has them already.
+
     Raises:
         ScopeError: A record names no owner.
         EmbedderMismatchError: The store was made with another embedder.
         BackendError: The embedder or the ledger is down; nothing was written.
     """
-    await ready(engine, write=True)
+    await ready(engine, write=True, repairing=source is not None)
     operation_id = new_id()
     sorted_out = await _sort_out(engine, messages, memories)
     fresh, conflicts = sorted_out.fresh, sorted_out.conflicts
     kept = sorted_out.messages
-    wanted = [item for item in fresh if not item.deleted]
     meter = Meter()
-    embedded = await embed_memories(
-        engine, [embedded_text(item.memory, item.kind, item.actor_id) for item in wanted], meter
-    )
-    vectors = {item.id: (embedded.vectors[n], embedded.tokens(n)) for n, item in enumerate(wanted)}
+    embedded = await _embedded(engine, fresh, vectors or {}, meter)
     while fresh or sorted_out.new_messages:
         parts = [
-            _changes(item, vectors.get(item.id, (None, None)), kept, sorted_out.places) for item in fresh
+            _changes(item, embedded.get(item.id, (None, None)), kept, sorted_out.places) for item in fresh
         ]
         applied = await engine.apply(
             Batch(
@@ -85,7 +93,7 @@ async def restore(
                 at=now_us(),
                 messages=kept,
                 changes=[change for part in parts for change in part],
-                indexes=engine.parts.index_names(),
+                indexes=[name for name in engine.parts.index_names() if name != source],
                 worker=engine.parts.worker_id,
             )
         )
@@ -108,9 +116,33 @@ async def restore(
             messages=sorted_out.new_messages,
             present=len(memories) - written,
             conflicts=conflicts,
-            pending=await drain(engine),
+            pending=await drain(engine) if source is None else [],
         )
     return Restored(operation_id=operation_id, present=len(memories), conflicts=conflicts)
+
+
+async def _embedded(
+    engine: Engine, fresh: Sequence[ArchivedMemory], given: Mapping[str, Vector], meter: Meter
+) -> dict[str, _Embedded]:
+    """Return what memories are found by, of their ids: the vectors that are given, and new ones for the others."""
+    found: dict[str, _Embedded] = {}
+    lacking: list[ArchivedMemory] = []
+    for item in fresh:
+        if item.deleted:
+            continue
+        row = given.get(item.id)
+        if row is None:
+            row = given.get(str(item.metadata.get(IMPORTED_ID)))
+        if row is None:
+            lacking.append(item)
+        else:
+            found[item.id] = row, None
+    if found:
+        embedder = await engine.embedder()
+        meter.embedder = embedder.identity, embedder.dim
+    texts = [embedded_text(item.memory, item.kind, item.actor_id) for item in lacking]
+    embedded = await embed_memories(engine, texts, meter)
+    return found | {item.id: (embedded.vectors[n], embedded.tokens(n)) for n, item in enumerate(lacking)}
 
 
 async def restore_items(engine: Engine, items: Sequence[ArchivedItem]) -> Restored:
@@ -295,7 +327,7 @@ def _message_again(scope: Scope, row: StoredMessage) -> NewMessage:
     )
 
 
-_VALUES: Final[Mapping[str, Callable[[MemoryItem], object]]] = {
+_VALUES: Final[Mapping[str, Callable[[ArchivedMemory], object]]] = {
     "memory": lambda item: item.memory,
     "kind": lambda item: item.kind,
     "metadata": lambda item: item.metadata,
@@ -306,6 +338,7 @@ _VALUES: Final[Mapping[str, Callable[[MemoryItem], object]]] = {
     "entities": lambda item: [(entity.name, entity.kind) for entity in item.entities],
     "sources": lambda item: [SourceRef(message_id=s.message_id, quote=s.quote) for s in item.sources],
     "data": lambda item: item.data,
+    "relations": lambda item: item.relations,
 }
 """What an edit sets, by the name of the field in an export."""
 
@@ -378,7 +411,7 @@ def _record(
         vector=embedded[0],
         tokens=embedded[1],
         message=place if verbatim else None,
-        dedup=_digest(item, scope, source if verbatim else None) if stands else None,
+        dedup=_digest(item, scope, source if verbatim else None) if stands and not _is_over(item) else None,
         metadata=item.metadata,
         created_at=to_us(item.created_at),
         valid_from=to_us(item.valid_from),
@@ -391,12 +424,18 @@ def _record(
         sources=() if verbatim else [SourceRef(message_id=s.message_id, quote=s.quote) for s in item.sources],
         entities=[(entity.name, entity.kind) for entity in item.entities],
         pinned=item.pinned,
-        reason="import" if item.recorded_at is None else item.reason,
+        reason="import" if item.recorded_at is None and item.reason is None else item.reason,
         actor=item.actor,
         at=None if item.recorded_at is None else to_us(item.recorded_at),
         data=item.data,
         slot=None if item.slot is None else bytes.fromhex(item.slot),
+        relations=item.relations,
     )
+
+
+def _is_over(item: ArchivedMemory) -> bool:
+    """Return whether a memory was closed before it came here, so that another one may stand in its place."""
+    return item.valid_until is not None and to_us(item.valid_until) <= now_us()
 
 
 def _digest(item: ArchivedMemory, scope: Scope, source: str | None) -> bytes | None:

@@ -21,10 +21,11 @@ from ..ranking.query import sanitise
 from ..ranking.text import other_stems, tokens
 from ..ranking.weights import weights_for
 from ..scope import ReadScope
-from ..types import SearchResult, unchecked
+from ..types import Relation, SearchResult, unchecked
 from .core import Engine, Meter
 from .embed import embed_question
-from .index import store_for_search
+from .graph_search import around
+from .index import look_without_ledger, store_for_search
 from .start import ready
 from .views import is_current, memory_item, payload, row_test
 
@@ -68,7 +69,8 @@ async def search(engine: Engine, request: SearchRequest, meter: Meter | None = N
     """Return the memories that answer a query best; one embedding request, no model call."""
     meter = Meter() if meter is None else meter
     if not await ready(engine, write=False):
-        return SearchResult(usage=meter.usage(), explain=[] if request.explain else None)
+        warnings = await look_without_ledger(engine)
+        return SearchResult(warnings=warnings, usage=meter.usage(), explain=[] if request.explain else None)
     text = sanitise(request.query)
     warnings: list[str] = []
     vector: Any = None
@@ -87,7 +89,7 @@ async def search(engine: Engine, request: SearchRequest, meter: Meter | None = N
         except LedgerMismatchError:
             raise
         except BackendError as error:
-            engine.parts.store_ready = False
+            engine.parts.vectors.ready = False
             warnings.append(
                 f"The index {store.name!r} failed ({error.message}); the ledger's own vectors were searched."
             )
@@ -96,6 +98,13 @@ async def search(engine: Engine, request: SearchRequest, meter: Meter | None = N
         search_ledger, engine, request, outlook, text, vector, asked, near, store is not None
     )
     hits = await _reranked(engine, request, text, local.hits, warnings)
+    relations: list[Relation] = []
+    if engine.parts.graph.on:
+        found = await around(
+            engine, request.scope, request.as_of, text, [hit.record for hit in hits[: request.limit]]
+        )
+        hits = _with_connected(request, hits, found.connected)
+        relations, warnings = found.relations, [*warnings, *found.warnings]
     if request.threshold is not None:
         hits = [hit for hit in hits if round(hit.score, 6) >= request.threshold]
     hits = hits[: request.limit]
@@ -104,7 +113,7 @@ async def search(engine: Engine, request: SearchRequest, meter: Meter | None = N
         SearchResult,
         {
             "results": [memory_item(hit.record, round(hit.score, 6)) for hit in hits],
-            "relations": [],
+            "relations": relations,
             "answerable": local.answerable,
             "warnings": warnings,
             "usage": meter.usage(),
@@ -330,6 +339,10 @@ def _by_candidates(
 def _scan(engine: Engine, query: RankQuery, owners: Sequence[int] | None) -> tuple[list[int], set[int]]:
     """Return the rows closest to the query's vector, by an exact scan in pieces, and every n-th row as a sample."""
     every = max(1, engine.ledger.size(None if owners is None else owners[0]) // SAMPLE)
+    if query.vector is not None:
+        near = engine.ledger.closest(owners, query.vector, CANDIDATES, every)
+        if near is not None:
+            return list(near[0]), set(near[1])
     best: list[tuple[float, int]] = []
     sample: set[int] = set()
     seen = 0
@@ -342,6 +355,20 @@ def _scan(engine: Engine, query: RankQuery, owners: Sequence[int] | None) -> tup
             best += [(float(cosines[n]), rids[n]) for n in top.tolist()]
             best = sorted(best, reverse=True)[:CANDIDATES]
     return [rid for _, rid in best], sample
+
+
+def _with_connected(request: SearchRequest, hits: list[Found], connected: Sequence[Record]) -> list[Found]:
+    """Let memories that hang together with what the question names take the last places, half of them at most."""
+    passes = _checker(request, _rank_query(request, "", None, now_us()))
+    first = hits[: request.limit]
+    known = {hit.record.id for hit in first}
+    joined = [record for record in connected if record.id not in known and passes(record)]
+    joined = joined[: request.limit // 2]
+    if not joined or not first:
+        return hits
+    kept = first[: request.limit - len(joined)]
+    score = kept[-1].score
+    return [*kept, *(Found(record, score, {"graph": True}) for record in joined)]
 
 
 async def _reranked(

@@ -29,10 +29,12 @@ async def ready(engine: Engine, *, write: bool, repairing: bool = False) -> bool
     first, parts.recovered = not parts.recovered, True
     if first and not repairing and await engine.call(engine.ledger.jobs):
         parts.recover()
-    wrong = isinstance(parts.store_error, WRONG_INDEX)
-    store = await engine.rt.work(parts.store) if first else parts.store()
-    if store is not None and (first or wrong or now - parts.drained_at > _DRAIN_EVERY_US):
-        await drain(engine)
-    if write and not repairing and isinstance(parts.store_error, WRONG_INDEX):
-        raise parts.store_error
+    names = await engine.rt.work(parts.index_names) if first else parts.index_names()
+    if names:
+        wrong = any(isinstance(state.error, WRONG_INDEX) for state in (parts.vectors, parts.graph.state))
+        if first or wrong or now - parts.drained_at > _DRAIN_EVERY_US:
+            await drain(engine)
+        for state in (parts.vectors, parts.graph.state):
+            if write and not repairing and isinstance(state.error, WRONG_INDEX):
+                raise state.error
     return True

@@ -117,4 +117,5 @@ def as_written(add: AddRecord, at: int) -> Record:
         deleted=False,
         data=add.data,
         slot=add.slot,
+        relations=add.relations,
     )

@@ -14,6 +14,7 @@ from ..types import ChangeResult
 from .core import Engine, Meter, new_id
 from .digests import fact_digest, record_digest
 from .embed import embed_memories
+from .graph_change import undo_merge
 from .outbox import drain
 from .read import allowed
 from .start import ready
@@ -42,6 +43,11 @@ async def undo(engine: Engine, operation_id: str, guard: ReadScope | None) -> Ch
             raise InvalidInputError(
                 f"The operation {operation_id} erased memories; what is erased cannot come back."
             )
+        if operation.kind in ("merge", "split"):
+            parted = await undo_merge(engine, operation, guard)
+            if parted is None:
+                raise OperationNotFoundError(operation_id)
+            return parted
         known = (
             all(_inside(event, guard) for event in events)
             if events

@@ -18,6 +18,7 @@ from .core import Engine, Meter, new_id
 from .digests import turn_digest
 from .embed import Embedded, embed_memories
 from .outbox import drain
+from .relate import relate, with_relations
 from .turns import (
     as_inputs,
     embedded_text,
@@ -46,7 +47,7 @@ async def write_plan(
     the unfinished job of the same call where there is one.
     """
     count = len(request.items)
-    plan = await prepared(engine, count, _Plan, request, now_us(), kept or {})
+    plan = await prepared(engine, count, _Plan, engine, request, now_us(), kept or {})
     while True:
         meter = Meter()
         embedded = await embed_memories(engine, plan.texts(), meter, progress=request.progress, checked=False)
@@ -63,7 +64,8 @@ async def write_plan(
     if applied.unfinished is not None:
         return applied.unfinished
     pending = await drain(engine)
-    return await prepared(engine, count, plan.result, applied, operation_id, meter, pending)
+    result = await prepared(engine, count, plan.result, applied, operation_id, meter, pending)
+    return with_relations(engine, result, applied)
 
 
 def _batch(
@@ -110,7 +112,10 @@ class _Memory:
 class _Plan:
     """What a verbatim add writes: which items are messages, which become memories, and why others do not."""
 
-    def __init__(self, request: AddRequest, now: int, kept: Mapping[int, StoredMessage]) -> None:
+    def __init__(
+        self, engine: Engine, request: AddRequest, now: int, kept: Mapping[int, StoredMessage]
+    ) -> None:
+        self._engine = engine
         self.request = request
         self.now = now
         self.kept = kept
@@ -159,6 +164,7 @@ class _Plan:
             role=role,
             origin=request.origin or _ORIGIN.get(role or "user", "user"),
         )
+        relate(self._engine, record)
         return _Memory(index, embedded_text(text, kind, item.name), record)
 
     def texts(self) -> list[str]:

@@ -106,6 +106,7 @@ def payload(record: Record) -> dict[str, Any]:
         "sources": [{"message_id": s.message_id, "quote": s.quote} for s in record.sources],
         "entities": [{"name": name, "kind": kind} for name, kind in record.entities],
         "pinned": record.pinned,
+        **({"relations": [list(edge) for edge in record.relations]} if record.relations else {}),
     }
 
 

@@ -15,8 +15,10 @@ from memkit.errors import ExtractionError, InvalidInputError
 from memkit.extraction.marks import recalled_parts
 from memkit.extraction.messages import InputMessage
 from memkit.extraction.typed import KnownRecord, RecordCandidate, RecordJudge, known_after, origin_of
+from memkit.extraction.usage import usage_of
 from memkit.extraction.verify import Evidence
 from memkit.extraction.windows import OVERLAP_CHARS, WINDOW_CHARS, Window, extractable, tail, turn_of, windows
+from memkit.ledger.graph import is_speaker
 from memkit.llms.base import LLM, ChatMessage, Completion
 from memkit.llms.parsing import parse_as
 from memkit.prompts import extract as prompts
@@ -30,6 +32,7 @@ _EXTRACTED_ORIGINS: Final = ("tool", "document")
 _CARRIED: Final = 40
 """Facts of earlier windows, the latest ones, that the model is shown with a label at most."""
 _SHOWN: Final = 300
+_RELATION_CHARS: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,13 +239,7 @@ async def _ask(
     request = messages
     for _ in range(2):
         completion = await rt.call(llm.generate, getattr(llm, "agenerate", None), request, schema=schema)
-        usage = usage.plus(
-            Usage(
-                llm_calls=1,
-                input_tokens=completion.usage.input_tokens,
-                output_tokens=completion.usage.output_tokens,
-            )
-        )
+        usage = usage.plus(usage_of(completion))
         answer, problem = _read(completion, schema)
         if answer is not None:
             return answer, usage
@@ -284,7 +281,7 @@ def _judged(answer: Extraction, window: Window, evidence: Evidence, origin: Orig
         places[index] = len(accepted)
         role = window.parts[number - 1].turn.role
         accepted.append(_candidate(memory, evidence, window, number, origin or origin_of(role)))
-    relations = _relations(answer, accepted, places)
+    relations = _relations(answer, accepted, places, evidence)
     return Extracted(accepted=tuple(accepted), rejected=tuple(rejected), relations=tuple(relations))
 
 
@@ -357,9 +354,9 @@ def _whole(value: str, *, upper: bool) -> str:
 
 
 def _relations(
-    answer: Extraction, accepted: Sequence[Candidate], places: dict[int, int]
+    answer: Extraction, accepted: list[Candidate], places: dict[int, int], evidence: Evidence
 ) -> list[RelationCandidate]:
-    """Keep edges of accepted facts whose ends the fact names."""
+    """Keep edges of accepted facts between what these name, or the speaker; notes of the fact tell of the others."""
     out: list[RelationCandidate] = []
     for relation in answer.relations:
         index = relation.memory
@@ -367,13 +364,23 @@ def _relations(
             index = 0
         place = places.get(index) if index is not None else None
         ends = (relation.source.strip(), relation.target.strip())
-        if place is None or not all(ends) or not relation.relation.strip():
+        if index is None or place is None or not all(ends):
             continue
-        kinds = {entity.name.casefold(): entity.kind for entity in accepted[place].entities}
+        memory, fact = answer.memories[index], accepted[place]
+        number = evidence.number_of(memory)
+        assert number is not None, "an accepted fact rests on a message"
+        name = relation_name(relation.relation)
+        unnamed = [end for end in ends if not is_speaker(end) and not evidence.names(end, memory, number)]
+        if unnamed or not name:
+            what = f"{unnamed[0]!r} is not named there" if unnamed else "it has no name"
+            note = f"the relation {' '.join((ends[0], relation.relation, ends[1]))[:_SHOWN]!r} was left out: {what}"
+            accepted[place] = replace(fact, notes=(*fact.notes, note))
+            continue
+        kinds = {entity.name.casefold(): entity.kind for entity in fact.entities}
         out.append(
             RelationCandidate(
                 source=ends[0],
-                relation=relation.relation.strip(),
+                relation=name,
                 target=ends[1],
                 candidate=place,
                 source_kind=kinds.get(ends[0].casefold()),
@@ -381,6 +388,11 @@ def _relations(
             )
         )
     return out
+
+
+def relation_name(text: str) -> str:
+    """Return the name of a relation in lower case, its words joined by `_`: `Works at` is `works_at`."""
+    return "_".join(re.findall(r"[^\W_]+", text.casefold()))[:_RELATION_CHARS].strip("_")
 
 
 def _joined(first: Extracted, second: Extracted, usage: Usage) -> Extracted:

@@ -8,6 +8,7 @@ from typing import Final
 from memkit.clock import now_us
 from memkit.errors import ExtractionError, InvalidInputError
 from memkit.extraction.messages import InputMessage
+from memkit.extraction.usage import usage_of
 from memkit.extraction.windows import turn_of
 from memkit.llms.base import LLM, Completion
 from memkit.llms.parsing import plain_text
@@ -48,13 +49,7 @@ async def summarise_procedure(
     usage, problem, completion = Usage(), "", Completion(text="")
     for _ in range(2):
         completion = await rt.call(llm.generate, getattr(llm, "agenerate", None), request)
-        usage = usage.plus(
-            Usage(
-                llm_calls=1,
-                input_tokens=completion.usage.input_tokens,
-                output_tokens=completion.usage.output_tokens,
-            )
-        )
+        usage = usage.plus(usage_of(completion))
         text = plain_text(completion.text)
         if text and completion.finish_reason not in ("length", "content_filter"):
             return text, usage

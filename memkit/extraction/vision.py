@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from memkit.extraction.messages import IMAGE_BLOCKS, InputMessage
+from memkit.extraction.usage import usage_of
 from memkit.llms.base import LLM
 from memkit.prompts import describe_image
 from memkit.runtime import Runtime
@@ -37,13 +38,7 @@ async def describe_images(
         images = [block for block in message.content if block.get("type") in IMAGE_BLOCKS]
         request = describe_image.build(message.text, images, detail=getattr(llm, "vision_details", "auto"))
         completion = await rt.call(llm.generate, getattr(llm, "agenerate", None), request)
-        usage = usage.plus(
-            Usage(
-                llm_calls=1,
-                input_tokens=completion.usage.input_tokens,
-                output_tokens=completion.usage.output_tokens,
-            )
-        )
+        usage = usage.plus(usage_of(completion))
         words = completion.text.strip()
         out.append(
             replace(message, text=_joined(message.text, f"[image: {words}]"))

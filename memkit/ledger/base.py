@@ -89,6 +89,8 @@ class Ledger(ItemLedger):
 
     name: ClassVar[str]
     persistent: bool
+    erased_as: ClassVar[str] = "erased from file"
+    """What a receipt says of an erasure that is complete."""
 
     @property
     def opened(self) -> bool:
@@ -294,6 +296,12 @@ class Ledger(ItemLedger):
         self, owners: Sequence[int] | None, chunk: int = 8192
     ) -> Iterator[tuple[Sequence[int], Matrix]]:
         """Yield (rids, matrix) of live records in chunks, in rid order."""
+
+    def closest(
+        self, owners: Sequence[int] | None, vector: Vector, limit: int, every: int
+    ) -> tuple[Sequence[int], Sequence[int]] | None:
+        """Return rids of the closest live records and about every n-th rid, where the database finds them itself."""
+        del owners, vector, limit, every
 
     @abstractmethod
     def neighbours(self, rids: Sequence[int], distance: int) -> Sequence[int]:

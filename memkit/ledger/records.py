@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Matrix = npt.NDArray[np.float32]
 
 OWNER_SHIFT: Final = 32
+Triple = tuple[str, str, str]
+"""What a memory says of two entities: the name of one, a relation, the name of the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,8 @@ class Record:
     """The fields of a typed record."""
     slot: bytes | None = None
     """What recognises a typed record: a digest of its kind and of the values of its key."""
+    relations: Sequence[Triple] = ()
+    """What it says of its entities: (source, relation, target) names."""
 
     @property
     def owner(self) -> int:
@@ -154,6 +158,7 @@ class AddRecord:
     """When it was recorded, for an import; None: now, the batch's `at`."""
     data: Mapping[str, Any] | None = None
     slot: bytes | None = None
+    relations: Sequence[Triple] = ()
 
 
 EDITABLE: Final = (
@@ -168,6 +173,7 @@ EDITABLE: Final = (
     "entities",
     "sources",
     "data",
+    "relations",
 )
 
 
@@ -197,6 +203,16 @@ class EditRecord:
 
 
 Change = AddRecord | EditRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AliasChange:
+    """An entity that is merged into another one by hand, or parted from it again (`root` None)."""
+
+    scope: Scope
+    """It holds for reads inside of it."""
+    key: str
+    root: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +249,7 @@ class Batch:
     at: int
     messages: Sequence[NewMessage] = ()
     changes: Sequence[Change] = ()
+    aliases: Sequence[AliasChange] = ()
     statuses: Sequence[tuple[int, str]] = ()
     """(message rid, new status) pairs, set before `messages` are kept."""
     job: NewJob | None = None

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, cast
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal, cast
 
 from pydantic import BeforeValidator, Field
 
-from ..errors import ConfigurationError, ProviderNotAvailableError, UnknownProviderError
 from ..settings import ProviderSettings
 
 if TYPE_CHECKING:
-    from .sqlite_words import Packing
+    from .packing import Packing
 
 Vectors = Literal["auto", "float32", "float16", "int8"]
 
@@ -39,28 +38,5 @@ class SqliteSettings(ProviderSettings):
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
     """`FULL`: one fsync a write, and what is acknowledged survives a power loss. `NORMAL`: none, and the last writes
     may be lost then, though not when a process is killed."""
-    busy_timeout_s: float = Field(30.0, gt=0)
+    busy_timeout_s: float = Field(default=30.0, gt=0)
     """Seconds to wait for another process's write before `BackendUnavailableError`."""
-
-
-def sqlite_settings(given: Mapping[str, Any]) -> SqliteSettings:
-    """Return the settings in `{"provider", "config"}`.
-
-    Raises:
-        ProviderNotAvailableError: The ledger is known but not built yet.
-        UnknownProviderError: There is no ledger of that name.
-        ConfigurationError: A key is unknown, or a value does not fit.
-    """
-    unknown = [key for key in given if key not in ("provider", "config")]
-    config: object = given.get("config") or {}
-    if unknown or not isinstance(config, Mapping):
-        raise ConfigurationError(
-            '`ledger` as a dict is {"provider": "sqlite", "config": {"path": ..., "vectors": "float16"}}'
-            + (f", without {', '.join(map(repr, unknown))}." if unknown else ".")
-        )
-    name = given.get("provider", "sqlite")
-    if name in ("postgres", "postgresql"):
-        raise ProviderNotAvailableError("ledger", "postgresql", ["sqlite"])
-    if name != "sqlite":
-        raise UnknownProviderError("ledger", str(name), ["sqlite"])
-    return SqliteSettings(**dict(cast("Mapping[str, Any]", config)))

@@ -13,20 +13,24 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from ..clock import now_us
-from ..errors import BackendUnavailableError, CorruptLedgerError, EmbedderMismatchError
+from ..errors import BackendUnavailableError, CorruptLedgerError
 from .base import Applied, Batch, Job, LedgerInfo, OutboxEntry
+from .changes import Refused
 from .connections import raise_translated
+from .packing import Packing, embedder_mismatch, packing_of
+from .rows import unpack_id
 from .sqlite_archive import SqliteArchive
 from .sqlite_forget import SqliteForgetting
+from .sqlite_graph_reads import SqliteGraphing
 from .sqlite_items import SqliteItems
 from .sqlite_jobs import Workers, claim_jobs, leave, open_jobs, release_job, see_worker
 from .sqlite_read import SqliteReading
 from .sqlite_rebuild import SqliteRebuilding, change_embedder, put_vectors
-from .sqlite_rows import one, unpack_id
+from .sqlite_rows import one
 from .sqlite_schema import MIGRATIONS
 from .sqlite_tokens import SqliteTokens
-from .sqlite_words import Embeddings, Packing, read_head, read_state
-from .sqlite_write import BatchWriter, Refused
+from .sqlite_words import Embeddings, read_head, read_state
+from .sqlite_write import BatchWriter
 
 if TYPE_CHECKING:
     from .base import Matrix
@@ -39,7 +43,13 @@ _CHUNK: Final = 2_000
 
 
 class SqliteLedger(
-    SqliteForgetting, SqliteArchive, SqliteItems, SqliteReading, SqliteTokens, SqliteRebuilding
+    SqliteForgetting,
+    SqliteArchive,
+    SqliteItems,
+    SqliteReading,
+    SqliteTokens,
+    SqliteRebuilding,
+    SqliteGraphing,
 ):
     """The ledger in one SQLite file, or in memory when `path` is None.
 
@@ -105,13 +115,11 @@ class SqliteLedger(
             if known == (identity, dim):
                 return
             if not replace:
-                raise _mismatch(known, (identity, dim))
+                raise embedder_mismatch(known, (identity, dim))
         change_embedder(conn, identity, dim, self._packing_for(identity), first=stored is None)
 
     def _packing_for(self, identity: str) -> Packing:
-        if self._packing is not None:
-            return self._packing
-        return "i8" if identity.startswith("hash/") else "f16"
+        return self._packing or packing_of(identity)
 
     # ------------------------------------------------------------------------------------- writing
 
@@ -276,7 +284,7 @@ class SqliteLedger(
 
     def outbox_done(self, index: str, up_to: int, memory_ids: Sequence[str] | None = None) -> None:
         """Remove entries up to a sequence number (of these memories only, where given)."""
-        from .sqlite_rows import pack_id
+        from .rows import pack_id
 
         def write(conn: sqlite3.Connection) -> None:
             sql = "DELETE FROM outbox WHERE name = ? AND seq <= ?"
@@ -374,12 +382,3 @@ class SqliteLedger(
 def _release_all(conn: sqlite3.Connection, jobs: Mapping[str, tuple[str | None, bool]]) -> None:
     for job_id, (error, waiting) in jobs.items():
         release_job(conn, job_id, error, waiting=waiting)
-
-
-def _mismatch(stored: tuple[str, int | None], given: tuple[str, int]) -> EmbedderMismatchError:
-    return EmbedderMismatchError(
-        f"This ledger was made with the embedder {stored[0]!r} ({stored[1]} numbers), not {given[0]!r} ({given[1]}). "
-        f"Open it with the first, or change it for good: memory.rebuild(embedder=...).",
-        stored=stored[0],
-        given=given[0],
-    )

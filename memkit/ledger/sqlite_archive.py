@@ -9,12 +9,15 @@ from typing import Any, Final
 
 from ..scope import ReadScope
 from .base import Event, Record, StoredMessage
+from .item_rows import ITEM_SELECT, item_row
 from .items import ItemRow
+from .rows import MESSAGE_SELECT, RECORD_SELECT, column
 from .sqlite_base import chunks
-from .sqlite_history import EVENT_SELECT, SqliteHistory, event_of
-from .sqlite_items import ITEM_LIVE, ITEM_SELECT, item_row
-from .sqlite_rows import MESSAGE_SELECT, RECORD_SELECT, column, one
+from .sqlite_history import SqliteHistory
+from .sqlite_items import ITEM_LIVE
+from .sqlite_rows import one
 from .sqlite_scope import scope_where
+from .states import EVENT_SELECT, event_of
 
 _PAGE: Final = " {table}.rid > ? ORDER BY {table}.rid LIMIT ?"
 

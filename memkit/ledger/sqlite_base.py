@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from .base import Ledger, Record
 from .commit import Committer
 from .connections import Database, Synchronous, raise_translated
-from .sqlite_rows import RECORD_SELECT, record_of
-from .sqlite_words import Book, Head, Packing, State, matrix_of
+from .packing import Packing, State, matrix_of
+from .rows import RECORD_SELECT, record_of
+from .sqlite_words import Book, Head
 
 if TYPE_CHECKING:
     from .base import Matrix

@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from ..scope import ReadScope
 from .base import OWNER_SHIFT, ForgetCounts
+from .rows import FORGET, column, dump, live_text, owner_range, pack_id, sources_left, unpack_id
 from .sqlite_base import chunks
+from .sqlite_graph import drop_names
 from .sqlite_rebuild import drop_staged
-from .sqlite_rows import FORGET, column, dump, live_text, one, owner_range, pack_id, unpack_id
+from .sqlite_rows import one
 from .sqlite_scope import owner_numbers, scope_where
 from .sqlite_words import Book, drop_words, read_state
 
@@ -65,6 +67,7 @@ class Erasure:
             self._erase_records(records)
             self._leave_events(records, op)
             self._delete("message", "rid", messages)
+            drop_names(self._conn, numbers)
             self._close_owners(numbers)
             self._conn.execute("INSERT INTO fts (fts) VALUES ('optimize')")
             mark_erasure(self._conn, ERASED)
@@ -189,13 +192,13 @@ class Erasure:
         for number in sorted({rid >> OWNER_SHIFT for rid in messages}):
             sql = "SELECT rid, sources FROM record WHERE rid BETWEEN ? AND ? AND sources IS NOT NULL"
             for rid, sources in conn.execute(sql, owner_range(number)).fetchall():
-                left = _sources_left(sources, gone)
+                left = sources_left(sources, gone)
                 if rid not in rids and left != sources:
                     conn.execute("UPDATE record SET sources = ? WHERE rid = ?", (left, rid))
             sql = "SELECT seq, delta FROM event WHERE owner = ? AND code != 1 AND instr(delta, '\"sources\"')"
             for seq, text in conn.execute(sql, (number,)).fetchall():
                 delta = json.loads(text)
-                left = _sources_left(delta.get("sources"), gone)
+                left = sources_left(delta.get("sources"), gone)
                 if left != delta.get("sources"):
                     delta["sources"] = left
                     conn.execute("UPDATE event SET delta = ? WHERE seq = ?", (dump(delta), seq))
@@ -217,7 +220,7 @@ class Erasure:
             ).rowcount
         self._events += self._delete("event", "seq", [column(row, "seq") for row in records])
         drop_staged(conn, rids)
-        for table in ("vec", "vec_gone", "tokens", "record"):
+        for table in ("vec", "vec_gone", "tokens", "node", "edge", "record"):
             self._delete(table, "rid", rids)
 
     # ------------------------------------------------------------------------------------- what stays
@@ -284,15 +287,6 @@ def mark_erasure(conn: sqlite3.Connection, what: int) -> None:
     """Note that erased rows may have left bytes in the file: to go at once (`ERASED`), or later (`ITEMS`)."""
     kind = "REPLACE" if what == ERASED else "IGNORE"
     conn.execute(f"INSERT OR {kind} INTO meta (key, value) VALUES ('erasure', ?)", (what,))
-
-
-def _sources_left(sources: str | None, gone: set[int | str]) -> str | None:
-    """Return stored sources without those that rest on messages that are gone."""
-    if not sources:
-        return sources
-    pairs = json.loads(sources)
-    left = [pair for pair in pairs if pair[0] not in gone]
-    return sources if len(left) == len(pairs) else dump(left) or "[]"
 
 
 def _owners(records: Sequence[Any]) -> set[int]:

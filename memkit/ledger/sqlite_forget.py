@@ -14,16 +14,16 @@ from ..scope import ReadScope
 from .base import ForgetCounts
 from .connections import raise_translated
 from .residue import close_unused
+from .rows import RECORD_SELECT, pack_id
 from .sqlite_base import LEDGERS, SqliteBase, chunks
 from .sqlite_erase import ERASED, ITEMS, Erasure, mark_erasure
 from .sqlite_rebuild import drop_staged
-from .sqlite_rows import RECORD_SELECT, pack_id
 from .sqlite_scope import scope_where
 from .sqlite_words import read_state
 
 _CONTENT: Final = (
     "record", "vec", "vec_gone", "message", "event", "operation", "job", "worker", "outbox", "lease", "agent_run",
-    "owner", "item", "item_vec", "words", "tokens",
+    "owner", "item", "item_vec", "words", "tokens", "node", "edge", "alias",
 )  # fmt: skip
 
 

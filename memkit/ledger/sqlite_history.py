@@ -1,8 +1,7 @@
-"""Reading messages, events and operations. Earlier states are walked back to from the present row."""
+"""Reading messages, events and operations."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,12 +10,9 @@ from typing import Any, Final
 
 from ..errors import InvalidInputError
 from ..scope import Owner, ReadScope
-from .base import Event, Operation, OwnerRow, Record, StoredMessage
-from .sqlite_base import SqliteBase, chunks
-from .sqlite_rows import (
-    ADD,
+from .base import Event, Operation, OwnerRow, StoredMessage
+from .rows import (
     MESSAGE_SELECT,
-    NAMES,
     OPERATION_SELECT,
     RECORD_SELECT,
     Row,
@@ -25,20 +21,12 @@ from .sqlite_rows import (
     message_rid,
     operation_of,
     pack_id,
-    record_of,
-    unpack_id,
-    with_columns,
 )
+from .sqlite_base import SqliteBase, chunks
 from .sqlite_scope import scope_where
+from .states import EVENT_SELECT, States, event_of, in_effect, walk_back
 
-EVENT_SELECT: Final = (
-    "SELECT e.seq, o.id, e.rid, e.code, e.at, e.delta, e.reason, e.actor, e.memory, e.op"
-    " FROM event e JOIN operation o ON o.no = e.op "
-)
 _NEWEST: Final = " ORDER BY message.created_at DESC, message.rid DESC LIMIT ? OFFSET ?"
-
-States = dict[int, tuple[str, Record | None, Record | None]]
-"""By event number: the memory's id, and its states before and after."""
 
 
 class SqliteHistory(SqliteBase):
@@ -230,24 +218,8 @@ class SqliteHistory(SqliteBase):
                 edits[row[0]].append(row)
         states: States = {}
         for row in self._rows_by(conn, "rid", rids):
-            self._walk_back(conn, row, edits[row[0]], states)
+            walk_back(row, self._book.owner(conn, row[2]), self._book.salt, edits[row[0]], states)
         return states
-
-    def _walk_back(self, conn: sqlite3.Connection, row: Any, edits: Sequence[Any], states: States) -> None:
-        owner, salt = self._book.owner(conn, column(row, "owner")), self._book.salt
-        memory_id = unpack_id(row[1])
-
-        def state(of: Any) -> Record | None:
-            return None if column(of, "deleted") else record_of(of, owner, salt)
-
-        after = state(row)
-        for _rid, seq, delta in sorted(edits, key=lambda edit: edit[1], reverse=True):
-            earlier: dict[str, Any] = json.loads(delta) if delta else {}
-            row = with_columns(row, {**earlier, "version": column(row, "version") - 1})
-            before = state(row)
-            states[seq] = (memory_id, before, after)
-            after = before
-        states[column(row, "seq")] = (memory_id, None, after)
 
     # ------------------------------------------------------------------------------------- owners
 
@@ -291,39 +263,10 @@ def _events_of(conn: sqlite3.Connection, operation: Row) -> list[Any]:
     return conn.execute(sql, (operation[10], operation[11], operation[0])).fetchall()
 
 
-def event_of(row: Row, states: States) -> Event:
-    """Return the event of an `EVENT_SELECT` row."""
-    seq, operation_id, _rid, code, at, _delta, reason, actor, memory, _op = row
-    memory_id, before, after = states.get(seq, ("" if memory is None else unpack_id(memory), None, None))
-    return Event(
-        seq=seq,
-        operation_id=unpack_id(operation_id),
-        memory_id=memory_id,
-        event=NAMES[code],
-        before=None if code == ADD else before,
-        after=after,
-        reason=reason,
-        actor=actor,
-        at=at,
-    )
-
-
 def _in_effect(conn: sqlite3.Connection, numbers: set[int], of: bytes | str) -> list[str]:
     """Return the ids of operations that no later undo has cancelled, and of no undo of `of`, oldest first."""
     rows: dict[int, Any] = {}
     for part, marks in chunks(sorted(numbers)):
         for row in conn.execute(f"SELECT no, id, undoes FROM operation WHERE no IN ({marks})", part):
             rows[row[0]] = row
-    known = {of, *(row[1] for row in rows.values())}
-    cancelled: set[bytes | str] = set()
-    kept: list[str] = []
-    for number in sorted(rows, reverse=True):
-        _no, raw_id, undoes = rows[number]
-        if raw_id in cancelled:
-            continue
-        if undoes in known:
-            # An undo that is in effect and what it undid are both left out, also when it undid `of` itself.
-            cancelled.update((raw_id, undoes))
-            continue
-        kept.append(unpack_id(raw_id))
-    return kept[::-1]
+    return in_effect(rows, of)

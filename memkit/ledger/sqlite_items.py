@@ -6,19 +6,17 @@ sorts like the labels, and everything under a namespace is one range of the inde
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
-from ..ranking.vectors import decode_many
 from .connections import raise_translated
+from .item_rows import ITEM_SELECT, Cosines, item_row, packed, unpacked
 from .items import ItemBatch, ItemDrop, ItemPut, ItemRow, ItemsApplied, ItemText, Namespace
+from .packing import Packer, State
 from .sqlite_base import SqliteBase
 from .sqlite_erase import ITEMS, mark_erasure
-from .sqlite_words import Embeddings, State, read_state
+from .sqlite_words import read_state
 
 if TYPE_CHECKING:
     from .base import Vector
@@ -28,9 +26,6 @@ _ROWS: Final = 64
 _SWEEP: Final = 500
 """Expired items that one write erases at most, so that none of them waits long."""
 
-ITEM_SELECT: Final = (
-    "SELECT no, path, key, value, version, created_at, updated_at, expires_at, ttl FROM item WHERE "
-)
 ITEM_LIVE: Final = "(item.expires_at IS NULL OR item.expires_at > ?)"
 _BY_KEY: Final = ITEM_SELECT + "path = ? AND key = ?"
 
@@ -85,7 +80,7 @@ class SqliteItems(SqliteBase):
         def write(conn: sqlite3.Connection) -> None:
             self._remember_embedder(conn, *embedder)
             state = read_state(conn)
-            blobs = Embeddings(state).blobs(vectors) if vectors else []
+            blobs = Packer(state).blobs(vectors) if vectors else []
             conn.executemany(
                 "UPDATE item_vec SET gen = ?, e = ? WHERE item = ? AND place = ? AND text = ?",
                 [
@@ -181,16 +176,6 @@ class SqliteItems(SqliteBase):
 # ------------------------------------------------------------------------------------------- namespaces
 
 
-def packed(namespace: Namespace) -> bytes:
-    """Return a namespace as it is stored."""
-    return b"".join(label.encode() + b"\0" for label in namespace)
-
-
-def unpacked(path: bytes) -> Namespace:
-    """Return the namespace that is stored so."""
-    return tuple(path[:-1].decode().split("\0"))
-
-
 def _under(prefix: Namespace) -> tuple[str, tuple[bytes, ...]]:
     """Return the condition that an item lies under a namespace, and what it is compared with."""
     if not prefix:
@@ -200,22 +185,6 @@ def _under(prefix: Namespace) -> tuple[str, tuple[bytes, ...]]:
 
 
 # ------------------------------------------------------------------------------------------- rows
-
-
-def item_row(found: Sequence[Any]) -> ItemRow:
-    """Return the item of an `ITEM_SELECT` row."""
-    no, path, key, value, version, created_at, updated_at, expires_at, ttl = found
-    return ItemRow(
-        no=no,
-        namespace=unpacked(path),
-        key=key,
-        value=json.loads(value),
-        version=version,
-        created_at=created_at,
-        updated_at=updated_at,
-        expires_at=expires_at,
-        ttl=ttl,
-    )
 
 
 def _live_row(conn: sqlite3.Connection, path: bytes, key: str, at: int) -> ItemRow | None:
@@ -249,20 +218,10 @@ def _cosines(conn: sqlite3.Connection, prefix: Namespace, vector: Vector, at: in
         f"SELECT v.item, v.e FROM item JOIN item_vec v ON v.item = item.no WHERE {under} AND {ITEM_LIVE} AND v.gen = ?",
         (*bounds, at, state.gen),
     )
-    numbers: list[int] = []
-    parts = [np.empty(0, np.float32)]
+    cosines = Cosines(vector)
     while rows := cursor.fetchmany(_CHUNK):
-        numbers += [no for no, _ in rows]
-        matrix = decode_many([blob for _, blob in rows], state.dim)
-        # Packing rounds, so a row's length is not exactly one any more.
-        norms = np.linalg.norm(matrix, axis=1)
-        parts.append((matrix @ vector / np.where(norms > 0, norms, 1)).astype(np.float32))
-    items, scores = np.array(numbers, np.int64), np.concatenate(parts)
-    found: dict[int, float] = {}
-    order: list[int] = np.lexsort((-items, -scores)).tolist()  # later items first among equal scores
-    for place in order:
-        found.setdefault(numbers[place], float(scores[place]))
-    return found
+        cosines.take(rows)
+    return cosines.best()
 
 
 # ------------------------------------------------------------------------------------------- one batch
@@ -284,7 +243,7 @@ class _ItemWriter:
         """
         batch, conn = self._batch, self._conn
         if batch.vectors:
-            blobs = Embeddings(self._state).blobs(list(batch.vectors.values()))
+            blobs = Packer(self._state).blobs(list(batch.vectors.values()))
             self._packed = dict(zip(batch.vectors, blobs, strict=True))
         conn.executemany(
             "UPDATE item SET expires_at = ? + ttl WHERE no = ? AND ttl IS NOT NULL AND expires_at > ?",

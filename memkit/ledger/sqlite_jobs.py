@@ -4,63 +4,34 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Any, Final
 
 from ..clock import now_us
 from .base import Applied, Batch, Job, NewJob
-from .liveness import ProcessMark, is_alive, this_process
-from .sqlite_rows import JOB_SELECT, dump, job_of, load_map, pack_id
-
-_TURNS_TAKEN_IN: Final = 40
-_FAR_SILENCE_US: Final = 15 * 60 * 1_000_000
-"""A worker on another host cannot be asked; it counts as gone when it has not been heard of for so long."""
+from .job_rows import Turn, is_worker_alive, job_columns, made_job, payload_of, taken_in, turns_of
+from .liveness import this_process
+from .rows import JOB_SELECT, job_of, pack_id
 
 
 def insert_job(
     conn: sqlite3.Connection, op: int, batch: Batch, job: NewJob, owner: int | None, applied: Applied
 ) -> Job:
     """Write the job of the operation that the batch makes, and return it."""
-    scope = job.scope
-    turns = [(message.rid, new) for message, new in zip(applied.messages, applied.new_messages, strict=True)]
+    turns = turns_of(applied)
     if job.due is not None:
         turns = _take_in(conn, job, owner) + turns
-    payload = dump({**job.payload, "messages": [rid for rid, _ in turns], "new": [new for _, new in turns]})
+    payload = payload_of(job, turns)
     conn.execute(
         "INSERT INTO job (op, kind, payload, agent, run, scoped, worker, attempts, error, due)"
         " VALUES (?,?,?,?,?,?,?,?,NULL,?)",
-        (
-            op,
-            job.kind,
-            payload,
-            None if scope is None else scope.agent_id,
-            None if scope is None else scope.run_id,
-            int(scope is not None),
-            batch.worker if job.running else None,
-            int(job.running),
-            job.due,
-        ),
+        job_columns(op, batch, job, payload),
     )
     if job.running and batch.worker is not None:
         see_worker(conn, batch.worker, batch.at)
-    return Job(
-        id=batch.operation_id,
-        kind=job.kind,
-        owner=owner,
-        payload=load_map(payload),
-        state="running" if job.running else "waiting",
-        attempts=int(job.running),
-        error=None,
-        at=batch.at,
-        due=job.due,
-    )
+    return made_job(batch, job, owner, payload)
 
 
-def _take_in(conn: sqlite3.Connection, job: NewJob, owner: int | None) -> list[tuple[int, bool]]:
-    """End the jobs of the same scope and options that wait for their time, and return their turns, oldest first.
-
-    One that has grown to `_TURNS_TAKEN_IN` is left to come due by itself, so that a talk without a pause is not put
-    off for ever.
-    """
+def _take_in(conn: sqlite3.Connection, job: NewJob, owner: int | None) -> list[Turn]:
+    """End the jobs of the same scope and options that wait for their time, and return their turns, oldest first."""
     scope = job.scope
     rows = conn.execute(
         "SELECT j.op, j.payload FROM job j JOIN operation o ON o.no = j.op WHERE o.state = 'waiting'"
@@ -72,14 +43,8 @@ def _take_in(conn: sqlite3.Connection, job: NewJob, owner: int | None) -> list[t
             None if scope is None else scope.run_id,
         ),
     ).fetchall()
-    turns: list[tuple[int, bool]] = []
-    options = load_map(dump(job.payload))
-    for op, payload in rows:
-        waiting = load_map(payload)
-        rids, new = waiting.pop("messages"), waiting.pop("new")
-        if waiting != options or len(rids) >= _TURNS_TAKEN_IN:
-            continue
-        turns += zip(rids, new, strict=True)
+    ops, turns = taken_in(rows, job)
+    for op in ops:
         conn.execute("DELETE FROM job WHERE op = ?", (op,))
         conn.execute("UPDATE operation SET state = 'done', result = ? WHERE no = ?", (job.taken_in, op))
     return turns
@@ -175,11 +140,5 @@ class Workers:
             row = self._conn.execute(
                 "SELECT host, pid, started, seen FROM worker WHERE name = ?", (name,)
             ).fetchone()
-            self._known[name] = row is not None and _alive(row)
+            self._known[name] = is_worker_alive(row)
         return self._known[name]
-
-
-def _alive(row: Sequence[Any]) -> bool:
-    host, pid, started, seen = row
-    answer = is_alive(ProcessMark(host=host, pid=pid, started=started))
-    return seen > now_us() - _FAR_SILENCE_US if answer is None else answer

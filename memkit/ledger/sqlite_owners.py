@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
 from typing import Final
 
 from ..scope import Owner, Scope
+from .owner_states import OwnerState
 from .sqlite_words import Book, Head
 
 _KEPT: Final = 10_000
-
-
-@dataclass(slots=True)
-class OwnerState:
-    """An owner's row while a batch changes it."""
-
-    no: int
-    owner: Owner
-    next_n: int
-    next_m: int
-    memories: int = 0
-    messages: int = 0
-    event: int | None = None
-    runs: set[str] = field(default_factory=set[str])
-    """Runs of an agent's rows, to be found by the run alone."""
 
 
 class Owners:

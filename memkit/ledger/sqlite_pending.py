@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConflictError
+from .editing import Edits, Pending
 from .sqlite_base import chunks
+from .sqlite_graph import put_graph
 from .sqlite_rows import insert_events, insert_records
 from .sqlite_tokens import drop_tokens, put_tokens
 from .sqlite_words import Embeddings, Head, drop_words, put_words
@@ -17,49 +18,14 @@ if TYPE_CHECKING:
     from .base import Vector
 
 
-@dataclass(slots=True)
-class Edits:
-    """What edits change, beside the words and vectors that live records get; a record is edited once."""
-
-    rids: set[int] = field(default_factory=set[int])
-    frees_digest: bool = False
-    """Whether one takes a record out of those that stand for a digest."""
-    updates: dict[tuple[str, ...], list[tuple[Any, ...]]] = field(
-        default_factory=dict[tuple[str, ...], list[tuple[Any, ...]]]
-    )
-    """By the names of the columns: their values, then the rid."""
-    dropped: list[tuple[int, str]] = field(default_factory=list[tuple[int, str]])
-    """Words that go out of the keyword index."""
-    deleted: list[int] = field(default_factory=list[int])
-    restored: list[int] = field(default_factory=list[int])
-    reworded: list[int] = field(default_factory=list[int])
-    """Records whose tokens are of an earlier text."""
-    unembedded: list[tuple[int]] = field(default_factory=list[tuple[int]])
-    """Those of them that get no vector of the new one."""
-    gone_vectors: list[tuple[int, Vector]] = field(default_factory=list[Any])
-    """Vectors of deleted records, for an undo."""
-
-
-class PendingRows:
+class PendingRows(Pending):
     """Rows of one batch that are not written yet; each list is written by one `executemany`."""
 
     def __init__(self, conn: sqlite3.Connection, head: Head, operation_id: str) -> None:
+        super().__init__()
         self._conn, self._head, self._operation_id = conn, head, operation_id
         self.waiting = head.waiting
         """Rows of words that wait for the keyword index."""
-        self.events: list[tuple[Any, ...]] = []
-        self.records: list[tuple[Any, ...]] = []
-        self.words: list[tuple[int, str]] = []
-        self.vectors: list[tuple[int, Vector]] = []
-        self.tokens: list[tuple[int, bytes]] = []
-        self._edits: Edits | None = None
-
-    @property
-    def edits(self) -> Edits:
-        """What the edits of the batch change; most batches have none."""
-        if self._edits is None:
-            self._edits = Edits()
-        return self._edits
 
     def flush(self) -> None:
         """Write what is collected, but for the events, in rid order."""
@@ -79,6 +45,9 @@ class PendingRows:
         if self.tokens:
             put_tokens(self._conn, self.tokens)
             self.tokens = []
+        if self.graph:
+            put_graph(self._conn, self.graph)
+            self.graph = []
         if edits is not None:
             if edits.gone_vectors:
                 self._embed(edits.gone_vectors, "vec_gone")

@@ -12,11 +12,15 @@ import numpy as np
 from ..ranking.vectors import decode_many
 from ..scope import Owner, ReadScope
 from .base import Delta, Fetched, Mark, Outlook, OwnerMark, RankRow, Record, RowTest
+from .candidates import best
+from .packing import vectors_of
+from .rows import RECORD_SELECT, column, owner_range, pack_id, record_of
 from .sqlite_base import SqliteBase, chunks
-from .sqlite_rows import RECORD_SELECT, column, one, owner_range, pack_id, record_of
+from .sqlite_rows import one
 from .sqlite_scan import passing
-from .sqlite_scope import current_at, owner_numbers, scope_where
-from .sqlite_words import LAST_EVENT, holders, read_state, vectors_of
+from .sqlite_scope import owner_numbers, scope_where
+from .sqlite_words import LAST_EVENT, holders, read_state
+from .wheres import current_at
 
 if TYPE_CHECKING:
     from .base import Matrix
@@ -325,7 +329,7 @@ class SqliteReading(SqliteBase):
             held = [rids for rids in held if len(rids)]
             if not held:
                 return []
-            return _best(held, _live_size(conn, owners), limit)
+            return best(held, _live_size(conn, owners), limit)
 
         return self._read(read, list[int]()) if limit > 0 else []
 
@@ -447,15 +451,6 @@ def _holders(conn: sqlite3.Connection, token: str, ranges: Sequence[tuple[int, i
     for low, high in ranges:
         rids.extend(holders(conn, token, low, high))
     return np.array(rids, np.int64)
-
-
-def _best(held: Sequence[np.ndarray[Any, Any]], size: int, limit: int) -> list[int]:
-    weights = [float(np.log1p((max(size, len(rids)) - len(rids) + 0.5) / (len(rids) + 0.5))) for rids in held]
-    rids, places = np.unique(np.concatenate(held), return_inverse=True)
-    each = np.repeat(np.array(weights), [len(one_token) for one_token in held])
-    scores = np.bincount(places, weights=each, minlength=len(rids))
-    order = np.lexsort((-rids, -scores))[:limit]
-    return [int(rid) for rid in rids[order]]
 
 
 def _vector_chunk(

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..ranking.vectors import encode_many
 from .base import Record
+from .packing import Packing
+from .rows import RECORD_SELECT
 from .sqlite_base import SqliteBase, chunks
-from .sqlite_rows import RECORD_SELECT, one
+from .sqlite_rows import one
 from .sqlite_tokens import put_tokens
-from .sqlite_words import Embeddings, Packing, read_state
+from .sqlite_words import Embeddings, read_state
 
 if TYPE_CHECKING:
     from .base import Matrix

@@ -2,51 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Any
 
-from ..clock import to_iso
 from .records import RowTest
-from .sqlite_rows import unpack_id
-
-_COLUMNS: Final[Mapping[str, tuple[str, Callable[[Any], Any] | None]]] = {
-    "id": ("record.id", unpack_id),
-    "memory": ("ifnull(ifnull(record.text, message.text), '')", None),
-    "kind": ("record.kind", None),
-    "role": ("record.role", None),
-    "origin": ("record.origin", None),
-    "actor_id": ("record.actor", None),
-    "pinned": ("record.pinned", bool),
-    "version": ("record.version", None),
-    "created_at": ("record.created_at", to_iso),
-    "updated_at": ("record.updated_at", to_iso),
-    "valid_from": ("ifnull(record.valid_from, record.created_at)", to_iso),
-    "valid_until": ("record.valid_until", lambda at: None if at is None else to_iso(at)),
-    "expires_at": ("record.expires_at", lambda at: None if at is None else to_iso(at)),
-}
-"""Fields of a payload, the column each comes from, and how it is read; `metadata` comes from two."""
-_METADATA: Final = "metadata"
+from .scan import acceptor, scan_select
 
 
 def passing(
     conn: sqlite3.Connection, test: RowTest, where: str, parameters: Sequence[Any], *, limit: int | None
 ) -> Iterator[int]:
     """Yield the rids of records that pass, newest `created_at` first, then highest rid."""
-    names = sorted(test.fields - {_METADATA})
-    columns = [_COLUMNS[name][0] for name in names]
-    join = "LEFT JOIN message ON message.rid = record.message " if "memory" in names else ""
-    meta = _METADATA in test.fields
-    if meta:
-        columns += ["record.metadata", "record.data"]
     cursor = conn.execute(
-        f"SELECT {', '.join(['record.rid', *columns])} FROM record {join}{where}"
-        " ORDER BY record.created_at DESC, record.rid DESC",
-        parameters,
+        f"{scan_select(test)}{where} ORDER BY record.created_at DESC, record.rid DESC", parameters
     )
-    accepts = _verdicts(test) if meta and not names else _reader(names, test, meta=meta)
-    left = limit
+    accepts, left = acceptor(test), limit
     for row in cursor:
         if left == 0:
             break
@@ -54,36 +25,3 @@ def passing(
             yield row[0]
             left = None if left is None else left - 1
     cursor.close()
-
-
-def _verdicts(test: RowTest) -> Callable[[Sequence[Any]], bool]:
-    """Return a test of rows on metadata alone: many memories have the same, and one answer serves them all."""
-    known: dict[tuple[str | None, str | None], bool] = {}
-
-    def accepts(row: Sequence[Any]) -> bool:
-        texts = row[1], row[2]
-        found = known.get(texts)
-        if found is None:
-            found = known[texts] = test.accepts({_METADATA: _metadata(*texts)})
-        return found
-
-    return accepts
-
-
-def _reader(names: Sequence[str], test: RowTest, *, meta: bool) -> Callable[[Sequence[Any]], bool]:
-    reads = [(place, name, _COLUMNS[name][1]) for place, name in enumerate(names, 1)]
-
-    def accepts(row: Sequence[Any]) -> bool:
-        payload: dict[str, Any] = {
-            name: row[place] if read is None else read(row[place]) for place, name, read in reads
-        }
-        if meta:
-            payload[_METADATA] = _metadata(row[-2], row[-1])
-        return test.accepts(payload)
-
-    return accepts
-
-
-def _metadata(text: str | None, data: str | None) -> dict[str, Any]:
-    metadata: dict[str, Any] = json.loads(text) if text else {}
-    return metadata if data is None else {"data": json.loads(data), **metadata}

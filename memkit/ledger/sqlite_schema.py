@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..errors import ConfigurationError
-from .sqlite_rows import ledger_salt
+from .rows import ledger_salt
 
 APPLICATION_ID: Final = 0x6D656D6B
 PAGE_SIZE: Final = 8192
@@ -131,8 +131,44 @@ DROP TABLE IF EXISTS staged;
 DELETE FROM meta WHERE key = 'staging';
 """
 
+GRAPH_TABLES: Final = """
+-- An entity as a record names it. id: a digest of owner and key. folded: the name as names are compared.
+CREATE TABLE node (rid INTEGER NOT NULL, place INTEGER NOT NULL, owner INTEGER NOT NULL, id BLOB NOT NULL,
+                   folded TEXT NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL, kind TEXT NOT NULL,
+                   listed INTEGER NOT NULL, PRIMARY KEY (rid, place)) WITHOUT ROWID;
+CREATE INDEX node_id ON node (id);
+CREATE INDEX node_name ON node (owner, folded);
+
+-- What a record says of two of them.
+CREATE TABLE edge (rid INTEGER NOT NULL, place INTEGER NOT NULL, source BLOB NOT NULL, target BLOB NOT NULL,
+                   relation TEXT NOT NULL, source_key TEXT NOT NULL, source_name TEXT NOT NULL,
+                   source_kind TEXT NOT NULL, target_key TEXT NOT NULL, target_name TEXT NOT NULL,
+                   target_kind TEXT NOT NULL, PRIMARY KEY (rid, place)) WITHOUT ROWID;
+CREATE INDEX edge_source ON edge (source);
+CREATE INDEX edge_target ON edge (target);
+"""
+_V5: Final = f"""
+-- What a record says of its entities: JSON. Nodes and edges are made of it and of `entities`, and written with it.
+ALTER TABLE record ADD COLUMN relations TEXT;
+{GRAPH_TABLES}
+-- Entities that were merged by hand: the last row of a key within one agent and run holds. root NULL: split again.
+CREATE TABLE alias (no INTEGER PRIMARY KEY, op INTEGER NOT NULL, owner INTEGER NOT NULL, agent TEXT, run TEXT,
+                    key TEXT NOT NULL, root TEXT);
+CREATE INDEX alias_owner ON alias (owner);
+"""
+
+
+def _fill_graph(conn: sqlite3.Connection) -> None:
+    """Write the nodes of entities that older records name."""
+    from .sqlite_graph import refill_graph
+
+    for statement in statements(_V5):
+        conn.execute(statement)
+    refill_graph(conn)
+
+
 Migration = str | Callable[[sqlite3.Connection], None]
-MIGRATIONS: Sequence[Migration] = (_V1, _V2, _V3, _V4)
+MIGRATIONS: Sequence[Migration] = (_V1, _V2, _V3, _V4, _fill_graph)
 """Step n makes schema version n + 1; each runs in one transaction with the number it leads to. Only append."""
 
 

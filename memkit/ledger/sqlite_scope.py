@@ -81,19 +81,3 @@ def _one_of(column: str, allowed: frozenset[str | None], parameters: list[Any]) 
     if None in allowed:
         parts.append(f"{column} IS NULL")
     return f"({' OR '.join(parts)})"
-
-
-def current_at(at: int, *, present: bool, include_closed: bool) -> tuple[str, list[Any]]:
-    """Return the condition that a live record is current at an instant; expired ones never are.
-
-    At `present` no record is older than its last change, whatever the clock says.
-    """
-    unexpired = "(record.expires_at IS NULL OR record.expires_at > ?)"
-    if include_closed:
-        return unexpired, [at]
-    moment = "max(?, record.updated_at)" if present else "?"
-    return (
-        f"{unexpired} AND ifnull(record.valid_from, record.created_at) <= {moment}"
-        f" AND (record.valid_until IS NULL OR record.valid_until > {moment})",
-        [at, at, at],
-    )

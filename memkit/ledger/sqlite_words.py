@@ -5,19 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from ..errors import BackendUnavailableError, ConfigurationError, InvalidInputError
-from ..ranking.vectors import decode_many, encode_many
+from ..errors import BackendUnavailableError
 from ..scope import Owner
-from .sqlite_rows import RECORD_SELECT, column, live_text, one
+from .packing import Packer, State
+from .rows import RECORD_SELECT, column, live_text
+from .sqlite_rows import one
 
 if TYPE_CHECKING:
-    from .base import Matrix, Vector
-
-Packing = Literal["f32", "f16", "i8"]
+    from .base import Vector
 
 _OWNERS_KEPT: Final = 100_000
 _WORDS_WAIT: Final = 256
@@ -73,17 +70,6 @@ def quoted(token: str) -> str:
 LAST_EVENT: Final = "max(event, ifnull((SELECT seq FROM event ORDER BY seq DESC LIMIT 1), 0))"
 """The last event number given out, as a column of `state`."""
 _STATE: Final = f"SELECT {LAST_EVENT}, reset, gen, dim, packing, tokenizer FROM state"
-
-
-@dataclass(slots=True, kw_only=True)
-class State:
-    """The row that says how far the file has come."""
-
-    event: int
-    reset: int
-    gen: int
-    dim: int | None
-    packing: Packing | None
 
 
 def read_state(conn: sqlite3.Connection, book: Book | None = None) -> State:
@@ -153,32 +139,8 @@ def _check_tokenizer(version: str | None, book: Book) -> None:
 # ------------------------------------------------------------------------------------------- vectors
 
 
-class Embeddings:
-    """Vectors as the file holds them: of one embedder, one dimension and one packing."""
-
-    def __init__(self, state: State, operation_id: str | None = None) -> None:
-        if state.dim is None or state.packing is None:
-            raise ConfigurationError(
-                "A vector was given before the embedder was. Call set_embedder(identity, dim) first.",
-                operation_id=operation_id,
-            )
-        self._gen, self._dim = state.gen, state.dim
-        self._packing: Packing = state.packing
-
-    def blobs(self, vectors: Sequence[Vector]) -> list[bytes]:
-        """Return vectors packed for the file.
-
-        Raises:
-            InvalidInputError: One has another dimension, or is not finite.
-        """
-        for vector in vectors:
-            if vector.shape != (self._dim,):
-                raise InvalidInputError(
-                    f"A vector has shape {vector.shape}; this ledger's embedder makes ({self._dim},). Nothing was "
-                    "written. Check the embedder, or change it with rebuild(embedder=...)."
-                )
-        rows = vectors[0][None, :] if len(vectors) == 1 else np.stack(vectors)
-        return encode_many(rows.astype(np.float32, copy=False), self._packing)
+class Embeddings(Packer):
+    """Vectors as the file holds them, and how they get there."""
 
     def insert(
         self, conn: sqlite3.Connection, pairs: Sequence[tuple[int, Vector]], table: str = "vec"
@@ -187,30 +149,8 @@ class Embeddings:
         blobs = self.blobs([vector for _, vector in pairs])
         conn.executemany(
             f"INSERT OR REPLACE INTO {table} (rid, gen, e) VALUES (?, ?, ?)",
-            [(rid, self._gen, bytearray(blob)) for (rid, _), blob in zip(pairs, blobs, strict=True)],
+            [(rid, self.gen, bytearray(blob)) for (rid, _), blob in zip(pairs, blobs, strict=True)],
         )
-
-
-def matrix_of(state: State, rids: Sequence[int], found: dict[int, bytes]) -> Matrix | None:
-    """Return one row per rid; a zero row where there is no vector of the present embedder."""
-    if not rids:
-        return None
-    matrix = np.zeros((len(rids), state.dim or 0), np.float32)
-    places = [place for place, rid in enumerate(rids) if rid in found]
-    if places and state.dim:
-        matrix[places] = decode_many([found[rids[place]] for place in places], state.dim)
-    return matrix
-
-
-def vectors_of(blobs: Sequence[bytes | None], dim: int) -> Matrix:
-    """Return one row per blob; a zero row where there is none."""
-    known = [blob for blob in blobs if blob is not None]
-    if known and len(known) == len(blobs):
-        return decode_many(known, dim)
-    matrix = np.zeros((len(blobs), dim), np.float32)
-    if known:
-        matrix[[place for place, blob in enumerate(blobs) if blob is not None]] = decode_many(known, dim)
-    return matrix
 
 
 # ------------------------------------------------------------------------------------------- keywords

@@ -21,7 +21,8 @@ from memkit.llms.base import ChatMessage
 from memkit.llms.schemas import example_of
 
 ENDINGS: Final[Mapping[str, str]] = {
-    "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "tool_use": "tool_calls",
+    "end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length", "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls", "refusal": "content_filter",
 }  # fmt: skip
 """Why an answer ended, as vendors say it and as memkit does."""
 _SHAPE: Final = "Answer with one JSON object and nothing else, in the shape of this example: {example}"

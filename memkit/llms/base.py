@@ -17,7 +17,12 @@ class TokenUsage:
     """Tokens that the vendor counted."""
 
     input_tokens: int = 0
+    """All of the input, those of a prompt cache included."""
     output_tokens: int = 0
+    cache_read_tokens: int = 0
+    """Of the input: what came out of the prompt cache."""
+    cache_write_tokens: int = 0
+    """Of the input: what went into it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

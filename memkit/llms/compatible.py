@@ -10,7 +10,7 @@ from pydantic import create_model
 
 from memkit.errors import ConfigurationError
 from memkit.llms.openai import ChatSettings, OpenAILLM, ResponseFormat
-from memkit.llms.openai_client import require_key
+from memkit.llms.sdk import require_key
 from memkit.settings import SecretStr, env
 
 if TYPE_CHECKING:

@@ -175,6 +175,7 @@ class LangChainLLM:
         if not text and schema is not None and calls:
             text = json.dumps(calls[0].arguments, ensure_ascii=False)
         usage: Mapping[str, Any] = getattr(message, "usage_metadata", None) or {}
+        cached: Mapping[str, Any] = usage.get("input_token_details") or {}
         about: Mapping[str, Any] = getattr(message, "response_metadata", None) or {}
         ending = about.get("finish_reason") or about.get("stop_reason")
         return Completion(
@@ -184,6 +185,8 @@ class LangChainLLM:
             usage=TokenUsage(
                 input_tokens=int(usage.get("input_tokens", 0)),
                 output_tokens=int(usage.get("output_tokens", 0)),
+                cache_read_tokens=int(cached.get("cache_read") or 0),
+                cache_write_tokens=int(cached.get("cache_creation") or 0),
             ),
             finish_reason=None if ending is None else ENDINGS.get(str(ending), str(ending)),
         )

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
 from pydantic import BaseModel
 
-from memkit.errors import BackendResponseError, ConfigurationError
+from memkit.errors import BackendResponseError
 from memkit.llms.base import ChatMessage, Completion, TokenUsage, ToolCall
-from memkit.llms.openai_client import OpenAIClients, Retries, require_key
+from memkit.llms.openai_client import OPENAI, OpenAIClients
 from memkit.llms.parsing import parse_as
 from memkit.llms.profiles import profile_of
 from memkit.llms.schemas import example_of, strict_schema
-from memkit.settings import ProviderSettings, SecretStr, env
+from memkit.llms.sdk import Retries, require_key, shown
+from memkit.llms.settings import ModelSettings
+from memkit.settings import SecretStr, env
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
@@ -64,18 +66,13 @@ _REPLACED: Final = {
 }
 
 
-class ChatSettings(ProviderSettings):
+class ChatSettings(ModelSettings):
     """What every chat model of this wire format takes."""
 
-    base_url_names: ClassVar[tuple[str, ...]] = ()
-    """Other names of `base_url`."""
     replaced: ClassVar[Mapping[str, str]] = _REPLACED
-    """Keys of mem0 that are gone, and what to do in their place."""
 
     model: str = DEFAULT_MODEL
     """Name of the model."""
-    api_key: SecretStr | None = None
-    """The key."""
     base_url: str | None = None
     """URL of the API, up to `/v1`."""
     temperature: float | None = 0.1
@@ -90,10 +87,6 @@ class ChatSettings(ProviderSettings):
     """`minimal`, `low`, `medium` or `high`, for reasoning models."""
     is_reasoning_model: bool | None = None
     """Whether the model takes the parameters of reasoning models; None goes by its name."""
-    enable_vision: bool | None = None
-    """Whether images are sent; None goes by the model's name."""
-    vision_details: Literal["auto", "low", "high"] = "auto"
-    """How closely images are looked at."""
     store: bool | None = None
     """Whether OpenAI keeps the completion; None leaves it to the account. Never sent to other vendors."""
     response_format: ResponseFormat | None = None
@@ -101,30 +94,8 @@ class ChatSettings(ProviderSettings):
 
     None starts with what the vendor is known to take, and goes down where a server refuses it.
     """
-    http_client_proxies: str | dict[str, str] | None = None
-    """A proxy URL, or proxy URLs by pattern: `{"https://": "http://localhost:8030"}`."""
-    default_headers: dict[str, str] | None = None
-    """Headers of every request."""
     extra_body: dict[str, Any] | None = None
     """Further fields of the request body, for what a vendor has and OpenAI has not."""
-    timeout_s: float = 60.0
-    """Seconds for one try."""
-    max_retries: int = 2
-    """Tries after the first; there are never fewer than two."""
-
-    def __init__(self, **data: Any) -> None:
-        for key in list(data):
-            if key in self.replaced:
-                raise ConfigurationError(f"`{key}` is gone: {self.replaced[key]}.", key=key)
-            if key in self.base_url_names:
-                value = data.pop(key)
-                if value is not None and data.get("base_url") not in (None, value):
-                    raise ConfigurationError(
-                        f"`{key}` and `base_url` say different things; keep `base_url`.", key=key
-                    )
-                if value is not None:
-                    data["base_url"] = value
-        super().__init__(**data)
 
 
 class OpenAILLM:
@@ -187,7 +158,7 @@ class OpenAILLM:
             is_openai=self.backend == "openai" and HOST in (self.settings.base_url or HOST),
         )
         self._retries = Retries(
-            self.backend, 1 + self.settings.max_retries, f"Check `api_key` or `{self.key_variable}`."
+            OPENAI, self.backend, 1 + self.settings.max_retries, f"Check `api_key` or `{self.key_variable}`."
         )
 
     @property
@@ -372,7 +343,7 @@ class OpenAILLM:
         choices: object = getattr(response, "choices", None)
         if not isinstance(choices, list) or not choices:
             raise BackendResponseError(
-                f"{self.name} answered with something that is no chat completion: {_shown(response)}. "
+                f"{self.name} answered with something that is no chat completion: {shown(response)}. "
                 "Check that `base_url` is the API's, usually ending in `/v1`.",
                 backend=self.backend,
             )
@@ -384,6 +355,7 @@ class OpenAILLM:
         if not text and isinstance(refusal, str) and refusal:
             text, finish = refusal, "content_filter"
         counted: Any = getattr(response, "usage", None)
+        details: Any = getattr(counted, "prompt_tokens_details", None)
         return Completion(
             text=text,
             parsed=parse_as(text, schema)[0] if schema is not None and text else None,
@@ -391,6 +363,7 @@ class OpenAILLM:
             usage=TokenUsage(
                 input_tokens=getattr(counted, "prompt_tokens", None) or 0,
                 output_tokens=getattr(counted, "completion_tokens", None) or 0,
+                cache_read_tokens=getattr(details, "cached_tokens", None) or 0,
             ),
             finish_reason="tool_calls" if finish == "function_call" else finish,
         )
@@ -455,9 +428,3 @@ def _arguments(raw: object) -> dict[str, Any]:
             f"The model called a tool with arguments that are no JSON: {raw!r:.200}."
         ) from error
     return cast("dict[str, Any]", data) if isinstance(data, dict) else {}
-
-
-def _shown(response: object) -> str:
-    dump = getattr(response, "model_dump_json", None)
-    text = str(dump()) if callable(dump) else repr(response)
-    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -10,20 +10,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .anthropic_server import AnthropicServer
     from .embedder import EmbedderSuite
     from .fakes import FakeCall, FakeEmbedder, FakeLLM, extraction, fact
+    from .graph_store import GraphStoreSuite
     from .ledger import LedgerSuite
     from .llm import LLMSuite
+    from .local_server import Fault
     from .network import NetworkBlockedError, block_network
-    from .openai_server import Fault, OpenAIServer
+    from .openai_server import OpenAIServer
     from .vector_store import VectorStoreSuite
 
 _HOME = {
+    "AnthropicServer": "anthropic_server",
     "EmbedderSuite": "embedder",
     "FakeCall": "fakes",
     "FakeEmbedder": "fakes",
     "FakeLLM": "fakes",
-    "Fault": "openai_server",
+    "Fault": "local_server",
+    "GraphStoreSuite": "graph_store",
     "LLMSuite": "llm",
     "LedgerSuite": "ledger",
     "NetworkBlockedError": "network",
@@ -35,11 +40,13 @@ _HOME = {
 }
 
 __all__ = [
+    "AnthropicServer",
     "EmbedderSuite",
     "FakeCall",
     "FakeEmbedder",
     "FakeLLM",
     "Fault",
+    "GraphStoreSuite",
     "LLMSuite",
     "LedgerSuite",
     "NetworkBlockedError",

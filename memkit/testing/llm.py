@@ -13,6 +13,7 @@ class TestMyModel(LLMSuite):
 from __future__ import annotations
 
 import json
+import socket
 from collections import deque
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
@@ -211,17 +212,18 @@ class LLMSuite(Laws):
 
         Troubleshooting: translate the transport's exceptions too.
         """
-        gone = ReplyServer()
-        gone.close()
-        driver = Driver(self.make_llm(gone.url), mode)
-        try:
-            with pytest.raises((BackendUnavailableError, BackendTimeoutError)) as caught:
-                driver.call("generate", _QUESTION)
-            assert caught.value.retryable
-        finally:
-            if hasattr(driver.backend, "close"):
-                driver.call("close")
-            driver.close()
+        with socket.socket() as taken:
+            # Bound, so that nobody else listens there meanwhile.
+            taken.bind(("127.0.0.1", 0))
+            driver = Driver(self.make_llm(f"http://127.0.0.1:{taken.getsockname()[1]}"), mode)
+            try:
+                with pytest.raises((BackendUnavailableError, BackendTimeoutError)) as caught:
+                    driver.call("generate", _QUESTION)
+                assert caught.value.retryable
+            finally:
+                if hasattr(driver.backend, "close"):
+                    driver.call("close")
+                driver.close()
 
     def test_the_name_tells_provider_and_model(self, llm: Driver) -> None:
         """`name` is a text such as `provider/model`, and no secret is in it or in the `repr`.

@@ -7,55 +7,16 @@ import json
 import math
 import re
 import struct
-import threading
-import time
 from base64 import b64encode
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
+
+from memkit.testing.local_server import Fault, LocalServer, Reply, Request, RequestHandler
 
 __all__ = ["Fault", "OpenAIServer", "Request", "bag_of_words"]
 
-Reply = str | Mapping[str, Any] | list[Any] | Callable[[Mapping[str, Any]], Any]
-"""An answer: a text, an object (sent as JSON text), or a function of the request body that returns one.
 
-An object with the key `tool_calls`, a list of `{"name", "arguments"}`, is an answer that calls tools; one with the
-key `__raw__` is the whole response body.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """How a request goes wrong instead of being answered."""
-
-    status: int = 500
-    """The HTTP status; 200 with `body` set is junk that looks like success."""
-    message: str = "injected"
-    code: str | None = None
-    param: str | None = None
-    retry_after: str | None = None
-    body: str | None = None
-    """Sent as it is in place of an error object."""
-    delay_s: float = 0.0
-    """Seconds before anything is sent; then the request is answered as usual, unless `drop` or a `status` of 400 up."""
-    drop: bool = False
-    """Close the connection without an answer."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What was asked."""
-
-    path: str
-    body: Mapping[str, Any]
-    headers: Mapping[str, str]
-    at: float = field(default_factory=time.monotonic)
-
-
-class OpenAIServer:
+class OpenAIServer(LocalServer):
     """A context manager around a server on a free port of this machine.
 
     It answers chat completions (with structured output, tool calls and streaming), responses, embeddings and the
@@ -70,6 +31,8 @@ class OpenAIServer:
         finish_reason: What every completion ends with, if not `stop` or `tool_calls`.
     """
 
+    root: ClassVar[str] = "/v1"
+
     def __init__(
         self,
         replies: Iterable[Reply] | None = None,
@@ -80,80 +43,10 @@ class OpenAIServer:
         response_formats: Sequence[str] = ("json_schema", "json_object", "text"),
         finish_reason: str | None = None,
     ) -> None:
+        super().__init__(replies, reply=reply, api_key=api_key)
         self.dim = dim
-        self.api_key = api_key
         self.response_formats = tuple(response_formats)
         self.finish_reason = finish_reason
-        self.requests: list[Request] = []
-        """Everything that was asked, in order, faults included."""
-        self._replies: list[Reply] = list(replies or ())
-        self._reply = reply
-        self._faults: list[tuple[str, Fault]] = []
-        self._lock = threading.Lock()
-        self._http: ThreadingHTTPServer | None = None
-        self._thread: threading.Thread | None = None
-
-    def __enter__(self) -> OpenAIServer:
-        server = self
-
-        class Handler(_Handler):
-            owner = server
-
-        self._http = _Server(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(
-            target=self._http.serve_forever,
-            kwargs={"poll_interval": 0.02},
-            name="memkit-openai-server",
-            daemon=True,
-        )
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Stop listening."""
-        if self._http is not None and self._thread is not None:
-            self._http.shutdown()
-            self._http.server_close()
-            self._thread.join()
-            self._http = None
-
-    @property
-    def base_url(self) -> str:
-        """The URL to give as `base_url`."""
-        if self._http is None:
-            raise RuntimeError("The server is not running; use it as a context manager.")
-        return f"http://127.0.0.1:{self._http.server_address[1]}/v1"
-
-    def say(self, *replies: Reply) -> None:
-        """Append answers of the chat."""
-        with self._lock:
-            self._replies.extend(replies)
-
-    def fail(self, *faults: Fault, path: str = "") -> None:
-        """Let the next requests whose path contains `path` go wrong, one for each fault."""
-        with self._lock:
-            self._faults.extend((path, fault) for fault in faults)
-
-    def reset(self) -> None:
-        """Forget requests, answers and faults."""
-        with self._lock:
-            self.requests.clear()
-            self._replies.clear()
-            self._faults.clear()
-
-    def count(self, path: str = "") -> int:
-        """Return how many requests had `path` in theirs."""
-        return sum(path in request.path for request in self.requests)
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """How many requests each path had."""
-        return Counter(request.path.removeprefix("/v1") for request in self.requests)
 
     @property
     def chats(self) -> list[Mapping[str, Any]]:
@@ -165,49 +58,18 @@ class OpenAIServer:
         """Texts of each embedding request, in order."""
         return [_inputs(request.body) for request in self.requests if request.path.endswith("/embeddings")]
 
-    def _next_fault(self, path: str) -> Fault | None:
-        with self._lock:
-            for at, (part, fault) in enumerate(self._faults):
-                if part in path:
-                    del self._faults[at]
-                    return fault
-        return None
-
-    def _record(self, request: Request) -> None:
-        with self._lock:
-            self.requests.append(request)
-
-    def _answer(self, body: Mapping[str, Any]) -> object:
-        if self._reply is not None:
-            return self._reply(body)
-        with self._lock:
-            if not self._replies:
-                return {"memories": [], "relations": []} if "response_format" in body else "ok"
-            reply = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
-        return reply(body) if callable(reply) else reply
+    def default_answer(self, body: Mapping[str, Any]) -> object:
+        """Return an extraction of nothing, or a word."""
+        return {"memories": [], "relations": []} if "response_format" in body else "ok"
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that hung up is part of the tests."""
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(RequestHandler):
     owner: OpenAIServer
-    protocol_version = "HTTP/1.1"
-    # Headers and body go out in two writes; without this each answer waits 40 ms for an acknowledgement.
-    disable_nagle_algorithm = True
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep standard error clean."""
 
     def do_GET(self) -> None:
         """List the models."""
         if self.path.endswith("/models"):
-            self._send(
+            self.send(
                 200,
                 {
                     "object": "list",
@@ -217,19 +79,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._refuse(404, f"Unknown path {self.path}")
 
-    def do_POST(self) -> None:
-        """Answer one request."""
-        raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        try:
-            body = cast("Mapping[str, Any]", json.loads(raw or b"{}"))
-        except ValueError:
-            self._refuse(400, "The body is not JSON")
-            return
-        path = self.path.partition("?")[0]
-        headers = {key.lower(): value for key, value in self.headers.items()}
-        self.owner._record(Request(path=path, body=body, headers=headers))  # pyright: ignore[reportPrivateUsage]
-        if self._failed(path):
-            return
+    def answer(self, path: str, body: Mapping[str, Any]) -> None:
+        """Answer by the path."""
         if self.owner.api_key and self.headers.get("Authorization") != f"Bearer {self.owner.api_key}":
             self._refuse(401, "Incorrect API key provided", code="invalid_api_key")
             return
@@ -244,25 +95,11 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         self._refuse(404, f"Unknown path {path}")
 
-    def _failed(self, path: str) -> bool:
-        fault = self.owner._next_fault(path)  # pyright: ignore[reportPrivateUsage]
-        if fault is None:
-            return False
-        time.sleep(fault.delay_s)
-        if fault.drop:
-            self.close_connection = True
-            self.connection.close()
-            return True
-        if fault.body is not None:
-            self._send_bytes(fault.status, fault.body.encode(), "application/json", fault.retry_after)
-            return True
-        if fault.delay_s and fault.status == 500:
-            return False
-        error = {"message": fault.message, "type": "injected", "code": fault.code, "param": fault.param}
-        self._send_bytes(
-            fault.status, json.dumps({"error": error}).encode(), "application/json", fault.retry_after
-        )
-        return True
+    def error_of(self, fault: Fault) -> object:
+        """Return an error object."""
+        return {
+            "error": {"message": fault.message, "type": "injected", "code": fault.code, "param": fault.param}
+        }
 
     def _chat(self, body: Mapping[str, Any]) -> None:
         if not isinstance(body.get("messages"), list) or not body["messages"]:
@@ -272,9 +109,9 @@ class _Handler(BaseHTTPRequestHandler):
         if wanted not in self.owner.response_formats and wanted != "text":
             self._refuse(400, f"response_format type {wanted!r} is not supported", param="response_format")
             return
-        answer = self.owner._answer(body)  # pyright: ignore[reportPrivateUsage]
+        answer = self.owner.answer(body)
         if isinstance(answer, Mapping) and "__raw__" in answer:
-            self._send(200, cast("Mapping[str, Any]", answer)["__raw__"])
+            self.send(200, cast("Mapping[str, Any]", answer)["__raw__"])
             return
         message, finish = _message(cast("object", answer))
         finish = self.owner.finish_reason or finish
@@ -283,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._stream(body, message, finish, usage)
             return
         choice = {"index": 0, "message": message, "finish_reason": finish, "logprobs": None}
-        self._send(200, {**_head(body, "chat.completion"), "choices": [choice], "usage": usage})
+        self.send(200, {**_head(body, "chat.completion"), "choices": [choice], "usage": usage})
 
     def _stream(
         self, body: Mapping[str, Any], message: Mapping[str, Any], finish: str, usage: Mapping[str, int]
@@ -312,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _responses(self, body: Mapping[str, Any]) -> None:
-        message, _ = _message(self.owner._answer(body))  # pyright: ignore[reportPrivateUsage]
+        message, _ = _message(self.owner.answer(body))
         usage = _usage(body, message)
         text: dict[str, Any] = {"type": "output_text", "text": message["content"] or "", "annotations": []}
         output: dict[str, Any] = {
@@ -322,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
             "role": "assistant",
             "content": [text],
         }
-        self._send(
+        self.send(
             200,
             {
                 **_head(body, "response"),
@@ -360,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
             for index, row in enumerate(rows)
         ]
         used = sum(len(text.split()) for text in texts)
-        self._send(
+        self.send(
             200,
             {
                 "object": "list",
@@ -373,25 +210,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _refuse(
         self, status: int, message: str, *, code: str | None = None, param: str | None = None
     ) -> None:
-        self._send(
+        self.send(
             status,
             {"error": {"message": message, "type": "invalid_request_error", "code": code, "param": param}},
         )
 
-    def _send(self, status: int, data: object) -> None:
-        body = data.encode() if isinstance(data, str) else json.dumps(data).encode()
-        self._send_bytes(status, body, "application/json", None)
 
-    def _send_bytes(self, status: int, body: bytes, kind: str, retry_after: str | None) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        if retry_after is not None:
-            self.send_header("Retry-After", retry_after)
-        self.end_headers()
-        self.wfile.write(body)
-
-
+OpenAIServer.handler = _Handler
 _CREATED: Final = 1_760_000_000
 _TOKEN: Final = re.compile(r"\w+")
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,8 +23,11 @@ from memkit.vector_stores.base import StoreRecord, VectorStore
 class StoreProcess:
     """A store in another process."""
 
+    module: ClassVar[str] = __name__
+    """What is run there."""
+
     def __init__(self, target: str, settings: dict[str, Any]) -> None:
-        command = [sys.executable, "-m", __name__, target, json.dumps(settings)]
+        command = [sys.executable, "-m", self.module, target, json.dumps(settings)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def call(self, method: str, *args: Any) -> Any:
@@ -47,6 +52,15 @@ class StoreProcess:
         assert "error" not in answer, answer["error"]
         return answer["value"]
 
+    def kill(self) -> None:
+        """End the process at once, whatever it does."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.kill()
+        self._process.wait(30)
+        self._process.stdout.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
+
     def close(self) -> None:
         """End the process."""
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -69,15 +83,15 @@ def _run(store: VectorStore, method: str, args: list[Any]) -> object:
     return {"count": store.count, "delete": store.delete, "close": store.close}[method](*args)
 
 
-def main() -> None:
-    """Serve commands until the input ends."""
+def serve(run: Callable[[Any, str, list[Any]], object]) -> None:
+    """Make the store that the arguments name, and run commands on it until the input ends."""
     module, _, name = sys.argv[1].partition(":")
     cls = getattr(import_module(module), name)
-    store: VectorStore = cls(cls.Settings(**json.loads(sys.argv[2])))
+    store = cls(cls.Settings(**json.loads(sys.argv[2])))
     for line in sys.stdin:
         method, *args = json.loads(line)
         try:
-            answer = {"value": _run(store, method, args)}
+            answer = {"value": run(store, method, args)}
         except MemkitError as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
         sys.stdout.write(json.dumps(answer) + "\n")
@@ -86,4 +100,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(_run)

@@ -89,7 +89,8 @@ def import_transcript(
     engine = memory._engine  # pyright: ignore[reportPrivateUsage]  # keys and model can only be asked for there
     if infer and engine.parts.llm() is None:
         raise ConfigurationError(
-            "There is no model to extract facts with. Set OPENAI_API_KEY, or import without `infer`."
+            "There is no model to extract facts with. Set OPENAI_API_KEY or ANTHROPIC_API_KEY, or import without "
+            "`infer`."
         )
     already = 0
     events: Counter[str] = Counter()

@@ -7,9 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-from memkit.errors import ConfigurationError, EmbedderMismatchError, InvalidInputError
+from memkit.errors import (
+    ConfigurationError,
+    EmbedderMismatchError,
+    InvalidInputError,
+    UnsupportedOperationError,
+    did_you_mean,
+)
 from memkit.filters import Filter, compile_filter
 from memkit.filters import comparisons as comparisons_of
 from memkit.settings import ProviderSettings
@@ -18,8 +24,11 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from memkit.ledger.base import Ledger
+
     Vector = npt.NDArray[np.float32]
 
+_JSON: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
 Payload = dict[str, Any]
 Capability = Literal["in_ledger", "keyword_search", "native_async", "persistent", "multi_process", "server"]
 
@@ -108,6 +117,14 @@ class VectorStore(ABC):
         """Take the folder of the memory; a store that was given no place of its own keeps its data there."""
         del folder
 
+    def join(self, ledger: Ledger) -> None:
+        """Take the ledger of the memory; a store in that ledger's own database becomes a part of it.
+
+        Raises:
+            ConfigurationError: It has no place of its own, and cannot be a part of this ledger.
+        """
+        del ledger
+
     @abstractmethod
     def open(self, *, dim: int, embedder: str) -> None:
         """Make or open the collection; it may be called again.
@@ -157,6 +174,18 @@ class VectorStore(ABC):
     def drop(self) -> None:
         """Delete the collection; `open` makes a new one."""
 
+    def foreign(self, limit: int = 500, cursor: str | None = None) -> StorePage:
+        """Return points of a collection that another program wrote, as they are; nothing is written or locked.
+
+        Raises:
+            ConfigurationError: There is no such collection.
+            UnsupportedOperationError: This store reads none but its own.
+        """
+        del limit, cursor
+        raise UnsupportedOperationError(
+            f"The vector store {self.name!r} reads no collections of other programs."
+        )
+
     @abstractmethod
     def health(self) -> None:
         """Return if the backend answers.
@@ -186,6 +215,14 @@ def check_embedder(where: str, stored: tuple[int, str], given: tuple[int, str]) 
             stored=stored[1],
             given=given[1],
         )
+
+
+def no_collection(name: str, where: str, known: Sequence[str]) -> ConfigurationError:
+    """Return the error for a collection that is to be read and is not there."""
+    there = ", ".join(map(repr, known)) or "none"
+    return ConfigurationError(
+        f"There is no collection {name!r} {where}.{did_you_mean(name, known)} There are: {there}."
+    )
 
 
 def check_limit(limit: int) -> None:
@@ -253,7 +290,11 @@ def check_id(id: str) -> None:
 
 def storable_ids(ids: Sequence[str]) -> list[str]:
     """Return the distinct ids that a store can hold at all, in order."""
-    return [id for id in dict.fromkeys(ids) if id and not any("\ud800" <= char <= "\udfff" for char in id)]
+    return [id for id in dict.fromkeys(ids) if id and (id.isascii() or _is_whole(id))]
+
+
+def _is_whole(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def dump_payload(id: str, payload: Payload) -> str:
@@ -263,7 +304,7 @@ def dump_payload(id: str, payload: Payload) -> str:
         InvalidInputError: It holds something that JSON has not.
     """
     try:
-        return json.dumps(payload, allow_nan=False, separators=(",", ":"))
+        return _JSON.encode(payload)
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"The payload of {id!r} is not JSON: {error}.") from error
 

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
@@ -28,12 +29,13 @@ from memkit.vector_stores.base import (
     check_limit,
     check_records,
     check_vector,
+    no_collection,
     record_filter,
     storable_ids,
     unit,
     unit_rows,
 )
-from memkit.vector_stores.chroma_sessions import ChromaSessions, ChromaSettings, Session
+from memkit.vector_stores.chroma_sessions import ChromaSessions, ChromaSettings, Session, copied
 from memkit.vector_stores.flat import Native, flatten, native_where
 
 if TYPE_CHECKING:
@@ -65,6 +67,8 @@ class ChromaStore(VectorStore):
         self._settings = settings or ChromaSettings()
         self.patience_s = self._settings.patience_s
         self._sessions = ChromaSessions(self._settings, client)
+        self._copy: TemporaryDirectory[str] | None = None
+        self._reader: ChromaStore | None = None
         self._call = self._sessions.call
         self._operate = self._sessions.operate
         self._collection = self._sessions.collection
@@ -315,6 +319,36 @@ class ChromaStore(VectorStore):
             return len(ids)
         return sum(len(self._points(collection, chunk, filter)) for chunk in _chunks(ids))
 
+    def foreign(self, limit: int = 500, cursor: str | None = None) -> StorePage:
+        """Return points as another program wrote them, in the order they came in; an embedded database is copied."""
+        if self._sessions.path is None:
+            return self._operate(lambda session: self._foreign(session, limit, int(cursor or 0)))
+        if self._copy is None:
+            self._copy = copied(self._sessions.path)
+        settings = self._settings.model_copy(update={"path": Path(self._copy.name)})
+        self._reader = self._reader or ChromaStore(settings)
+        return self._reader._operate(lambda session: self._foreign(session, limit, int(cursor or 0)))
+
+    def _foreign(self, session: Session, limit: int, start: int) -> StorePage:
+        collection = self._collection(session)
+        if collection is None:
+            raise no_collection(self._settings.collection_name, self._sessions.where(), self._names(session))
+        raw = self._call(
+            collection.get, limit=limit, offset=start, include=["metadatas", "embeddings", "documents"]
+        )
+        metadatas, texts = raw["metadatas"] or (), cast("Sequence[str | None]", raw["documents"])
+        records = [
+            StoreRecord(
+                id=id,
+                vector=np.array(vector, np.float32),
+                payload={**({} if text is None else {"document": text}), **dict(metadata or {})},
+            )
+            for id, metadata, text, vector in zip(
+                raw["ids"], metadatas, texts, cast("Sequence[Any]", raw["embeddings"]), strict=True
+            )
+        ]
+        return StorePage(records=records, cursor=str(start + limit) if len(records) == limit else None)
+
     def info(self) -> StoreInfo:
         """Return what the collection says of itself."""
         return self._operate(self._info)
@@ -354,6 +388,11 @@ class ChromaStore(VectorStore):
     def close(self) -> None:
         """Close the client, unless it was given; the next call opens another."""
         self._sessions.close()
+        if self._reader is not None:
+            self._reader.close()
+        if self._copy is not None:
+            self._copy.cleanup()
+        self._reader = self._copy = None
 
 
 def _space(collection: Collection) -> str:

@@ -12,13 +12,17 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import shutil
+import sqlite3
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import RLock
+from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, TypeVar, cast
 
 from pydantic import Field
@@ -138,6 +142,11 @@ class ChromaSessions:
         """Whether the data is gone with the process."""
         return self.embedded and self._path is None
 
+    @property
+    def path(self) -> Path | None:
+        """Where an embedded database is."""
+        return self._path if self.embedded else None
+
     def place(self, folder: Path) -> None:
         """Keep an embedded database without a path of its own in this folder."""
         if self.in_memory:
@@ -159,14 +168,20 @@ class ChromaSessions:
         tenant, database = given.tenant or DEFAULT_TENANT, given.database or DEFAULT_DATABASE
         if given.mode == "cloud":
             quiet.chroma_server_ssl_verify = True
-            return chromadb.CloudClient(given.tenant, given.database, key, quiet)
+            return _within(
+                given.timeout_s, lambda: chromadb.CloudClient(given.tenant, given.database, key, quiet)
+            )
         if given.host is not None:
             headers = dict(given.headers or {})
             if key is not None:
                 headers.setdefault("Authorization", f"Bearer {key}")
-            self._probe(given.host, headers)
-            client = chromadb.HttpClient(
-                given.host, given.port, given.ssl, headers, settings=quiet, tenant=tenant, database=database
+            host = given.host
+            self._probe(host, headers)
+            client = _within(
+                given.timeout_s,
+                lambda: chromadb.HttpClient(
+                    host, given.port, given.ssl, headers, settings=quiet, tenant=tenant, database=database
+                ),
             )
             for http in _http(client):
                 http.timeout = given.timeout_s
@@ -385,6 +400,53 @@ class ChromaSessions:
         return session.collection
 
 
+def _within(timeout_s: float, make: Callable[[], R]) -> R:
+    """Return a client, or give up: building one asks the server, and the vendor waits for its answer without end.
+
+    Raises:
+        TimeoutError: It took too long.
+    """
+    made: Future[R] = Future()
+
+    def build() -> None:
+        try:
+            made.set_result(make())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            made.set_exception(error)
+
+    Thread(target=build, name="memkit-chroma", daemon=True).start()
+    return made.result(timeout_s)
+
+
+def copied(path: Path) -> tempfile.TemporaryDirectory[str]:
+    """Return a copy of an embedded database: the vendor's library writes into the files of a graph that it reads.
+
+    Raises:
+        BackendUnavailableError: It cannot be read.
+    """
+    folder = tempfile.TemporaryDirectory(prefix="memkit-chroma-")
+    try:
+        # First the graphs, then the records, which may be ahead of them but not behind.
+        shutil.copytree(
+            path,
+            folder.name,
+            dirs_exist_ok=True,
+            ignore=shutil.ignore_patterns("chroma.sqlite3*", "memkit.*"),
+        )
+        source = (path / "chroma.sqlite3").resolve().as_uri()
+        with (
+            closing(sqlite3.connect(f"{source}?mode=ro", uri=True)) as old,
+            closing(sqlite3.connect(Path(folder.name) / "chroma.sqlite3")) as new,
+        ):
+            old.backup(new)
+    except (OSError, sqlite3.Error) as error:
+        folder.cleanup()
+        raise BackendUnavailableError(
+            f"Chroma at {path} cannot be read: {error}.", backend="chroma"
+        ) from error
+    return folder
+
+
 def _http(client: ClientAPI) -> list[Any]:
     """Return the HTTP clients inside, which the vendor lets wait for ever and never closes."""
     parts: list[Any] = [client, getattr(client, "_admin_client", None)]
@@ -416,6 +478,9 @@ def _translated(error: Exception, where: str) -> MemkitError:
         return _NotYetError(message, backend="chroma")
     if "NotFoundError" in kinds and "ollection" in text:
         return CollectionGoneError(message, backend="chroma")
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in (401, 403):
+        return AuthenticationError(f"{message} Check `api_key` (`MEMKIT_CHROMA_API_KEY`).", backend="chroma")
     for names, kind in _KINDS:
         if kinds & names:
             return kind(message, backend="chroma")

@@ -84,7 +84,9 @@ def _put(flat: dict[str, Scalar], key: str, value: object, *, dates: bool) -> No
 
 
 def _is_plain(text: str) -> bool:
-    return len(text) <= _LONGEST and not any("\ud800" <= char <= "\udfff" for char in text)
+    if len(text) > _LONGEST:
+        return False
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _double(number: float) -> float:

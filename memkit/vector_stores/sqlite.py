@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from memkit.errors import BackendError, BackendUnavailableError, ConfigurationError
-from memkit.filters import Filter
+from memkit.filters import And, Compare, Filter
 from memkit.vector_stores.base import (
     Capability,
     Payload,
@@ -49,7 +49,7 @@ CREATE TABLE IF NOT EXISTS collections (
 CREATE TABLE IF NOT EXISTS points (
     collection INTEGER NOT NULL, id TEXT NOT NULL, vector BLOB NOT NULL, payload TEXT NOT NULL,
     PRIMARY KEY (collection, id)
-) WITHOUT ROWID;
+);
 """
 _CHUNK: Final = 500
 _BUSY_S: Final = 30.0
@@ -74,6 +74,8 @@ class _Cache:
     ids: list[str]
     rows: npt.NDArray[np.float32]
     payloads: list[Payload] | None = None
+    users: dict[object, list[int]] = field(default_factory=dict[object, "list[int]"])
+    """The positions of each user's points, of those whose id is a text."""
 
 
 class SqliteStore(VectorStore):
@@ -188,7 +190,8 @@ class SqliteStore(VectorStore):
             if found is None:
                 raise ConfigurationError("The collection is not open. Call `open(dim=, embedder=)` first.")
             for record, _ in checked:
-                check_vector(record.vector, found.dim, f"The vector of {record.id!r}")
+                if len(record.vector) != found.dim:
+                    check_vector(record.vector, found.dim, f"The vector of {record.id!r}")
             rows = [
                 (found.number, record.id, record.vector.tobytes(), payload) for record, payload in checked
             ]
@@ -252,8 +255,12 @@ class SqliteStore(VectorStore):
                 "SELECT payload FROM points WHERE collection = ? ORDER BY id", (cache.number,)
             )
             cache.payloads = [json.loads(row[0]) for row in rows]
-        passes = record_filter(filter)
-        return [at for at, id in enumerate(cache.ids) if passes(id, cache.payloads[at])]
+            for at, payload in enumerate(cache.payloads):
+                if isinstance(user := payload.get("user_id"), str):
+                    cache.users.setdefault(user, []).append(at)
+        user, passes = _user_of(filter), record_filter(filter)
+        near = range(len(cache.ids)) if user is None else cache.users.get(user, ())
+        return [at for at in near if passes(cache.ids[at], cache.payloads[at])]
 
     def get(self, ids: Sequence[str]) -> list[StoreRecord]:
         """Return the points that exist, in the order asked."""
@@ -328,6 +335,15 @@ class SqliteStore(VectorStore):
             if self._connection is not None and self._given is None and self._pid == os.getpid():
                 self._connection.close()
             self._connection, self._cache = None, None
+
+
+def _user_of(filter: Filter) -> str | None:
+    """Return the user whose points alone can pass a filter, None where it names none."""
+    if isinstance(filter, And):
+        return next((user for part in filter.parts if (user := _user_of(part)) is not None), None)
+    if not isinstance(filter, Compare) or (filter.field, filter.op) != ("user_id", "eq"):
+        return None
+    return filter.value if isinstance(filter.value, str) else None
 
 
 def _bump(connection: sqlite3.Connection, found: _Collection) -> None:

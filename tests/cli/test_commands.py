@@ -216,7 +216,8 @@ def test_rebuild_changes_the_embedder_for_good(memkit: Memkit) -> None:
 
 def test_repair_reports_what_it_did(memkit: Memkit) -> None:
     remember(memkit, "First.")
-    assert memkit("repair", "--json").json == {"finished": [], "failed": {}, "expired": 0, "pending": []}
+    report = {"finished": [], "failed": {}, "expired": 0, "pending": [], "recovered": None}
+    assert memkit("repair", "--json").json == report
     assert "0 extractions finished" in memkit("repair").out
 
 

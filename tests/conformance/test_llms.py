@@ -1,7 +1,8 @@
-"""The public suite over every language model that speaks OpenAI's wire format, with the official SDK."""
+"""The public suite over every language model, with its vendor's official SDK."""
 
 from __future__ import annotations
 
+from memkit.llms.anthropic import AnthropicLLM
 from memkit.llms.base import LLM
 from memkit.llms.compatible import (
     VLLMLLM,
@@ -48,6 +49,28 @@ class _OpenAIFormat(LLMSuite):
                 "total_tokens": input_tokens + output_tokens,
             },
         }
+
+
+class TestAnthropicLLM(LLMSuite):
+    def make_llm(self, base_url: str) -> LLM:
+        return AnthropicLLM(
+            AnthropicLLM.Settings(model="some-model", api_key="test", base_url=base_url, timeout_s=5.0)
+        )
+
+    def answer(self, text: str, input_tokens: int, output_tokens: int) -> object:
+        return {
+            "id": "msg_1",
+            "type": "message",
+            "role": "assistant",
+            "model": "some-model",
+            "content": [{"type": "text", "text": text}],
+            "stop_reason": "end_turn",
+            "stop_sequence": None,
+            "usage": {"input_tokens": input_tokens, "output_tokens": output_tokens},
+        }
+
+    def failure(self, message: str) -> object:
+        return {"type": "error", "error": {"type": "api_error", "message": message}}
 
 
 class TestOpenAILLM(_OpenAIFormat):

@@ -3,13 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,7 +13,10 @@ from memkit.testing.vector_store import VectorStoreSuite
 from memkit.vector_stores.base import VectorStore
 from memkit.vector_stores.chroma import ChromaStore
 from memkit.vector_stores.memory import MemoryStore
+from memkit.vector_stores.pgvector import PgvectorStore
 from memkit.vector_stores.sqlite import SqliteStore
+from tests.chroma_server import chroma_server, free_port
+from tests.postgres import PostgresServer
 
 
 class TestMemoryStore(VectorStoreSuite):
@@ -62,40 +58,11 @@ class TestChromaInMemory(VectorStoreSuite):
         return ChromaStore()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def chroma_port(tmp_path_factory: pytest.TempPathFactory) -> Generator[int]:
     """A real `chroma run` on a free loopback port."""
-    port, folder = free_port(), tmp_path_factory.mktemp("chroma-server")
-    chroma = Path(sys.executable).with_name("chroma")
-    process = subprocess.Popen(
-        [chroma, "run", "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "ANONYMIZED_TELEMETRY": "False"},
-    )
-    try:
-        _wait_for(f"http://127.0.0.1:{port}/api/v2/heartbeat", process)
+    with chroma_server(tmp_path_factory.mktemp("chroma-server")) as port:
         yield port
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(300):
-        assert process.poll() is None, "the server ended"
-        try:
-            with urllib.request.urlopen(url, timeout=1):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("the server did not start")
 
 
 @pytest.mark.engine
@@ -120,3 +87,32 @@ class TestChromaServer(VectorStoreSuite):
 
     def process_target(self, tmp_path: Path) -> tuple[str, dict[str, Any]]:
         return "memkit.vector_stores.chroma:ChromaStore", self.settings(tmp_path)
+
+
+@pytest.mark.engine
+class TestPgvector(VectorStoreSuite):
+    """Scopes of up to a hundred points are scanned, larger ones go through the graph."""
+
+    recall = 0.98
+    capacity = 2000
+    url: ClassVar[str]
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _database(cls, postgres: PostgresServer) -> Generator[None]:
+        with postgres.database() as url:
+            cls.url = url
+            yield
+
+    def settings(self, tmp_path: Path) -> dict[str, Any]:
+        name = hashlib.sha256(str(tmp_path).encode()).hexdigest()[:32]
+        return {"url": self.url, "collection_name": name, "exact_rows": 100}
+
+    def make_store(self, tmp_path: Path) -> VectorStore:
+        return PgvectorStore(PgvectorStore.Settings(**self.settings(tmp_path)))
+
+    def make_down_store(self, tmp_path: Path) -> VectorStore:
+        return PgvectorStore(PgvectorStore.Settings(host="127.0.0.1", port=free_port(), user="nobody"))
+
+    def process_target(self, tmp_path: Path) -> tuple[str, dict[str, Any]]:
+        return "memkit.vector_stores.pgvector:PgvectorStore", self.settings(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import zlib
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -71,16 +72,22 @@ class Face:
 class World:
     """Makes memories in one folder and closes them at the end."""
 
-    def __init__(self, folder: Path, mode: Mode) -> None:
+    def __init__(self, folder: Path, mode: Mode, *, database: str | None = None) -> None:
         self.folder = folder
         self.mode: Mode = mode
         self.path = folder / "store"
+        self._database = database
+        """The URL of a PostgreSQL that holds the memories, each path's in a schema of its own; None: SQLite."""
         self._runner = asyncio.Runner() if mode == "async" else None
         self._made: list[Face] = []
 
     def open(self, path: object = None, **given: Any) -> Face:
         """A memory at the world's path, keyless and without a model unless something else is given."""
         given = {"llm": None, "embedder": "hash", **given}
+        if self._database is not None and not isinstance(path, Mapping):
+            schema = f"at_{zlib.crc32(str(path or self.path).encode()):08x}"
+            settings = {"url": self._database, "schema_name": schema}
+            given = {"ledger": {"provider": "postgresql", "config": settings}, **given}
         face = Memory if self.mode == "sync" else AsyncMemory
         made = Face(face(path or self.path, **given), self._runner)  # pyright: ignore[reportArgumentType]
         self._made.append(made)

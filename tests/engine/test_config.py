@@ -86,10 +86,10 @@ def test_a_model_is_a_name_a_dict_nothing_or_any_object_with_generate(tmp_path: 
     ("given", "error", "words"),
     [
         ({"vector_store": "chrome"}, UnknownProviderError, "'chroma'"),
-        ({"vector_store": "qdrant"}, ProviderNotAvailableError, "chroma, langchain"),
+        ({"vector_store": "weaviate"}, ProviderNotAvailableError, "chroma, langchain"),
         ({"llm": "opnai"}, UnknownProviderError, "'openai'"),
         ({"embedder": "hsh"}, UnknownProviderError, "'hash'"),
-        ({"graph_store": "neo4j"}, ProviderNotAvailableError, "not built yet"),
+        ({"graph_store": "memgraph"}, ProviderNotAvailableError, "not built yet"),
         ({"graph_store": "neo5j"}, UnknownProviderError, "'neo4j'"),
         ({"reranker": "cohere"}, ProviderNotAvailableError, "not built yet"),
         ({"vector_store": {"provder": "chroma"}}, ConfigurationError, "'provider'"),
@@ -104,7 +104,8 @@ def test_a_model_is_a_name_a_dict_nothing_or_any_object_with_generate(tmp_path: 
         ({"embedder": object()}, ConfigurationError, "identity"),
         ({"embedder": None}, ConfigurationError, "hash"),
         ({"vector_store": EmbedderConfig(provider="hash")}, ConfigurationError, "EmbedderConfig"),
-        ({"ledger": "postgresql://x/y"}, ProviderNotAvailableError, "sqlite"),
+        ({"ledger": {"provider": "postgresql", "config": {"urll": "x"}}}, ConfigurationError, "'url'"),
+        ({"ledger": "postgresql://a:s3cr%ZZ@x/y"}, ConfigurationError, "percent-encoded"),
         ({"ledger": "mysql://x"}, ConfigurationError, "mysql"),
         ({"ledger": 5}, ConfigurationError, "int"),
         ({"instructions": 5}, ConfigurationError, "instructions"),
@@ -264,7 +265,7 @@ def test_configs_of_all_kinds_are_exported(tmp_path: Path) -> None:
     )
     works(Memory(config))
     with pytest.raises(ProviderNotAvailableError):
-        GraphStoreConfig(provider="neo4j")
+        GraphStoreConfig(provider="kuzu")
     with pytest.raises(ProviderNotAvailableError):
         RerankerConfig(provider="cohere")
 

@@ -66,7 +66,7 @@ class _Ragged(HashEmbedder):
 CAUSES: dict[type[errors.MemkitError], Cause] = {
     errors.ConfigurationError: lambda w: w.open(w.folder, ledger="mysql://x"),
     errors.UnknownProviderError: lambda w: w.open(vector_store="chrome"),
-    errors.ProviderNotAvailableError: lambda w: w.open(vector_store="qdrant"),
+    errors.ProviderNotAvailableError: lambda w: w.open(vector_store="weaviate"),
     errors.EmbedderMismatchError: _mismatch,
     errors.InvalidInputError: lambda w: w.open().add([{"role": "user"}], user_id="u"),
     errors.ScopeError: lambda w: w.open().add("x"),

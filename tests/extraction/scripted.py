@@ -26,6 +26,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from memkit.testing.anthropic_server import AnthropicServer
+from memkit.testing.local_server import LocalServer
 from memkit.testing.openai_server import OpenAIServer
 
 Case = Mapping[str, Any]
@@ -71,27 +73,63 @@ def messages_of(call: Case) -> list[dict[str, Any]]:
     return turns
 
 
+class Wire:
+    """OpenAI's wire format: where the prompt stands in a request, and what an answer looks like that went wrong."""
+
+    provider = "openai"
+    server: type[LocalServer] = OpenAIServer
+
+    def prompt(self, body: Mapping[str, Any]) -> str:
+        return str(body["messages"][1]["content"])
+
+    def cut(self, text: str) -> Mapping[str, Any]:
+        return _completion({"role": "assistant", "content": text}, "length")
+
+    def refusal(self, text: str) -> Mapping[str, Any]:
+        return _completion({"role": "assistant", "content": None, "refusal": text}, "stop")
+
+
+class AnthropicWire(Wire):
+    """The same of Anthropic's."""
+
+    provider = "anthropic"
+    server = AnthropicServer
+
+    def prompt(self, body: Mapping[str, Any]) -> str:
+        return str(body["messages"][0]["content"][0]["text"])
+
+    def cut(self, text: str) -> Mapping[str, Any]:
+        return _message([{"type": "text", "text": text}], "max_tokens")
+
+    def refusal(self, text: str) -> Mapping[str, Any]:
+        return _message([], "refusal", {"type": "refusal", "category": None, "explanation": text})
+
+
+WIRES: Mapping[str, Wire] = {"openai": Wire(), "anthropic": AnthropicWire()}
+
+
 class Answers:
     """Gives the replies of one call to the server."""
 
-    def __init__(self, replies: Sequence[Any]) -> None:
+    def __init__(self, replies: Sequence[Any], wire: Wire) -> None:
+        self._wire = wire
         self._by_prompt = [reply for reply in replies if isinstance(reply, Mapping) and "when" in reply]
         self._in_order = [reply for reply in replies if reply not in self._by_prompt]
 
     def __call__(self, body: Mapping[str, Any]) -> Any:
-        prompt = str(body["messages"][1]["content"])
+        prompt = self._wire.prompt(body)
         for reply in self._by_prompt:
             said = prompt.partition("Messages:")[2]
             if reply["when"] in said and reply.get("unless", "\0") not in said:
-                return _filled(reply["answer"], prompt)
-        return _filled(self._in_order.pop(0), prompt)
+                return _filled(reply["answer"], prompt, self._wire)
+        return _filled(self._in_order.pop(0), prompt, self._wire)
 
 
-def _filled(answer: Any, prompt: str) -> Any:
+def _filled(answer: Any, prompt: str, wire: Wire) -> Any:
     if isinstance(answer, Mapping) and "cut" in answer:
-        return _completion({"role": "assistant", "content": answer["cut"]}, "length")
+        return wire.cut(answer["cut"])
     if isinstance(answer, Mapping) and "refusal" in answer:
-        return _completion({"role": "assistant", "content": None, "refusal": answer["refusal"]}, "stop")
+        return wire.refusal(answer["refusal"])
     if isinstance(answer, str):
         return answer
     return json.loads(json.dumps(answer), object_hook=lambda item: _labelled(item, prompt))
@@ -116,9 +154,14 @@ def _completion(message: Mapping[str, Any], finish: str) -> Mapping[str, Any]:
     return {"__raw__": {**body, "usage": usage}}
 
 
-def llm_of(server: OpenAIServer | str) -> Mapping[str, Any]:
-    url = server if isinstance(server, str) else server.base_url
-    return {"provider": "openai", "config": {"base_url": url, "api_key": "k", "max_retries": 0}}
+def _message(content: list[Any], ending: str, details: Any = None) -> Mapping[str, Any]:
+    usage = {"input_tokens": 1, "output_tokens": 1}
+    body = {"id": "x", "type": "message", "role": "assistant", "model": "local", "content": content}
+    return {"__raw__": {**body, "stop_reason": ending, "stop_details": details, "usage": usage}}
+
+
+def llm_of(url: str, wire: Wire) -> Mapping[str, Any]:
+    return {"provider": wire.provider, "config": {"base_url": url, "api_key": "k", "max_retries": 0}}
 
 
 def main() -> None:
@@ -137,7 +180,11 @@ def main() -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     ledger = SqliteLedger(file, tokenize=tokens, tokenizer_version=TOKENIZER_VERSION, on_step=killer)
     memory = Memory(
-        order["path"], ledger=ledger, llm=llm_of(order["url"]), embedder="hash", schemas=schemas_of(case)
+        order["path"],
+        ledger=ledger,
+        llm=llm_of(order["url"], WIRES[order["wire"]]),
+        embedder="hash",
+        schemas=schemas_of(case),
     )
     memory.add(messages_of(call), user_id="u")
 

@@ -1,4 +1,4 @@
-"""The run of scripted conversations: each with every outcome and what is known at its end."""
+"""The run of scripted conversations in both wire formats: each with every outcome and what is known at its end."""
 
 from __future__ import annotations
 
@@ -6,29 +6,41 @@ import json
 import signal
 import sys
 from collections.abc import Generator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from memkit import errors
-from memkit.testing.openai_server import Fault, OpenAIServer
+from memkit.testing.local_server import Fault, LocalServer
 from tests.engine.faces import Face, Mode, World
 from tests.faults.victim import run
 
-from .scripted import CASES, Answers, Case, llm_of, messages_of, schemas_of
+from .scripted import CASES, WIRES, Answers, Case, llm_of, messages_of, schemas_of
 
 KILLED = [pytest.mark.engine, pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")]
+OFTEN = 6
+"""In the second format each case of so many runs with every change, the others with the engines."""
+
+
+def marks(n: int, case: Case, wire: str) -> list[pytest.MarkDecorator]:
+    if any("kill" in call for call in case["calls"]):
+        return KILLED
+    return [pytest.mark.engine] if wire != "openai" and n % OFTEN else []
+
+
 PARAMETERS = [
-    pytest.param(case, id=case["name"], marks=KILLED if any("kill" in c for c in case["calls"]) else [])
-    for case in CASES
+    pytest.param(case, wire, id=f"{wire}-{case['name']}", marks=marks(n, case, wire))
+    for wire in WIRES
+    for n, case in enumerate(CASES)
 ]
 
 
 @pytest.fixture(scope="module")
-def server() -> Generator[OpenAIServer]:
-    with OpenAIServer() as made:
-        yield made
+def servers() -> Generator[dict[str, LocalServer]]:
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(wire.server()) for name, wire in WIRES.items()}
 
 
 @pytest.fixture
@@ -40,25 +52,34 @@ def world(tmp_path: Path, case: Case) -> Generator[World]:
     made.close()
 
 
-@pytest.mark.parametrize("case", PARAMETERS)
-def test_a_conversation_ends_as_it_should(case: Case, server: OpenAIServer, world: World) -> None:
+@pytest.mark.parametrize(("case", "wire"), PARAMETERS)
+def test_a_conversation_ends_as_it_should(
+    case: Case, wire: str, servers: dict[str, LocalServer], world: World
+) -> None:
     memory: Face | None = None
+    server, format_ = servers[wire], WIRES[wire]
     for n, call in enumerate(case["calls"]):
         server.reset()
-        server.say(Answers(call["replies"]))
+        server.say(Answers(call["replies"], format_))
         if "kill" in call:
-            order = {"name": case["name"], "call": n, "path": str(world.path), "url": server.base_url}
+            order = {
+                "name": case["name"],
+                "call": n,
+                "path": str(world.path),
+                "url": server.base_url,
+                "wire": wire,
+            }
             died = run("tests.extraction.scripted", json.dumps(order), check=False)
             assert died.returncode == -signal.SIGKILL, died.stderr
             continue
         if memory is None:
-            memory = world.open(llm=llm_of(server), schemas=schemas_of(case))
+            memory = world.open(llm=llm_of(server.base_url, format_), schemas=schemas_of(case))
         made(memory, call, server)
     assert memory is not None
     check_end(memory, case)
 
 
-def made(memory: Face, call: Case, server: OpenAIServer) -> None:
+def made(memory: Face, call: Case, server: LocalServer) -> None:
     """Make one call and compare what became of everything in it."""
     if call.get("repair"):
         report = memory.repair()
@@ -83,9 +104,9 @@ def made(memory: Face, call: Case, server: OpenAIServer) -> None:
         left.remove(same[0])
     assert not left, shown
     if "model_calls" in call:
-        assert result.usage.llm_calls == len(server.chats) == call["model_calls"]
+        assert result.usage.llm_calls == server.count() == call["model_calls"]
     if "windows" in call:
-        assert len(server.chats) >= call["windows"]
+        assert server.count() >= call["windows"]
 
 
 def check_end(memory: Face, case: Case) -> None:

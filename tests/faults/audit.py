@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from memkit.ledger.sqlite_rows import RECORD_SELECT, column, live_text
+from memkit.ledger.rows import RECORD_SELECT, column, live_text
 from memkit.ledger.sqlite_words import Book
 from memkit.ranking.text import TOKENIZER_VERSION, tokens
 
@@ -60,6 +60,18 @@ _NEVER = {
         "SELECT op FROM job WHERE op NOT IN (SELECT no FROM operation WHERE state != 'done')"
     ),
     "a text of no item": "SELECT item FROM item_vec WHERE item NOT IN (SELECT no FROM item)",
+    "a node or an edge of no record": (
+        "SELECT rid FROM node WHERE rid NOT IN (SELECT rid FROM record)"
+        " UNION ALL SELECT rid FROM edge WHERE rid NOT IN (SELECT rid FROM record)"
+    ),
+    "a record whose entities or relations are no nodes or edges": (
+        "SELECT rid FROM record WHERE entities IS NOT NULL AND rid NOT IN (SELECT rid FROM node)"
+        " UNION ALL SELECT rid FROM record WHERE relations IS NOT NULL AND rid NOT IN (SELECT rid FROM edge)"
+    ),
+    "a merge of what nobody names": (
+        "SELECT no FROM alias WHERE owner NOT IN (SELECT no FROM owner)"
+        " OR NOT EXISTS (SELECT 1 FROM node WHERE node.owner = alias.owner AND node.key = alias.key)"
+    ),
 }
 
 

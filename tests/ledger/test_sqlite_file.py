@@ -18,8 +18,8 @@ from memkit.errors import BackendUnavailableError
 from memkit.ledger import sqlite_schema
 from memkit.ledger.base import OWNER_SHIFT
 from memkit.ledger.liveness import ProcessMark, is_alive, process_start, this_process
+from memkit.ledger.rows import ledger_salt, message_id, message_rid, pack_id, unpack_id
 from memkit.ledger.sqlite import SqliteLedger
-from memkit.ledger.sqlite_rows import ledger_salt, message_id, message_rid, pack_id, unpack_id
 from memkit.testing.laws import Driver
 from memkit.testing.ledger_data import (
     ALICE,

@@ -16,7 +16,6 @@ from memkit.errors import (
     BackendResponseError,
     ConfigurationError,
     ConflictError,
-    ProviderNotAvailableError,
     UnknownProviderError,
 )
 from memkit.ledger.base import NewMessage, Record
@@ -297,7 +296,8 @@ def test_vectors_take_the_bytes_that_were_chosen(path: Path, vectors: str, width
     ("given", "error", "hint"),
     [
         ({"provider": "sqlit"}, UnknownProviderError, "Did you mean 'sqlite'"),
-        ({"provider": "postgresql"}, ProviderNotAvailableError, "sqlite"),
+        ({"provider": "postgresql", "config": {"maxcon": 4}}, ConfigurationError, "'maxconn'"),
+        ({"provider": "mysql"}, UnknownProviderError, "postgresql, sqlite"),
         ({"provider": "sqlite", "config": {"vector": "float16"}}, ConfigurationError, "'vectors'"),
         ({"provider": "sqlite", "config": {"vectors": "float64"}}, ConfigurationError, "'float16'"),
         ({"path": "memory.db"}, ConfigurationError, '"config"'),

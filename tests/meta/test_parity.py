@@ -69,6 +69,7 @@ def test_a_public_method_says_its_law_in_one_sentence(owner: type) -> None:
 def test_everything_after_the_subject_of_a_call_is_keyword_only() -> None:
     subjects = {
         "messages",
+        "source",
         "items",
         "ids",
         "query",

@@ -7,8 +7,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Generator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import chromadb
@@ -240,3 +241,30 @@ def test_threads_open_one_client(tmp_path: Path) -> None:
         thread.join()
     assert found == [5] * 8
     store.close()
+
+
+def test_a_server_that_falls_silent_while_a_client_is_built_is_a_timeout_too() -> None:
+    class Quiet(BaseHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:
+            """Print nothing."""
+
+        def do_GET(self) -> None:
+            if not self.path.endswith("/heartbeat"):
+                free.wait(20)
+                return
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+    free = Event()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    port = server.server_address[1]
+    store = ChromaStore(ChromaStore.Settings(host="127.0.0.1", port=port, timeout_s=0.5))
+    with pytest.raises(BackendTimeoutError):
+        store.health()
+    free.set()
+    store.close()
+    server.shutdown()
+    server.server_close()

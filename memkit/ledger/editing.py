@@ -1,23 +1,90 @@
-"""Edits of records: the new values, what they replaced, and the indexes that follow."""
+"""Edits of records: the new values, what they replaced, and what has to follow."""
 
 from __future__ import annotations
 
-import sqlite3
-from typing import Final
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from .base import EditRecord
-from .sqlite_pending import PendingRows
-from .sqlite_rows import CODES, EXPIRE, Row, column, dump, edited_columns, live_text, with_columns
-from .sqlite_words import Book
+from .rows import CODES, EXPIRE, Row, column, dump, edited_columns, live_text, with_columns
+
+if TYPE_CHECKING:
+    from .base import Record, Vector
 
 _NOT_DELTA: Final = frozenset(("version", "expired", "dedup"))
 
 
-class RecordEditor:
-    """Collects the edits of a batch inside a write transaction that its caller begins and ends."""
+class Words(Protocol):
+    """What has to be known of a store to write its rows."""
 
-    def __init__(self, conn: sqlite3.Connection, book: Book, pending: PendingRows, at: int) -> None:
-        self._conn, self._book, self._pending, self._at = conn, book, pending, at
+    salt: int
+
+    def words(self, actor: str | None, text: str) -> object:
+        """Return what the keyword index is fed for a record."""
+        ...
+
+
+@dataclass(slots=True)
+class Edits:
+    """What edits change, beside the words and vectors that live records get; a record is edited once."""
+
+    rids: set[int] = field(default_factory=set[int])
+    frees_digest: bool = False
+    """Whether one takes a record out of those that stand for a digest."""
+    updates: dict[tuple[str, ...], list[tuple[Any, ...]]] = field(
+        default_factory=dict[tuple[str, ...], list[tuple[Any, ...]]]
+    )
+    """By the names of the columns: their values, then the rid."""
+    dropped: list[tuple[int, Any]] = field(default_factory=list[tuple[int, Any]])
+    """Words that go out of the keyword index."""
+    deleted: list[int] = field(default_factory=list[int])
+    restored: list[int] = field(default_factory=list[int])
+    reworded: list[int] = field(default_factory=list[int])
+    """Records whose tokens are of an earlier text."""
+    unembedded: list[tuple[int]] = field(default_factory=list[tuple[int]])
+    """Those of them that get no vector of the new one."""
+    gone_vectors: list[tuple[int, Vector]] = field(default_factory=list[Any])
+    """Vectors of deleted records, for an undo."""
+
+
+class Pending(ABC):
+    """Rows of one batch that are not written yet; each list is written by few statements."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[Any, ...]] = []
+        self.records: list[tuple[Any, ...]] = []
+        self.words: list[tuple[int, Any]] = []
+        """Of live records, as the ledger's `words` gives them."""
+        self.vectors: list[tuple[int, Vector]] = []
+        self.tokens: list[tuple[int, bytes]] = []
+        self.graph: list[tuple[int, Record]] = []
+        """Records whose entities or relations are new."""
+        self._edits: Edits | None = None
+
+    @property
+    def edits(self) -> Edits:
+        """What the edits of the batch change; most batches have none."""
+        if self._edits is None:
+            self._edits = Edits()
+        return self._edits
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Let what is collected be written before what is collected from now on, but for the events."""
+
+
+class RecordEditor:
+    """Collects the edits of a batch.
+
+    `taken` says whether a record already stands for an owner's digest.
+    """
+
+    def __init__(
+        self, book: Words, pending: Pending, at: int, taken: Callable[[tuple[int, bytes]], bool]
+    ) -> None:
+        self._book, self._pending, self._at, self._taken = book, pending, at, taken
         self._claimed: set[tuple[int, bytes]] = set()
         """What edited records came to stand for."""
 
@@ -56,7 +123,7 @@ class RecordEditor:
 
     def _digest_taken(self, before: Row, after: Row) -> bool:
         """Whether another live, current record of the owner already stands for the same digest."""
-        pending, freed, place = self._pending, _stands_for(before), _stands_for(after)
+        pending, freed, place = self._pending, stands_for(before), stands_for(after)
         if freed is not None and freed != place:
             self._claimed.discard(freed)
             pending.edits.frees_digest = True
@@ -64,13 +131,7 @@ class RecordEditor:
             return False
         if place in self._claimed:
             return True
-        if pending.edits.frees_digest or pending.records:
-            pending.flush()
-        found = self._conn.execute(
-            "SELECT 1 FROM record WHERE owner = ? AND dedup = ? AND deleted = 0 AND valid_until IS NULL",
-            place,
-        )
-        if found.fetchone() is not None:
+        if self._taken(place):
             return True
         self._claimed.add(place)
         return False
@@ -96,7 +157,7 @@ class RecordEditor:
             edits.unembedded.append((rid,))
 
 
-def _stands_for(row: Row) -> tuple[int, bytes] | None:
+def stands_for(row: Row) -> tuple[int, bytes] | None:
     """Return the owner and the digest that a `RECORD_SELECT` row is the one record of, None when it is of none."""
     digest = column(row, "dedup")
     if digest is None or column(row, "deleted") or column(row, "valid_until") is not None:

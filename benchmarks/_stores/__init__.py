@@ -1,0 +1,1 @@
+"""The raw clients that vector stores are measured against."""

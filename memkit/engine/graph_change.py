@@ -1,0 +1,115 @@
+"""Merging entities by hand, and parting them again: operations of their own, that touch no memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..clock import now_us
+from ..errors import ConflictError, InvalidInputError
+from ..graph_parts import graph_ledger
+from ..ledger.base import Batch, Operation
+from ..ledger.records import AliasChange
+from ..scope import ReadScope, Scope, read_scope
+from ..types import ChangeResult
+from .core import Engine, new_id
+from .graph import GraphRequest, Reader, open_reader
+
+
+async def merge(
+    engine: Engine, scope: Scope, name: tuple[str, str | None], into: tuple[str, str | None]
+) -> ChangeResult:
+    """Let an entity be another one in reads inside the scope.
+
+    Raises:
+        InvalidInputError: No memory of the scope names one of them.
+    """
+    reader = await _reader(engine, scope)
+    sources, targets = await _known(reader, *name), await _known(reader, *into)
+    target = reader.most_named(targets)
+    changes = [
+        AliasChange(scope=scope, key=reader.names.known_key(one), root=reader.names.known_key(target))
+        for one in sources
+        if one != target
+    ]
+    if not changes:
+        return ChangeResult(message="They are one already.", operation_id=new_id())
+    return await _write(engine, "merge", scope, changes, "Entities merged.")
+
+
+async def split(engine: Engine, scope: Scope, name: str) -> ChangeResult:
+    """Part an entity from what it was merged into, in reads inside the scope.
+
+    Raises:
+        InvalidInputError: No memory of the scope names it.
+    """
+    reader = await _reader(engine, scope)
+    await _known(reader, name, None)
+    changes = [AliasChange(scope=scope, key=key, root=None) for key in reader.names.merged_keys(name)]
+    if not changes:
+        return ChangeResult(message="It was not merged into another one.", operation_id=new_id())
+    return await _write(engine, "split", scope, changes, "Entity parted.")
+
+
+async def undo_merge(engine: Engine, operation: Operation, guard: ReadScope | None) -> ChangeResult | None:
+    """Take a merge or a split back; None where it is outside the guard.
+
+    Raises:
+        ConflictError: A later operation changed the same entity.
+    """
+    events = await engine.call(graph_ledger(engine.ledger).alias_events, operation.id)
+    scopes = [event.change.scope for event in events]
+    if guard is not None and not all(guard.allows(s.user_id, s.agent_id, s.run_id) for s in scopes):
+        return None
+    later = list(dict.fromkeys(event.later for event in events if event.later is not None))
+    if later:
+        raise ConflictError(
+            f"Later operations changed the same entities: {', '.join(later)}. Undo them first, newest first.",
+            operations=later,
+            operation_id=operation.id,
+        )
+    changes = [
+        AliasChange(scope=event.change.scope, key=event.change.key, root=event.before) for event in events
+    ]
+    if not changes:
+        return ChangeResult(message="There was nothing to undo.", operation_id=new_id())
+    kind = "split" if operation.kind == "merge" else "merge"
+    return await _write(engine, kind, scopes[0], changes, "Operation undone.", undoes=operation.id)
+
+
+async def _reader(engine: Engine, scope: Scope) -> Reader:
+    request = GraphRequest(scope=read_scope(scope.user_id, scope.agent_id, scope.run_id))
+    reader = await open_reader(engine, request, own=True, write=True)
+    assert reader is not None, "a ledger that is written to is there"
+    return reader
+
+
+async def _known(reader: Reader, name: str, kind: str | None) -> list[str]:
+    found = await reader.find(name, kind)
+    if not found:
+        raise InvalidInputError(
+            f"No memory of this scope names {name!r}. `memory.graph.entities(...)` lists what is named.",
+            field="name",
+        )
+    return found
+
+
+async def _write(
+    engine: Engine,
+    kind: str,
+    scope: Scope,
+    changes: Sequence[AliasChange],
+    message: str,
+    undoes: str | None = None,
+) -> ChangeResult:
+    operation_id = new_id()
+    await engine.apply(
+        Batch(
+            operation_id=operation_id,
+            kind=kind,
+            owner=scope.owner,
+            at=now_us(),
+            aliases=changes,
+            undoes=undoes,
+        )
+    )
+    return ChangeResult(message=message, operation_id=operation_id, count=len(changes))

@@ -1,0 +1,160 @@
+"""Nodes and edges as rows, written with the record that says them; and what was merged by hand."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from ..graph_stores.base import GraphNode, GraphRecord, entity_id, fold_name
+from ..scope import Owner, ReadScope, Scope
+from .graph import Alias, AliasEvent, projected
+from .records import OWNER_SHIFT, AliasChange, Record
+from .rows import RECORD_SELECT, column, pack_id, record_of, unpack_id
+from .sqlite_owners import Owners
+from .sqlite_scope import owner_numbers
+
+AN_END: Final = 0
+LISTED: Final = 1
+REPEATED: Final = 2
+"""How a record names an entity: in its list for the first time, there again, or only as an end of an edge."""
+_MANY: Final = 500
+_PLACES: Final = {"node": "(?,?,?,?,?,?,?,?,?)", "edge": "(?,?,?,?,?,?,?,?,?,?,?)"}
+OwnerOf = Callable[[sqlite3.Connection, int], Owner]
+"""Tells an owner by its number."""
+
+
+# ------------------------------------------------------------------------------------------- writing
+
+
+def put_graph(conn: sqlite3.Connection, records: Sequence[tuple[int, Record]]) -> None:
+    """Write what records say now in the place of what they said before; the last of equal ones counts."""
+    latest = dict(records)
+    put_rows(conn, [(rid, projected(record)) for rid, record in latest.items()])
+
+
+def put_rows(conn: sqlite3.Connection, records: Sequence[tuple[int, GraphRecord]]) -> None:
+    """Write nodes and edges of records by rid, in the place of those that are there."""
+    drop_rows(conn, [rid for rid, _ in records])
+    for rid, said in records:
+        owner = said.owner
+        nodes = [
+            (
+                rid, place, rid >> OWNER_SHIFT, _blob(owner, node), fold_name(node.name), node.key, node.name,
+                node.kind, listed,
+            )
+            for place, (node, listed) in enumerate(_named(said))
+        ]  # fmt: skip
+        edges = [
+            (
+                rid, place, _blob(owner, edge.source), _blob(owner, edge.target), edge.relation, edge.source.key,
+                edge.source.name, edge.source.kind, edge.target.key, edge.target.name, edge.target.kind,
+            )
+            for place, edge in enumerate(said.edges)
+        ]  # fmt: skip
+        for table, rows in (("node", nodes), ("edge", edges)):
+            conn.executemany(f"INSERT INTO {table} VALUES {_PLACES[table]}", rows)
+
+
+def _named(said: GraphRecord) -> list[tuple[GraphNode, int]]:
+    """Return what a memory names, and how: `LISTED` or `REPEATED` in its list, or `AN_END` of an edge alone."""
+    named: list[tuple[GraphNode, int]] = []
+    listed: set[str] = set()
+    for node in said.entities:
+        named.append((node, REPEATED if node.key in listed else LISTED))
+        listed.add(node.key)
+    return [*named, *((node, AN_END) for node in said.mentions() if node.key not in listed)]
+
+
+def _blob(owner: Owner, node: GraphNode) -> bytes:
+    return bytes.fromhex(entity_id(owner, node.key))
+
+
+def put_aliases(conn: sqlite3.Connection, op: int, changes: Sequence[AliasChange], owners: Owners) -> None:
+    """Write what was merged or parted by hand."""
+    conn.executemany(
+        "INSERT INTO alias (op, owner, agent, run, key, root) VALUES (?,?,?,?,?,?)",
+        [
+            (op, owners.of_scope(one.scope).no, one.scope.agent_id, one.scope.run_id, one.key, one.root)
+            for one in changes
+        ],
+    )
+
+
+def drop_rows(conn: sqlite3.Connection, rids: Sequence[int]) -> None:
+    """Take nodes and edges of records away."""
+    for table in ("node", "edge"):
+        conn.executemany(f"DELETE FROM {table} WHERE rid = ?", [(rid,) for rid in rids])
+
+
+def drop_names(conn: sqlite3.Connection, owners: Iterable[int]) -> None:
+    """Take merges away that hold a name which no record of the owner says any more."""
+    for number in owners:
+        conn.execute(
+            "DELETE FROM alias WHERE owner = ? AND (NOT EXISTS"
+            " (SELECT 1 FROM node WHERE node.owner = alias.owner AND node.key = alias.key)"
+            " OR root IS NOT NULL AND NOT EXISTS"
+            " (SELECT 1 FROM node WHERE node.owner = alias.owner AND node.key = alias.root))",
+            (number,),
+        )
+
+
+def refill_graph(conn: sqlite3.Connection) -> None:
+    """Write the nodes and edges of all records anew, from what the records hold."""
+    conn.execute("DELETE FROM node")
+    conn.execute("DELETE FROM edge")
+    owners = {row[0]: Owner(row[1], row[2]) for row in conn.execute("SELECT no, kind, id FROM owner")}
+    after = -1
+    while True:
+        rows = conn.execute(
+            RECORD_SELECT
+            + "WHERE record.rid > ? AND (record.entities IS NOT NULL OR record.relations IS NOT NULL)"
+            " ORDER BY record.rid LIMIT ?",
+            (after, _MANY),
+        ).fetchall()
+        put_graph(conn, [(row[0], record_of(row, owners[column(row, "owner")], 0)) for row in rows])
+        if len(rows) < _MANY:
+            return
+        after = rows[-1][0]
+
+
+# ------------------------------------------------------------------------------------------- merged by hand
+
+
+def aliases(conn: sqlite3.Connection, owner_of: OwnerOf, scope: ReadScope) -> list[Alias]:
+    """Return what holds of merged entities of the owners in a scope, in the order it was said."""
+    numbers = owner_numbers(conn, scope)
+    latest = "SELECT max(no) FROM alias GROUP BY owner, agent, run, key"
+    sql = f"SELECT owner, agent, run, key, root FROM alias WHERE no IN ({latest}) ORDER BY no"
+    if numbers is not None and len(numbers) == 1:
+        latest = f"SELECT max(no) FROM alias WHERE owner = {numbers[0]:d} GROUP BY agent, run, key"
+        sql = f"SELECT owner, agent, run, key, root FROM alias WHERE no IN ({latest}) ORDER BY no"
+    return [
+        Alias(scope=_scope(owner_of(conn, row[0]), row[1], row[2]), key=row[3], root=row[4])
+        for row in conn.execute(sql).fetchall()
+        if numbers is None or row[0] in numbers
+    ]
+
+
+def alias_events(conn: sqlite3.Connection, owner_of: OwnerOf, operation_id: str) -> list[AliasEvent]:
+    """Return what an operation merged or parted, with what was there before, and what changed it later."""
+    same = "a.owner = alias.owner AND a.agent IS alias.agent AND a.run IS alias.run AND a.key = alias.key"
+    sql = (
+        "SELECT owner, agent, run, key, root,"
+        f" (SELECT a.root FROM alias a WHERE {same} AND a.no < alias.no ORDER BY a.no DESC LIMIT 1),"
+        " (SELECT o.id FROM alias a JOIN operation o ON o.no = a.op"
+        f" WHERE {same} AND a.no > alias.no AND a.op != alias.op ORDER BY a.no LIMIT 1)"
+        " FROM alias WHERE op = (SELECT no FROM operation WHERE id = ?) ORDER BY no"
+    )
+    return [
+        AliasEvent(
+            AliasChange(scope=_scope(owner_of(conn, row[0]), row[1], row[2]), key=row[3], root=row[4]),
+            row[5],
+            None if row[6] is None else unpack_id(row[6]),
+        )
+        for row in conn.execute(sql, (pack_id(operation_id),)).fetchall()
+    ]
+
+
+def _scope(owner: Owner, agent: str | None, run: str | None) -> Scope:
+    return Scope(user_id=owner.id if owner.kind == "user" else None, agent_id=agent, run_id=run)

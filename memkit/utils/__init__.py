@@ -1,0 +1,1 @@
+"""Names where mem0 has them."""
