@@ -32,8 +32,9 @@ print(found.results[0].memory, [(one.source, one.relation, one.target) for one i
 # > My sister Bea works at Acme. [('Bea', 'sister_of', 'User'), ('Bea', 'works_at', 'Acme')]
 
 # Times are those of the memories that say it: what is closed now was true then.
-old = ada.add("Bea lives in Rome.", valid_from="2020-01-01").results[0].id
-ada.update(old, valid_until="2024-05-31")
+old = ada.add("Bea lives in Rome.", valid_from="2020-01-01").results[0]
+assert old.id is not None  # it was not known yet
+ada.update(old.id, valid_until="2024-05-31")
 ada.add("Bea lives in Oslo.", valid_from="2024-06-01")
 for relation in ada.graph.relations({"relation": "lives_in"}, between=("2023-01-01", "2025-01-01")):
     print(relation.target, relation.valid_from, "to", relation.valid_until)
