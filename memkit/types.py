@@ -107,6 +107,10 @@ class Relation(Model):
     valid_until: datetime | None = None
     memory_ids: list[str] = Field(default_factory=list[str])
 
+    def __getitem__(self, key: str) -> Any:
+        """Return a field, or mem0's `relationship` and `destination`."""
+        return super().__getitem__({"relationship": "relation", "destination": "target"}.get(key, key))
+
 
 class GraphEntity(Model):
     """An entity that memories name; one that none names is false."""

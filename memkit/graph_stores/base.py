@@ -23,7 +23,8 @@ MAX_HOPS: Final = 10
 """How far a walk may go: beyond it, everything is a neighbour of everything."""
 UNKNOWN_KIND: Final = "thing"
 """The kind of an entity of which nobody said more."""
-_ARTICLES: Final = ("the ", "a ", "an ")
+_ARTICLES: Final = ("the ",)
+"""Not "a" and "an": An and A are names, too."""
 _STOPS: Final = frozenset(".,;:!?\"'`…·¡¿、。！？")
 _AROUND: Final = frozenset(("Ps", "Pe", "Pi", "Pf", "Pd", "Zs", "Zl", "Zp", "Cc"))
 

@@ -454,3 +454,8 @@ def test_both_graphs_have_the_same_calls() -> None:
     assert sorted(public(Graph)) == sorted(public(AsyncGraph))
     for name, method in public(Graph).items():
         assert signature(method) == signature(public(AsyncGraph)[name])
+
+
+def test_a_relation_answers_to_the_names_that_mem0_gave_its_ends() -> None:
+    edge = Relation(source="Ann", relation="likes", target="tea")
+    assert (edge["relationship"], edge["destination"], edge["target"]) == ("likes", "tea", "tea")
