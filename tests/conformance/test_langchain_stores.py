@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -69,7 +70,18 @@ class TestInMemoryWithoutAFilter(TestInMemory):
     filter = None
 
 
+@pytest.fixture(scope="class")
+def no_other_chroma() -> Generator[None]:
+    """The vendor keeps one database in memory a process, and refuses it to whoever has other settings."""
+    from chromadb.api.shared_system_client import SharedSystemClient
+
+    SharedSystemClient.clear_system_cache()
+    yield
+    SharedSystemClient.clear_system_cache()
+
+
 @pytest.mark.engine
+@pytest.mark.usefixtures("no_other_chroma")
 class TestChroma(_Suite):
     recall = 0.98
     capacity = 1100
