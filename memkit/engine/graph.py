@@ -13,6 +13,7 @@ from ..filters import Filter, compile_filter
 from ..graph_parts import graph_ledger
 from ..graph_stores import walk
 from ..graph_stores.base import GraphEdge, GraphStore, Span, fold_name
+from ..graph_stores.support import edges_of
 from ..ledger.base import Record
 from ..ledger.graph import SPEAKER, is_speaker, projected
 from ..scope import Owner, ReadScope, Scope
@@ -343,7 +344,7 @@ class Reader:
         """Return the edges that memories say and that pass a filter, as the ledger has them."""
         await self._check(memory_ids)
         records = [record for one in memory_ids if (record := self._records[one]) is not None]
-        edges = [edge for record in records for edge in _edges(record)]
+        edges = [edge for record in records for edge in edges_of(projected(record))]
         await self.names.meet({end.name for edge in edges for end in (edge.source, edge.target)})
         placed = [self._between(edge) for edge in edges]
         if filter is None:
@@ -397,12 +398,6 @@ class Reader:
 
     async def _ask(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return await self._engine.ask(self.store.name, method, *args, **kwargs)
-
-
-def _edges(record: Record) -> list[GraphEdge]:
-    from ..graph_stores.support import edges_of
-
-    return edges_of(projected(record))
 
 
 def _spells(edges: Sequence[GraphEdge]) -> list[list[GraphEdge]]:

@@ -220,6 +220,8 @@ def month_of(instant: int) -> int:
 
 def folded(text: str) -> str:
     """Return a text in lower case, with plain letters for full-width ones and without accents on Latin letters."""
+    if text.isascii():
+        return text.lower()
     plain = unicodedata.normalize("NFKD", text).lower()
     # A mark on a Latin letter goes; elsewhere marks are part of the writing and are composed back.
     return unicodedata.normalize("NFC", _ACCENT.sub(r"\1", plain))
