@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .errors import MemkitError
+from .errors import BackendResponseError, MemkitError
 from .projector import Projector
 
 GRAPH: Final = "graph:"
@@ -21,3 +21,17 @@ class Following:
         """Whether it was opened and compared with the ledger."""
         self.projector = Projector()
         """Brings it after the ledger."""
+        self.refused: dict[str, tuple[int, str]] = {}
+        """Memories that it does not take: up to which change they were tried, and what it says of them."""
+
+    def refusal(self, name: str) -> BackendResponseError | None:
+        """Return what to say of the memories that the index of this name does not take, None where it takes all."""
+        if not self.refused:
+            return None
+        memory_id, (_, reason) = next(iter(self.refused.items()))
+        count = len(self.refused)
+        return BackendResponseError(
+            f"The index {name!r} refuses {count:,} {'memory' if count == 1 else 'memories'}, such as {memory_id}: "
+            f"{reason} Shorten or delete what it does not take; all others are in it.",
+            backend=name,
+        )

@@ -91,6 +91,30 @@ class Graph(_Face):
         request = self._checked.read(user_id, agent_id, run_id, limit=limit, allow_global=allow_global)
         return run_inline(entities(self._engine, request, self._checked.cursor(cursor)))
 
+    def find(
+        self,
+        text: str,
+        *,
+        limit: int = 10,
+        user_id: ReadIds = None,
+        agent_id: ReadIds = None,
+        run_id: ReadIds = None,
+        allow_global: bool = False,
+    ) -> list[GraphEntity]:
+        """Return the entities that a text may mean, the likeliest first: a name, a part of one, or a sentence.
+
+        Those that it names come first, then those that share words with it, then those that are spelled alike.
+
+        Args:
+            limit: At most so many.
+            allow_global: Across all users.
+        """
+        from .engine.graph_find import find
+
+        asked, _ = self._checked.name("text", text)
+        request = self._checked.read(user_id, agent_id, run_id, limit=limit, allow_global=allow_global)
+        return run_inline(find(self._engine, request, asked))
+
     def neighbours(
         self,
         entity: str | GraphEntity,
@@ -262,6 +286,23 @@ class AsyncGraph(_Face):
 
         request = self._checked.read(user_id, agent_id, run_id, limit=limit, allow_global=allow_global)
         return await entities(self._engine, request, self._checked.cursor(cursor))
+
+    async def find(
+        self,
+        text: str,
+        *,
+        limit: int = 10,
+        user_id: ReadIds = None,
+        agent_id: ReadIds = None,
+        run_id: ReadIds = None,
+        allow_global: bool = False,
+    ) -> list[GraphEntity]:
+        """Async version of `Graph.find`."""
+        from .engine.graph_find import find
+
+        asked, _ = self._checked.name("text", text)
+        request = self._checked.read(user_id, agent_id, run_id, limit=limit, allow_global=allow_global)
+        return await find(self._engine, request, asked)
 
     async def neighbours(
         self,

@@ -86,6 +86,7 @@ class GraphPart:
             if given.provider == "instance"
             else cast("GraphStore", self._build("graph_store", given.provider, given.config))
         )
+        store.join(parts.ledger)
         if store.in_ledger:
             parts.choices["graph_store"] = f"{parts.ledger.name} (the ledger's own rows)"
             return None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from .config import place
-from .errors import ConfigurationError, MissingDependencyError, UnknownProviderError
+from .errors import ConfigurationError, MissingDependencyError, UnknownProviderError, did_you_mean
 from .ledger.base import Ledger
 from .ledger.settings import KINDS, SqliteSettings
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 LEDGERS: Final = ("postgresql", "sqlite")
 _SCHEMES: Final = ("postgres://", "postgresql://")
+_OF_A_URL: Final = re.compile(r"([\w+.-]*)://|(postg\w*):", re.IGNORECASE)
+_OF_LIBPQ: Final = re.compile(r"\s*(host|hostaddr|port|dbname|user|password|service)\s*=")
+"""How a libpq string of keys and values begins, and hardly a file."""
 
 
 def check_ledger(given: Any) -> None:
@@ -66,18 +70,33 @@ def settings_of(given: Any) -> SqliteSettings | PostgresSettings:
     if isinstance(given, Mapping):
         return _of_mapping(cast("Mapping[str, Any]", given))
     if isinstance(given, str):
-        if given.startswith(_SCHEMES):
+        if given.startswith(_SCHEMES) or _OF_LIBPQ.match(given):
             return _postgres({"url": given})
         if given in ("postgres", "postgresql"):
             return _postgres({})
-        if "://" in given:
+        if found := _OF_A_URL.match(given):
+            scheme = found[1] or found[2] or ""
             raise ConfigurationError(
-                f"Unknown ledger {given.partition('://')[0]!r}. Give a file, a URL such as "
-                "'postgresql://user:password@host/database', or leave it out."
+                f"Unknown ledger {scheme!r}.{did_you_mean(scheme.lower().partition('+')[0], LEDGERS)} Give a file, a "
+                "URL such as 'postgresql://user:password@host:5432/database', or leave it out."
             )
     if isinstance(given, str | os.PathLike):
         return SqliteSettings(path=os.fspath(cast("str | os.PathLike[str]", given)))
     raise ConfigurationError(f"`ledger` is a file, a URL, a dict or a Ledger, not {type(given).__name__}.")
+
+
+def ledger_shown(given: str) -> str:
+    """Return a ledger as it was named, a database without user and password."""
+    try:
+        settings = settings_of(given)
+        if isinstance(settings, SqliteSettings):
+            return given
+        from .ledger.postgres_settings import split_url
+        from .postgres_address import address_of
+
+        return f"postgresql://{address_of(split_url(settings)[0], {}).where}"
+    except (ConfigurationError, MissingDependencyError):
+        return "(set)"
 
 
 def _of_mapping(given: Mapping[str, Any]) -> SqliteSettings | PostgresSettings:

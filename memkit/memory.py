@@ -55,7 +55,7 @@ class Memory(Conversations, Items, Operating, Vectors):
         vector_store: `"auto"` (the ledger's own vectors), a name, `{"provider", "config"}`, settings or an instance.
         llm: `"auto"` is OpenAI or Anthropic, whose key is set, else None: turns are then kept verbatim.
         embedder: `"auto"` is what the store was made with, else OpenAI with a key, else `"hash"`, which needs nothing.
-        graph_store: None for no graph.
+        graph_store: None for no graph; `"sqlite"` keeps one in the ledger itself.
         reranker: None for the engine's own order.
         ledger: Where the system of record lives, if not in `path`; a dict also says how it is kept (see the guide).
         instructions: What to remember and what not, in plain words, for the extraction.

@@ -15,6 +15,7 @@ from .embedders.base import Embedder
 from .embedders.recent import RecentVectors
 from .errors import ConfigurationError, EmbedderMismatchError
 from .following import Following
+from .forking import tell_of_forks
 from .graph_parts import GraphPart, checked_graph
 from .ledger.base import Ledger
 from .ledgers import check_ledger, make_ledger
@@ -44,7 +45,8 @@ class Parts:
         self.file, self.folder = place(config.path)
         self._worker = (0, "")
         self.closed = False
-        self._lock = threading.RLock()
+        self.forked()
+        tell_of_forks(self)
         self._ledger: Ledger | None = None
         self._caches: Any = None
         self._embedder: Embedder | None = None
@@ -76,6 +78,10 @@ class Parts:
                 "`embedder=None` is not possible; `embedder='hash'` needs no key and no model."
             )
         check_ledger(config.ledger)
+
+    def forked(self) -> None:
+        """Let nobody wait for a thread that builds a part in the parent."""
+        self._lock = threading.RLock()
 
     @property
     def worker_id(self) -> str:

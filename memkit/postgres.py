@@ -1,17 +1,11 @@
-"""PostgreSQL for whoever uses it: addresses without secrets, TLS, and the driver's errors as ours."""
+"""The errors of PostgreSQL's driver as ours, and which of them pass; extensions."""
 
 from __future__ import annotations
 
-import ipaddress
-import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from .errors import (
     AuthenticationError,
@@ -24,86 +18,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from .postgres_pool import Session
-
-_BUNDLES: Final = (
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
-    """Where a database is and how to get in; it is shown without the password."""
-
-    conninfo: str
-    where: str
-    """Host, port and database, for messages."""
-
-    def __repr__(self) -> str:
-        return f"Address({self.where!r})"
-
-
-def address_of(url: str | None, given: Mapping[str, Any]) -> Address:
-    """Return the address that a URL (or a libpq string) and single settings say together; the latter win.
-
-    Where the server is not on this machine, and neither the URL, the settings nor `PGSSLMODE` speak of TLS, its
-    certificate and name are verified.
-
-    Raises:
-        ConfigurationError: The URL cannot be read.
-    """
-    try:
-        parts = conninfo_to_dict(
-            url or "", **{key: value for key, value in given.items() if value is not None}
-        )
-    except psycopg.Error:
-        # Not chained: the driver's text may quote a piece of the password.
-        raise ConfigurationError(
-            "The address of PostgreSQL cannot be read. Write 'postgresql://user:password@host:5432/database', with "
-            "characters such as '@', '/', ':' and spaces of the password percent-encoded."
-        ) from None
-    host = str(parts.get("hostaddr") or parts.get("host") or os.environ.get("PGHOST") or "")
-    if (
-        "sslmode" not in parts
-        and "service" not in parts
-        and "PGSSLMODE" not in os.environ
-        and not _is_near(host)
-    ):
-        parts["sslmode"] = "verify-full"
-        if "sslrootcert" not in parts and "PGSSLROOTCERT" not in os.environ and (roots := _trusted_roots()):
-            parts["sslrootcert"] = roots
-    parts.setdefault("connect_timeout", 10)
-    parts.setdefault("application_name", "memkit")
-    port = parts.get("port") or os.environ.get("PGPORT") or 5432
-    database = parts.get("dbname") or os.environ.get("PGDATABASE") or parts.get("user") or ""
-    return Address(conninfo=make_conninfo("", **parts), where=f"{host or 'localhost'}:{port}/{database}")
-
-
-def _is_near(hosts: str) -> bool:
-    """Return whether all hosts are sockets or loopback addresses of this machine."""
-    return all(_is_loopback(host.strip()) for host in hosts.split(","))
-
-
-def _is_loopback(host: str) -> bool:
-    if not host or host.startswith(("/", "@")) or host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _trusted_roots() -> str | None:
-    """Return the file of certificates to trust; None where libpq has one of the user's by itself."""
-    if Path("~/.postgresql/root.crt").expanduser().exists():
-        return None
-    return next((bundle for bundle in _BUNDLES if os.path.exists(bundle)), "system")
-
-
-# ------------------------------------------------------------------------------------------------ errors
+    from .postgres_session import Session
 
 
 class TooLateError(Exception):
@@ -112,6 +27,15 @@ class TooLateError(Exception):
 
 _REFUSED: Final = re.compile(
     r"authentication failed|no password supplied|pg_hba\.conf|role \"[^\"]*\" (does not exist|is not permitted)"
+    r"|permission denied for database"
+)
+_NOT_TRUSTED: Final = re.compile(
+    r"certificate verify failed|certificate for .* does not match|certificate (file|authority)|not support SSL"
+    r"|private key file|sslrootcert|alert (unknown ca|certificate|handshake|bad certificate)|SSL error: unsupported"
+)
+_MISWRITTEN: Final = re.compile(
+    r"invalid \"?\w+\"? value|invalid port number|invalid integer value|bad value for|definition of service"
+    r"|service file|weak sslmode|could not match \d+ (ports?|host)|invalid connection option"
 )
 _NO_DATABASE: Final = re.compile(r"database \"[^\"]*\" does not exist")
 _CLOCK: Final = re.compile(r"timeout expired|timed out|TooLate")
@@ -123,17 +47,32 @@ _NOW_AND_THEN: Final = ("08", "40", "53", "57P0", _LOCKED)
 
 def translated(error: Exception, where: str, backend: str) -> MemkitError:
     """Return our error for one of the driver's, without secrets, to be chained to it."""
+    # The driver's error keeps the connection, and that its password.
+    vars(error).pop("_pgconn", None)
     text = re.sub(r"\s+", " ", str(error)).strip()[:300].rstrip(".") or type(error).__name__
     state = getattr(error, "sqlstate", None) or ""
     said = f"PostgreSQL at {where} failed: {text}."
     if isinstance(error, TooLateError) or state == "57014" or (not state and _CLOCK.search(text)):
         return BackendTimeoutError(f"PostgreSQL at {where} did not answer in time: {text}.", backend=backend)
-    if state[:2] == "28" or _REFUSED.search(text):
-        return AuthenticationError(f"{said} Check user and password.", backend=backend)
-    if state == "3D000" or _NO_DATABASE.search(text):
-        return ConfigurationError(f"{said} Make it with `CREATE DATABASE`, or name another.")
     if state == "42501":
         return AuthenticationError(f"{said} Grant the right, or use another role.", backend=backend)
+    if state[:2] == "28" or _REFUSED.search(text):
+        return AuthenticationError(f"{said} Check user and password.", backend=backend)
+    if not state and _NOT_TRUSTED.search(text):
+        return ConfigurationError(
+            f"{said} Name the authority that has signed the server's certificate in the URL: "
+            "'?sslmode=verify-full&sslrootcert=/path/of/ca.crt', and the host as the certificate has it."
+        )
+    if not state and _MISWRITTEN.search(text):
+        return ConfigurationError(f"{said} Correct that option of its address.")
+    if state == "3D000" or _NO_DATABASE.search(text):
+        return ConfigurationError(f"{said} Make it with `CREATE DATABASE`, or name another.")
+    if state == "25006":
+        return BackendUnavailableError(
+            f"{said} The server or the role only reads; give the address of one that writes.",
+            backend=backend,
+            retryable=False,
+        )
     if state[:2] == "54":
         return InvalidInputError(f"{said} A text is too long for an index.")
     if state.startswith(_NOW_AND_THEN) or (
@@ -157,8 +96,8 @@ def is_passing(error: Exception) -> bool:
     """Return whether the same statement may succeed when it is sent again."""
     state = getattr(error, "sqlstate", None) or ""
     if not state:
-        return isinstance(error, psycopg.OperationalError) and not (
-            _REFUSED.search(str(error)) or _NO_DATABASE.search(str(error)) or _CLOCK.search(str(error))
+        return isinstance(error, psycopg.OperationalError) and not any(
+            final.search(str(error)) for final in (_REFUSED, _NO_DATABASE, _CLOCK, _NOT_TRUSTED, _MISWRITTEN)
         )
     return state.startswith(_NOW_AND_THEN) and state != _LOCKED
 

@@ -18,8 +18,9 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from .errors import BackendTimeoutError
-from .postgres import Address, TooLateError, is_lost, is_passing, translated
+from .errors import BackendTimeoutError, MemkitError
+from .postgres import TooLateError, is_lost, is_passing, translated
+from .postgres_address import Address
 from .postgres_session import AsyncConnection, Awaited, Blocking, Connection, Session, adapting
 from .runtime import run_inline
 
@@ -93,6 +94,9 @@ class Shelf(ABC):
         for pause_s in (*terms.pauses_s, None):
             try:
                 return await self._once(work)
+            except MemkitError:
+                # Some of them are `OSError` as well.
+                raise
             except (psycopg.Error, TooLateError, OSError) as error:
                 if is_lost(error):
                     self.clear()

@@ -42,6 +42,7 @@ PROVIDERS: Final[Mapping[ProviderKind, Mapping[str, Entry]]] = {
     "graph_store": {
         "neo4j": Entry("memkit.graph_stores.neo4j:Neo4jStore", "neo4j"),
         "networkx": Entry("memkit.graph_stores.networkx:NetworkxStore", "networkx"),
+        "postgres": Entry("memkit.graph_stores.postgres:PostgresGraph", "postgres"),
         "sqlite": Entry("memkit.graph_stores.sqlite:SqliteGraph"),
     },
     "llm": {

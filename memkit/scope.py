@@ -71,6 +71,16 @@ class ReadScope:
         )
 
 
+def whole_scope(owner: Owner) -> ReadScope:
+    """Return the scope of everything that an owner has."""
+    alone = frozenset[str | None]((owner.id,))
+    if owner.kind == "user":
+        return ReadScope(user_id=owner.id)
+    return (
+        ReadScope(agents=alone) if owner.kind == "agent" else ReadScope(agents=frozenset((None,)), runs=alone)
+    )
+
+
 _CONTAINERS: Final = (list, tuple, set, frozenset, dict, bool, bytes)
 _MISSING = (
     'No scope was given. Pass `user_id=`, `agent_id=` or `run_id=`, for example `user_id="alice"`; '

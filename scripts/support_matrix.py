@@ -92,12 +92,11 @@ def _graph(name: str, suite: str, *, against: str, real: bool = True, **more: An
     )
 
 
-def _faults(kind: str) -> Mapping[str, str]:
-    """The fault runs of an index of that name."""
-    runs = r"faults\.test_index_backends::"
+def _faults(suite: str) -> Mapping[str, str]:
+    """The fault runs of an index in that class."""
     return {
-        "crash": rf"{runs}test_kill_9_of_a_writer\w*\[{kind}",
-        "writers": rf"{runs}test_two_writers_lose_nothing\[{kind}",
+        "crash": rf"\.{suite}::test_a_kill_at_a_step_of_the_index",
+        "writers": rf"\.{suite}::test_two_writers_leave_one_whole_index",
     }
 
 
@@ -122,11 +121,11 @@ ROWS: Sequence[Row] = (
     ),
     _store(
         "chroma", "TestChromaEmbedded", variant="a folder", settings={"path": "x"}, against="Chroma, embedded",
-        faults=_faults("chroma folder"),
+        faults=_faults("TestChromaFolderFaults"),
     ),
     _store(
         "chroma", "TestChromaServer", variant="a server", settings={"host": "x"},
-        against="Chroma, `chroma run` over HTTP", faults=_faults("chroma server"),
+        against="Chroma, `chroma run` over HTTP", faults=_faults("TestChromaServerFaults"),
     ),
     _store("chroma", "TestChromaInMemory", variant="in memory", against="Chroma, in memory"),
     _store(
@@ -137,20 +136,21 @@ ROWS: Sequence[Row] = (
     _store(
         "pgvector", "TestPgvector", variant="a server", settings={"host": "x"},
         against="PostgreSQL 18 with pgvector 0.8 over TCP, with a password",
-        faults={
-            "crash": r"TestPgvectorFaults::test_a_kill_at_a_step_of_the_index",
-            "writers": r"TestPgvectorFaults::test_two_writers_leave_one_whole_index",
-        },
+        faults=_faults("TestPgvectorFaults"),
     ),
     _store("qdrant", "TestQdrantInMemory", variant="in memory", against="qdrant-client's local mode"),
     _store(
         "qdrant", "TestQdrantFolder", variant="a folder", settings={"path": "x"},
-        against="qdrant-client's local mode", faults=_faults("qdrant folder"),
+        against="qdrant-client's local mode", faults=_faults("TestQdrantFolderFaults"),
     ),
     _store(
         "qdrant", "TestQdrantServer", variant="a server", settings={"url": "http://x"}, real=False,
         against="the official client over HTTP, against a local server on its local mode",
-        faults=_faults("qdrant server"),
+        faults=_faults("TestQdrantServerFaults"),
+    ),
+    _store(
+        "qdrant", "TestQdrantGrpc", variant="a server over gRPC", settings={"host": "x", "grpc": True}, real=False,
+        against="the official client over gRPC, against a local server of the vendor's stubs on its local mode",
     ),
     _store(
         "sqlite", "TestSqliteStore", settings={"path": "x.db"}, against="SQLite, a file",
@@ -161,6 +161,10 @@ ROWS: Sequence[Row] = (
         against="ArcadeDB over Bolt, a stand-in, with the official driver", real=False,
     ),
     _graph("networkx", "TestNetworkxFile", settings={"path": "x"}, against="networkx, a file"),
+    _graph(
+        "postgres", "test_graph_stores.TestPostgres", settings={"url": "postgresql://127.0.0.1/x"},
+        against="PostgreSQL 18 over TCP, with a password",
+    ),
     _graph("sqlite", "test_graph_stores.TestSqlite", settings={"path": "x"}, against="SQLite, a file"),
 )  # fmt: skip
 

@@ -32,6 +32,7 @@ PASSWORD: Final = "a secret: p@ss/word#1"
 """With characters that a URL has to escape."""
 QUOTED: Final = "a%20secret%3A%20p%40ss%2Fword%231"
 _TEMPLATE: Final = "with_vector"
+_PREFIX: Final = "memkit-pg-"
 _START_S: Final = 60.0
 _DEATH_SIGNAL: Final = 1
 _ROOM: Final = 1 << 30
@@ -55,9 +56,9 @@ class PostgresServer:
 
     def __init__(self, *, settings: Mapping[str, str] = _FAST, template: bool = True) -> None:
         self.settings = dict(settings)
-        self.folder = Path(
-            tempfile.mkdtemp(prefix="memkit-pg-", dir=_fast_folder() if settings is _FAST else None)
-        )
+        place = _fast_folder() if settings is _FAST else None
+        _remove_orphans(Path(place or tempfile.gettempdir()))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
         self.data, self.socket_folder = self.folder / "data", self.folder
         self.port = _free_port()
         self._process: subprocess.Popen[Any] | None = None
@@ -232,6 +233,25 @@ def _fast_folder() -> str | None:
     if not os.access(shared, os.W_OK) or shutil.disk_usage(shared).free < _ROOM:
         return None
     return str(shared)
+
+
+def _remove_orphans(place: Path) -> None:
+    """Remove the folders of servers whose process was killed before it could: a folder's name has the process's id."""
+    for folder in place.glob(f"{_PREFIX}*-*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdecimal() and not is_alive(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of that number."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _unprivileged() -> dict[str, Any]:

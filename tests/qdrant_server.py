@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import RLock, Thread
+from threading import Event, RLock, Thread
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -48,6 +48,9 @@ class QdrantServer:
         self.lock = RLock()
         self.delay_s = 0.0
         """Seconds before each answer."""
+        self.gate = Event()
+        """Answers wait while it is not set."""
+        self.gate.set()
         self.fault: tuple[int, str] | None = None
         """Status and reason of every answer, while it is set."""
         self.requests: list[str] = []
@@ -87,13 +90,14 @@ class QdrantServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.delay_s = 0.0
+        self.gate.set()
         self.stop()
         self.engine.close()
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    request_queue_size = 128
+    request_queue_size = 1024
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -113,6 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.owner.requests.append(f"{self.command} {path}")
         time.sleep(self.owner.delay_s)
+        self.owner.gate.wait(60)
         began = time.perf_counter()
         try:
             if self.owner.fault is not None:
@@ -193,16 +198,19 @@ def _index(owner: QdrantServer, name: str, raw: bytes) -> Any:
 
 
 def _upsert(owner: QdrantServer, name: str, raw: bytes) -> Any:
-    points = _body(models.PointsList, raw).points
+    write(owner, name, _body(models.PointsList, raw).points)
+    return _DONE
+
+
+def write(owner: QdrantServer, name: str, points: list[models.PointStruct]) -> None:
+    """Write points, refused where the server refuses and the vendor's local mode does not, or says less of it."""
     config = owner.engine.get_collection(name).config.params.vectors
     for point in points:
-        # The vendor's local mode takes other ids, and says less of a wrong dimension.
         if isinstance(point.id, str) and len(point.id) not in (32, 36):
             raise Refused(400, f"Format error in JSON body: value {point.id} is not a valid point ID")
         if isinstance(config, models.VectorParams) and len(point.vector) != config.size:  # type: ignore[arg-type]  # a list here
             raise ValueError(f"Vector dimension error: expected dim: {config.size}, got {len(point.vector)}")  # type: ignore[arg-type]
     owner.engine.upsert(name, points)
-    return _DONE
 
 
 def _delete(owner: QdrantServer, name: str, raw: bytes) -> Any:
@@ -222,12 +230,16 @@ def _retrieve(owner: QdrantServer, name: str, raw: bytes) -> Any:
 
 
 def _query(owner: QdrantServer, name: str, raw: bytes) -> Any:
-    asked = _body(models.QueryRequest, raw)
+    return _json(nearest(owner, name, _body(models.QueryRequest, raw)))
+
+
+def nearest(owner: QdrantServer, name: str, asked: models.QueryRequest) -> models.QueryResponse:
+    """Return the nearest points to a vector, of the right dimension."""
     query = asked.query.nearest if isinstance(asked.query, models.NearestQuery) else asked.query
     config = owner.engine.get_collection(name).config.params.vectors
     if isinstance(config, models.VectorParams) and isinstance(query, list) and len(query) != config.size:
         raise ValueError(f"Vector dimension error: expected dim: {config.size}, got {len(query)}")
-    found = owner.engine.query_points(
+    return owner.engine.query_points(
         name,
         query=query,
         query_filter=asked.filter,
@@ -236,7 +248,6 @@ def _query(owner: QdrantServer, name: str, raw: bytes) -> Any:
         with_payload=asked.with_payload or False,
         with_vectors=asked.with_vector or False,
     )
-    return _json(found)
 
 
 def _scroll(owner: QdrantServer, name: str, raw: bytes) -> Any:

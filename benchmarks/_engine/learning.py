@@ -14,6 +14,8 @@ from memkit.testing.openai_server import Fault, OpenAIServer
 
 LLM_MS: Final = 200
 EMBED_MS: Final = 20
+PROMPT_CHARS: Final = 5_000
+"""Of the bare calls' fixed part; memkit's is `fixed_prompt_chars`."""
 
 
 def learning(bench: Bench) -> None:
@@ -49,10 +51,18 @@ def learning_remotely(bench: Bench) -> None:
             worker.open(stack.enter_context(bench.empty(f"remote-{system}")), server=server.base_url)
             _delay(server)
             worker.ask("learn_remote", start=900, count=3)
-        for number, system in bench.rounds(systems):
+        bare = stack.enter_context(bench.worker("memkit"))
+        servers["limit"] = stack.enter_context(OpenAIServer(reply=_answer, dim=workload.DIM))
+        _delay(servers["limit"])
+        _bare(bare, servers["limit"], 900, 3)
+        for number, system in bench.rounds([*systems, "limit"]):
             server = servers[system]
             server.reset()
             _delay(server)
+            if system == "limit":
+                found = _bare(bare, server, number * count, count)
+                bench.note("learn-remote", system, 0, total_ms=found["p50_ms"], cpu_ms=found["cpu_ms"])
+                continue
             found = workers[system].ask("learn_remote", start=number * count, count=count)
             bench.note(
                 "learn-remote",
@@ -64,6 +74,13 @@ def learning_remotely(bench: Bench) -> None:
                 embed_calls=server.count("embeddings") / count,
                 of_ideal=found["p50_ms"] / (LLM_MS + 2 * EMBED_MS),
             )
+
+
+def _bare(worker: Worker, server: OpenAIServer, start: int, count: int) -> dict[str, Any]:
+    """Make the same calls without an engine: what client, server and pauses take."""
+    return worker.ask(
+        "bare_calls", server=server.base_url, start=start, count=count, prompt_chars=PROMPT_CHARS
+    )
 
 
 def _answer(body: Mapping[str, Any]) -> dict[str, Any]:

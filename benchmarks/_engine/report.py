@@ -48,7 +48,9 @@ def write(bench: Bench, out: Path, *, command: str, plots: bool) -> str:
         f"Written by `{command}` on {machine['cpus']} cores, {machine['system']}, CPython {machine['python']}, SQLite "
         f"{machine['sqlite']}. Medians over interleaved rounds of one run, each system in a process of its own; the "
         "embedder is a stub with known vectors, so that its cost is in no figure. `limit` is what the machine does "
-        "without an engine: a commit with WAL and synchronous FULL, an `executemany`, a matrix product of numpy. "
+        "without an engine: a commit with WAL and synchronous FULL, an `executemany`, a matrix product of numpy, "
+        "the requests of an add with a model made by the vendor's client alone. `idle` is how late the same event loop "
+        "was with nothing to do, just before. "
         "The column `by CPU` is the same ratio by CPU time, which other load on the machine does not change. Where "
         "nothing may go wrong even once (lost, errors, longest wait), the worst of the run counts.",
         _summary(found),

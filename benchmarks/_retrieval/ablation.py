@@ -15,7 +15,7 @@ from memkit.ranking.index import OwnerIndex, RankQuery
 from memkit.ranking.weights import Part, Weights, weights_for
 
 _ADDED: Final = (
-    *("previous", "next", "session", "speaker", "date", "first", "question", "length"),
+    *("previous", "next", "session", "speaker", "date", "day", "first", "question", "length"),
     *("answers", "tells", "kind", "frame", "spread"),
 )
 _PARTS: Final = ("dense", "words", "window")

@@ -18,6 +18,7 @@ import numpy as np
 from benchmarks._retrieval.data import Conversation
 from benchmarks._retrieval.fitting_texts import GENERAL, paraphrases
 from memkit.embedders.base import CodeEmbedder, Embedder
+from memkit.ranking.asked import content
 from memkit.ranking.index import Entry, OwnerIndex, RankQuery
 from memkit.ranking.late import Tokens, pack
 from memkit.ranking.text import dense_form
@@ -87,14 +88,15 @@ class Pool:
 
     def query(self, text: str, at: int) -> RankQuery:
         """Return a question as an engine would ask it."""
+        about = content(text)
         tokens: Tokens | None = None
         if isinstance(self.embedder, CodeEmbedder) and self.embedder.token_identity:
-            rows, codes = self.embedder.embed_codes([text], purpose="query")
+            rows, codes = self.embedder.embed_codes([about], purpose="query")
             tokens = Tokens(
-                text=text, asked=codes[0], identity=self.embedder.token_identity, stored=self._stored
+                text=about, asked=codes[0], identity=self.embedder.token_identity, stored=self._stored
             )
         else:
-            rows = self.embedder.embed([text], purpose="query")
+            rows = self.embedder.embed([about], purpose="query")
         return RankQuery(text=text, vector=rows[0], at=at, now=at, tokens=tokens)
 
     def _stored(self, rids: Sequence[int]) -> dict[int, bytes]:

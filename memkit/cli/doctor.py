@@ -145,6 +145,10 @@ def _shown(name: str) -> str:
     value = os.environ[name]
     if name.endswith("KEY") or value.lstrip().startswith("{"):
         return "(set)"
+    if name == "MEMKIT_LEDGER":
+        from ..ledgers import ledger_shown
+
+        return ledger_shown(value)
     return _USER_INFO.sub("//", value)
 
 

@@ -79,6 +79,10 @@ def import_(
         return
     if source is not None or collection is not None or history is not None:
         usage_error("A second argument, --collection and --history go with `memkit import mem0 SOURCE`.")
+    if str(file) == "mem0" and not file.exists():
+        usage_error(
+            "Name what mem0 wrote: `memkit import mem0 SOURCE`, its configuration file, a folder, or a URL."
+        )
     from ..transcripts import format_of, parse_entries, read_entries
     from ..transfer.archive import file_lines, is_archive
 

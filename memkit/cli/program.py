@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from . import change, doctor, find, graph, models, move, remember, serve
 from .output import write_error
-from .session import Common, DebugOption, JsonOption, PathOption, UsageError, UserOption
+from .session import Common, DebugOption, JsonOption, LedgerOption, PathOption, UsageError, UserOption
 
 _HELP: Final = """A long-term memory for agents, on the command line.
 
@@ -84,6 +84,7 @@ def _version(value: bool) -> None:
 def _before(  # pyright: ignore[reportUnusedFunction]
     ctx: typer.Context,
     path: PathOption = None,
+    ledger: LedgerOption = None,
     user: UserOption = None,
     as_json: JsonOption = False,
     debug: DebugOption = False,
@@ -92,7 +93,7 @@ def _before(  # pyright: ignore[reportUnusedFunction]
     ] = False,
 ) -> None:
     del version
-    ctx.obj = Common(path=path, user=user, json=as_json, debug=debug)
+    ctx.obj = Common(path=path, ledger=ledger, user=user, json=as_json, debug=debug)
 
 
 for _commands in (remember, find, graph, change, move, models, serve, doctor):

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, cast
 
 import typer
@@ -34,6 +34,14 @@ PathOption = Annotated[
         help="Where memories live: a folder, or a file such as memory.db [env: MEMKIT_PATH].",
     ),
 ]
+LedgerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--ledger",
+        metavar="URL",
+        help="The database instead: postgresql://user@host:5432/database, or a file [env: MEMKIT_LEDGER].",
+    ),
+]
 UserOption = Annotated[
     str | None, typer.Option("--user", "-u", metavar="ID", help=f"Whose memories [env: {USER_VARIABLE}].")
 ]
@@ -52,6 +60,7 @@ class Common:
     """The options that may stand before the command as well as after it."""
 
     path: str | None = None
+    ledger: str | None = field(default=None, repr=False)
     user: str | None = None
     json: bool = False
     debug: bool = False
@@ -62,6 +71,8 @@ class Session:
     """One run of one command."""
 
     path: str | None
+    ledger: str | None = field(repr=False)
+    """`--ledger` as it was typed; never shown, as a URL may hold a password."""
     typed_user: str | None
     """`--user` as it was typed; the environment does not count."""
     json: bool
@@ -74,11 +85,13 @@ class Session:
         return self.typed_user or os.environ.get(USER_VARIABLE) or None
 
     def config(self) -> MemoryConfig:
-        """Return the configuration: the environment's, at `--path` where that was given."""
+        """Return the configuration: the environment's, at `--path` and in `--ledger` where those were given."""
         from ..config import env_config
 
-        config = env_config()
-        return config if self.path is None else config.model_copy(update={"path": self.path})
+        typed = {"path": self.path, "ledger": self.ledger}
+        return env_config().model_copy(
+            update={name: given for name, given in typed.items() if given is not None}
+        )
 
     def memory(self) -> Memory:
         """Return the memory; nothing is opened yet."""
@@ -139,11 +152,18 @@ def command(app: typer.Typer, name: str, *examples: str) -> Callable[[Callable[.
     def register(function: Callable[..., None]) -> None:
         @functools.wraps(function)
         def run(
-            ctx: typer.Context, path: str | None, user: str | None, as_json: bool, debug: bool, **given: Any
+            ctx: typer.Context,
+            path: str | None,
+            ledger: str | None,
+            user: str | None,
+            as_json: bool,
+            debug: bool,
+            **given: Any,
         ) -> None:
             before = ctx.find_root().obj or Common()
             session = Session(
                 path=before.path if path is None else path,
+                ledger=before.ledger if ledger is None else ledger,
                 typed_user=before.user if user is None else user,
                 json=as_json or before.json,
                 debug=debug or before.debug,
@@ -164,7 +184,11 @@ def command(app: typer.Typer, name: str, *examples: str) -> Callable[[Callable[.
 
 
 def _shared(
-    path: PathOption = None, user: UserOption = None, as_json: JsonOption = False, debug: DebugOption = False
+    path: PathOption = None,
+    ledger: LedgerOption = None,
+    user: UserOption = None,
+    as_json: JsonOption = False,
+    debug: DebugOption = False,
 ) -> None:
     """Hold the options that every command has."""
 

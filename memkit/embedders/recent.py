@@ -6,6 +6,8 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
+from memkit.forking import tell_of_forks
+
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
@@ -26,6 +28,11 @@ class RecentVectors:
     """Keeps the last few vectors, so that no text is embedded twice in a row; several threads may use it."""
 
     def __init__(self) -> None:
+        self.forked()
+        tell_of_forks(self)
+
+    def forked(self) -> None:
+        """Begin with none, and with a lock that nobody holds."""
         self._lock = threading.Lock()
         self._rows: OrderedDict[Key, tuple[Vector, TokenCodes | None]] = OrderedDict()
 

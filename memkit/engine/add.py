@@ -81,7 +81,7 @@ async def _add_inferred(engine: Engine, request: AddRequest, *, resumes: bool) -
         engine.parts.wake()
         return AddResult(operation_id=operation_id, pending=["extraction"])
     assert applied.job is not None
-    return await run_job(engine, applied.job)
+    return await run_job(engine, applied.job, applied)
 
 
 def _scope_of_turns(request: AddRequest) -> Scope:

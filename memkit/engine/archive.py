@@ -9,7 +9,9 @@ from typing import Any, Final
 from pydantic import Field
 
 from ..clock import now_us, to_datetime
+from ..graph_stores.base import UNKNOWN_KIND
 from ..ledger.base import EDITABLE, Event, Record, StoredMessage
+from ..ledger.graph import GraphLedger, folded_of, kind_in
 from ..ledger.items import ItemRow
 from ..scope import ReadScope
 from ..types import EventName, MemoryItem, Message, Model
@@ -73,6 +75,19 @@ class ArchivedItem(Model):
     texts: list[str] = Field(default_factory=list[str])
 
 
+class ArchivedMerge(Model):
+    """What was said of an entity by hand, as an export holds it."""
+
+    user_id: str | None = None
+    agent_id: str | None = None
+    run_id: str | None = None
+    name: str
+    kind: str = UNKNOWN_KIND
+    into: str | None = None
+    """The entity that it is; None: it is none but itself."""
+    into_kind: str = UNKNOWN_KIND
+
+
 async def holdings(engine: Engine, scope: ReadScope | None) -> dict[str, int]:
     """Return how many messages, memories and (of a whole store) items there are to export."""
     everything = ReadScope(everyone=True)
@@ -103,6 +118,25 @@ async def item_page(engine: Engine, after: int, limit: int) -> tuple[list[Archiv
     """Return items after a place, and the place to go on from."""
     rows = await engine.call(engine.ledger.archive_items, after, limit, at=now_us())
     return [_item(row, texts) for row, texts in rows], rows[-1][0].no if rows else after
+
+
+async def merges(engine: Engine, scope: ReadScope) -> list[ArchivedMerge]:
+    """Return what was said of entities by hand and bears on reads of the scope, in the order it was said."""
+    if not isinstance(engine.ledger, GraphLedger):
+        return []
+    return [
+        ArchivedMerge(
+            user_id=alias.scope.user_id,
+            agent_id=alias.scope.agent_id,
+            run_id=alias.scope.run_id,
+            name=folded_of(alias.key),
+            kind=kind_in(alias.key) or UNKNOWN_KIND,
+            into=None if alias.root is None else folded_of(alias.root),
+            into_kind=kind_in(alias.root or "") or UNKNOWN_KIND,
+        )
+        for alias in await engine.call(engine.ledger.aliases, scope)
+        if alias.covers(scope) or scope.allows(alias.scope.user_id, alias.scope.agent_id, alias.scope.run_id)
+    ]
 
 
 def _message(row: StoredMessage) -> ArchivedMessage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 from ..extraction.messages import InputMessage
 from ..scope import Scope
@@ -35,7 +35,10 @@ def record_digest(slot: bytes, scope: Scope) -> bytes:
     return content_digest(["record", slot.hex(), [scope.user_id, scope.agent_id, scope.run_id]])
 
 
+_encoded: Final = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=str).encode
+
+
 def content_digest(value: object) -> bytes:
     """Return what recognises the same content: 16 bytes of its JSON."""
-    data = json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    data = _encoded(value)
     return blake2b(data.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final
 
 from ..clock import now_us, to_datetime, to_iso
@@ -13,11 +14,13 @@ from ..filters import Filter, compile_filter
 from ..graph_parts import graph_ledger
 from ..graph_stores import walk
 from ..graph_stores.base import GraphEdge, GraphStore, Span, fold_name
+from ..graph_stores.base import GraphEntity as StoredEntity
 from ..graph_stores.support import edges_of
 from ..ledger.base import Record
-from ..ledger.graph import SPEAKER, is_speaker, projected
+from ..ledger.graph import SPEAKER, SPEAKER_WORDS, Alias, folded_of, is_speaker, projected
+from ..ranking.graph_view import words_of
 from ..scope import Owner, ReadScope, Scope
-from ..types import GraphEntity, GraphEntityPage, Relation
+from ..types import GraphEntity, GraphEntityPage, Relation, unchecked
 from .core import Engine
 from .graph_names import Names
 from .index import graph_for_reading
@@ -80,7 +83,7 @@ async def neighbours(
         return []
     await reader.prefetch(roots, depth)
     edges = await walk.adrive(walk.neighbours(roots, depth=depth, limit=_MOST), reader.edges)
-    return reader.relations(edges)[: request.limit]
+    return reader.relations(edges, request.limit)
 
 
 async def paths(
@@ -147,8 +150,7 @@ async def open_reader(
         store, warning = await graph_for_reading(engine)
         if warning is not None:
             log.warning("memkit: %s", warning)
-    aliases = [one for one in await engine.call(ledger.aliases, request.scope) if one.covers(request.scope)]
-    return Reader(engine, store, request, Names(engine, store, request.scope, aliases), warning)
+    return Reader(engine, store, request, await engine.call(ledger.aliases, request.scope), warning)
 
 
 def _require_graph(engine: Engine) -> None:
@@ -172,28 +174,35 @@ class Reader:
         engine: Engine,
         store: GraphStore,
         request: GraphRequest,
-        names: Names,
+        aliases: Sequence[Alias],
         warning: str | None = None,
     ) -> None:
         self.warning = warning
         """Why the ledger is read in the place of an external graph."""
-        self._engine, self.store, self.names = engine, store, names
+        self._engine, self.store = engine, store
+        self.names = Names(self._called, [alias for alias in aliases if alias.covers(request.scope)])
         self._scope, self._span, self._now = request.scope, request.span, now_us()
         self._during = request.span or Span(self._now, _FOREVER)
         self._records: dict[str, Record | None] = {}
         """Records that were checked; None for one that must not be seen."""
         self._near: dict[str, list[GraphEdge]] = {}
         """Edges by the id of an end, as far as all of its edges were read."""
+        self._owners: dict[tuple[str | None, str | None, str | None], Owner] = {}
+
+    async def _called(self, folded: Sequence[str]) -> Sequence[StoredEntity]:
+        return await self._ask(self.store.find_entities, folded, scope=self._scope, limit=_MOST)
 
     async def find(self, name: str, kind: str | None = None) -> list[str]:
         """Return the ids of the entities that a name stands for."""
-        name = SPEAKER if is_speaker(name) else name
-        await self.names.meet([name])
-        return self.names.called(name, kind)
+        folded = fold_name(SPEAKER if is_speaker(name) else name)
+        await self.names.meet([folded])
+        return self.names.called(folded, kind)
 
-    def record(self, memory_id: str) -> Record | None:
-        """Return a record that was read and may be seen."""
-        return self._records.get(memory_id)
+    def rid(self, edge: GraphEdge) -> int:
+        """Return the place of the memory that says an edge which was found."""
+        record = self._records[edge.memory_id]
+        assert record is not None, "what may not be seen is not found"
+        return record.rid
 
     async def named_in(self, text: str) -> list[str]:
         """Return the ids of the entities that a text names, but for the speaker."""
@@ -204,7 +213,8 @@ class Reader:
             for length in range(_RUN, 0, -1)
             for start in range(len(words) - length + 1)
         )
-        names = [name for name in dict.fromkeys(runs) if len(name) > 1 and not is_speaker(name)]
+        # Runs that would be folded further are other runs of the same words.
+        names = [name for name in dict.fromkeys(runs) if len(name) > 1 and name not in SPEAKER_WORDS]
         await self.names.meet(names)
         return list(dict.fromkeys(root for name in names for root in self.names.called(name)))
 
@@ -213,7 +223,7 @@ class Reader:
         found = await self._ask(
             self.store.find_entities, None, scope=self._scope, during=self._during, limit=500, after=after
         )
-        await self.names.meet([one.name for one in found])
+        await self.names.meet(folded_of(one.key) for one in found)
         self.names.learn(found)
         roots = [self.names.root(one.owner, one.key) for one in found]
         members = self.names.same(roots)
@@ -230,7 +240,7 @@ class Reader:
         edges = await self.edges(walk.Step(list(roots)))
         out: list[GraphEntity] = []
         for root in roots:
-            shown = self.names.shown(root, groups[root])
+            shown = self.names.shown(root)
             others = {one.name for one in named[root]} - {shown.name}
             memories = {memory for one in named[root] for memory in one.memory_ids if self._records[memory]}
             touching = {
@@ -257,7 +267,7 @@ class Reader:
 
     def name(self, root: str) -> str:
         """Return the name that an entity is shown by."""
-        return self.names.shown(root, self.names.same([root])[root]).name
+        return self.names.shown(root).name
 
     # Edges.
 
@@ -291,13 +301,17 @@ class Reader:
         """Check edges against the ledger and keep them by their ends."""
         await self._check({edge.memory_id for edge in edges})
         seen = [edge for edge in edges if self._holds(edge)]
-        await self.names.meet({end.name for edge in seen for end in (edge.source, edge.target)})
+        await self._meet(seen)
         for one in read:
             self._near[one] = []
         for edge in seen:
             for end in {edge.source_id, edge.target_id}:
                 if end in self._near:
                     self._near[end].append(edge)
+
+    async def _meet(self, edges: Iterable[GraphEdge]) -> None:
+        """Learn what the ends of edges are."""
+        await self.names.meet({folded_of(end.key) for edge in edges for end in (edge.source, edge.target)})
 
     def _holds(self, edge: GraphEdge) -> bool:
         """Return whether the ledger says an edge now, and it may be seen."""
@@ -336,16 +350,39 @@ class Reader:
         )
 
     def _between(self, edge: GraphEdge) -> GraphEdge:
-        owner = Scope(user_id=edge.user_id, agent_id=edge.agent_id, run_id=edge.run_id).owner
+        if self.names.stays(edge.source.key) and self.names.stays(edge.target.key):
+            return edge
+        owner = self._owner(edge)
         source, target = self.names.root(owner, edge.source.key), self.names.root(owner, edge.target.key)
         return replace(edge, source_id=source, target_id=target)
+
+    def _owner(self, edge: GraphEdge) -> Owner:
+        ids = edge.user_id, edge.agent_id, edge.run_id
+        owner = self._owners.get(ids)
+        if owner is None:
+            owner = self._owners[ids] = Scope(user_id=ids[0], agent_id=ids[1], run_id=ids[2]).owner
+        return owner
+
+    async def touching(self, words: Mapping[str, frozenset[str]]) -> list[tuple[GraphEdge, frozenset[str]]]:
+        """Return the edges that touch some entities and share words with what is asked there, with all their words."""
+        found: list[tuple[GraphEdge, frozenset[str]]] = []
+        for edge in await self.edges(walk.Step(list(words))):
+            record = self._records.get(edge.memory_id)
+            said = words_of("" if record is None else record.text, [edge.relation])[0]
+            if any(not said.isdisjoint(words.get(end, ())) for end in (edge.source_id, edge.target_id)):
+                found.append((edge, said))
+        return found
+
+    async def near(self, roots: Sequence[str], limit: int) -> list[GraphEdge]:
+        """Return the edges that touch some entities, the latest first, then by memory and position."""
+        return await walk.adrive(walk.neighbours(roots, depth=1, limit=limit), self.edges) if roots else []
 
     async def said(self, memory_ids: Sequence[str], filter: Filter | None) -> list[GraphEdge]:
         """Return the edges that memories say and that pass a filter, as the ledger has them."""
         await self._check(memory_ids)
         records = [record for one in memory_ids if (record := self._records[one]) is not None]
         edges = [edge for record in records for edge in edges_of(projected(record))]
-        await self.names.meet({end.name for edge in edges for end in (edge.source, edge.target)})
+        await self._meet(edges)
         placed = [self._between(edge) for edge in edges]
         if filter is None:
             return placed
@@ -355,7 +392,7 @@ class Reader:
     def _payload(self, edge: GraphEdge) -> Mapping[str, Any]:
         """Return what a filter sees of an edge: its own fields, then the metadata of the memory."""
         record = self._records[edge.memory_id]
-        source, target = self._shown(edge.source_id), self._shown(edge.target_id)
+        source, target = self.names.shown(edge.source_id), self.names.shown(edge.target_id)
         own = {
             "source": source.name,
             "relation": edge.relation,
@@ -369,32 +406,35 @@ class Reader:
             "valid_until": None if edge.valid_until is None else to_iso(edge.valid_until),
         }
 
-    def _shown(self, root: str) -> Any:
-        return self.names.shown(root, self.names.same([root])[root])
-
-    def relations(self, edges: Sequence[GraphEdge]) -> list[Relation]:
+    def relations(self, edges: Sequence[GraphEdge], limit: int | None = None) -> list[Relation]:
         """Return edges as relations, one for all memories that say the same of overlapping times, in order."""
         groups: dict[tuple[Owner, str, str, str], list[GraphEdge]] = {}
         for edge in edges:
-            owner = Scope(user_id=edge.user_id, agent_id=edge.agent_id, run_id=edge.run_id).owner
-            groups.setdefault((owner, edge.source_id, edge.relation, edge.target_id), []).append(edge)
-        roots = {end for edge in edges for end in (edge.source_id, edge.target_id)}
-        members = self.names.same(roots)
-        shown = {root: self.names.shown(root, members[root]) for root in roots}
-        return [
-            Relation(
-                source=shown[source].name,
-                relation=relation,
-                target=shown[target].name,
-                source_kind=shown[source].kind,
-                target_kind=shown[target].kind,
-                valid_from=to_datetime(part[0].valid_from),
-                valid_until=None if (until := _end(part)) is None else to_datetime(until),
-                memory_ids=list(dict.fromkeys(edge.memory_id for edge in part)),
+            groups.setdefault((self._owner(edge), edge.source_id, edge.relation, edge.target_id), []).append(
+                edge
             )
+        spells = (
+            (source, relation, target, part)
             for (_, source, relation, target), group in groups.items()
             for part in _spells(group)
-        ]
+        )
+        return [self._relation(*spell) for spell in islice(spells, limit)]
+
+    def _relation(self, source: str, relation: str, target: str, edges: Sequence[GraphEdge]) -> Relation:
+        one, other, until = self.names.shown(source), self.names.shown(target), _end(edges)
+        return unchecked(
+            Relation,
+            {
+                "source": one.name,
+                "relation": relation,
+                "target": other.name,
+                "source_kind": one.kind,
+                "target_kind": other.kind,
+                "valid_from": to_datetime(edges[0].valid_from),
+                "valid_until": None if until is None else to_datetime(until),
+                "memory_ids": list(dict.fromkeys(edge.memory_id for edge in edges)),
+            },
+        )
 
     async def _ask(self, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return await self._engine.ask(self.store.name, method, *args, **kwargs)
@@ -402,6 +442,8 @@ class Reader:
 
 def _spells(edges: Sequence[GraphEdge]) -> list[list[GraphEdge]]:
     """Return edges that say the same by the stretches of time in which one of them holds, the latest first."""
+    if len(edges) == 1:
+        return [list(edges)]
     parts: list[list[GraphEdge]] = []
     for edge in sorted(edges, key=lambda edge: (edge.valid_from, edge.memory_id, edge.position)):
         until = _end(parts[-1]) if parts else None

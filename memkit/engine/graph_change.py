@@ -8,11 +8,14 @@ from ..clock import now_us
 from ..errors import ConflictError, InvalidInputError
 from ..graph_parts import graph_ledger
 from ..ledger.base import Batch, Operation
+from ..ledger.graph import node_of
 from ..ledger.records import AliasChange
-from ..scope import ReadScope, Scope, read_scope
+from ..scope import Owner, ReadScope, Scope, read_scope, whole_scope, write_scope
 from ..types import ChangeResult
+from .archive import ArchivedMerge
 from .core import Engine, new_id
 from .graph import GraphRequest, Reader, open_reader
+from .start import ready
 
 
 async def merge(
@@ -74,6 +77,31 @@ async def undo_merge(engine: Engine, operation: Operation, guard: ReadScope | No
         return ChangeResult(message="There was nothing to undo.", operation_id=new_id())
     kind = "split" if operation.kind == "merge" else "merge"
     return await _write(engine, kind, scopes[0], changes, "Operation undone.", undoes=operation.id)
+
+
+async def restore_merges(engine: Engine, merges: Sequence[ArchivedMerge], *, write: bool) -> int:
+    """Return how many merges and partings of an export are new here; they are written where that is wanted.
+
+    What was said of the same entity here is left alone.
+    """
+    if not await ready(engine, write=write):
+        return len(merges)
+    ledger = graph_ledger(engine.ledger)
+    fresh: dict[Owner, list[AliasChange]] = {}
+    for merge in merges:
+        scope = write_scope(merge.user_id, merge.agent_id, merge.run_id)
+        root = None if merge.into is None else node_of(merge.into, merge.into_kind).key
+        change = AliasChange(scope=scope, key=node_of(merge.name, merge.kind).key, root=root)
+        fresh.setdefault(scope.owner, []).append(change)
+    count = 0
+    for owner, changes in fresh.items():
+        whole = whole_scope(owner)
+        known = {(one.scope, one.key) for one in await engine.call(ledger.aliases, whole)}
+        new = [one for one in changes if (one.scope, one.key) not in known]
+        count += len(new)
+        if new and write:
+            await _write(engine, "merge", new[0].scope, new, "Merges restored.")
+    return count
 
 
 async def _reader(engine: Engine, scope: Scope) -> Reader:

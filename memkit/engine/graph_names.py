@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any
 
-from ..graph_stores.base import GraphEntity, GraphNode, GraphStore, entity_id, fold_name
-from ..ledger.graph import Alias, kind_of, node_of
-from ..scope import Owner, ReadScope
-from .core import Engine
+from ..graph_stores.base import UNKNOWN_KIND, GraphEntity, GraphNode, entity_id, fold_name
+from ..ledger.graph import Alias, folded_of, key_of, kind_in, kind_of
+from ..scope import Owner
 
-_MOST = 10_000
 _LINKS = 64
+
+Find = Callable[[Sequence[str]], Coroutine[Any, Any, Sequence[GraphEntity]]]
+"""Gives the entities of the scope that have one of some folded names."""
 
 
 class Names:
@@ -20,8 +22,8 @@ class Names:
     stays apart, as entities of two known kinds do.
     """
 
-    def __init__(self, engine: Engine, store: GraphStore, scope: ReadScope, aliases: Sequence[Alias]) -> None:
-        self._engine, self._store, self._scope = engine, store, scope
+    def __init__(self, find: Find, aliases: Sequence[Alias]) -> None:
+        self._find = find
         self._roots: dict[tuple[Owner, str], str] = {}
         for alias in aliases:
             place = (alias.scope.owner, alias.key)
@@ -31,36 +33,41 @@ class Names:
                 self._roots.pop(place, None)
         self._linked: dict[str, set[str]] = {}
         for (_, key), root in self._roots.items():
-            one, other = _folded(key), _folded(root)
+            one, other = folded_of(key), folded_of(root)
             self._linked.setdefault(one, set()).add(other)
             self._linked.setdefault(other, set()).add(one)
         self._asked: set[str] = set()
-        self._groups: dict[str, list[str]] | None = None
-        """By what they are: the ids of all entities met."""
+        self._groups: dict[str, list[str]] = {}
+        """By what they are: the ids of entities met, but for the new ones."""
+        self._new: list[GraphEntity] = []
+        self._shown: dict[str, GraphNode] = {}
         self.known: dict[str, GraphEntity] = {}
         """Every entity met, by id."""
-        self._kinds: dict[tuple[Owner, str], dict[str, str]] = {}
-        """By owner and name: the ids by kind, `thing` for the unknown."""
+        self._kinds: dict[str, dict[Owner, dict[str, str]]] = {}
+        """By name and owner: the ids by kind, blank for the unknown."""
+
+    @property
+    def asked(self) -> int:
+        """How many names were asked for."""
+        return len(self._asked)
 
     async def meet(self, names: Iterable[str]) -> None:
-        """Learn which entities have these names, and names that were merged with them."""
-        wanted = {fold_name(name) for name in names} - self._asked
+        """Learn which entities have these folded names, and names that were merged with them."""
+        wanted = set(names) - self._asked
         while wanted:
             self._asked |= wanted
-            found = await self._engine.ask(
-                self._store.name, self._store.find_entities, sorted(wanted), scope=self._scope, limit=_MOST
-            )
-            self.learn(found)
+            self.learn(await self._find(sorted(wanted)))
             wanted = {other for name in wanted for other in self._linked.get(name, ())} - self._asked
 
     def learn(self, entities: Iterable[GraphEntity]) -> None:
         """Note entities that were found."""
         for entity in entities:
             if entity.id not in self.known:
-                self._groups = None
+                self._new.append(entity)
+                self._shown.clear()
             self.known[entity.id] = entity
-            kinds = self._kinds.setdefault((entity.owner, _folded(entity.key)), {})
-            kinds[_kind(entity.key)] = entity.id
+            owners = self._kinds.setdefault(folded_of(entity.key), {})
+            owners.setdefault(entity.owner, {})[kind_in(entity.key)] = entity.id
 
     def root(self, owner: Owner, key: str) -> str:
         """Return the id of what an entity is, once merges are followed."""
@@ -70,7 +77,12 @@ class Names:
             if further is None or further == key:
                 break
             key = further
-        return entity_id(owner, key)
+        known = self._kinds.get(folded_of(key), {}).get(owner, {}).get(kind_in(key))
+        return entity_id(owner, key) if known is None else known
+
+    def stays(self, key: str) -> bool:
+        """Return whether an entity is nothing else than itself, as its key tells."""
+        return not self._roots and bool(kind_in(key))
 
     def known_key(self, root: str) -> str:
         """Return the key that merges name an entity by."""
@@ -81,31 +93,32 @@ class Names:
     def merged_keys(self, name: str) -> list[str]:
         """Return the keys of entities of a name that were merged into others by hand."""
         folded = fold_name(name)
-        return sorted({key for _, key in self._roots if _folded(key) == folded})
+        return sorted({key for _, key in self._roots if folded_of(key) == folded})
 
     def _typed(self, owner: Owner, key: str) -> str:
-        if _kind(key):
+        if kind_in(key):
             return key
-        known = [kind for kind in self._kinds.get((owner, _folded(key)), ()) if kind]
-        return node_of(_folded(key), known[0]).key if len(known) == 1 else key
+        folded = folded_of(key)
+        known = [kind for kind in self._kinds.get(folded, {}).get(owner, ()) if kind]
+        return key_of(folded, known[0]) if len(known) == 1 else key
 
     def same(self, roots: Iterable[str]) -> dict[str, list[str]]:
         """Return, for ids of what entities are, all entities met that are it."""
-        if self._groups is None:
-            groups: dict[str, list[str]] = {}
-            for entity in self.known.values():
-                groups.setdefault(self.root(entity.owner, entity.key), []).append(entity.id)
-            self._groups = groups
+        # Names that may be one are met together, so what an entity is does not change later.
+        for entity in self._new:
+            self._groups.setdefault(self.root(entity.owner, entity.key), []).append(entity.id)
+        self._new.clear()
         return {root: self._groups.get(root, []) for root in roots}
 
-    def called(self, name: str, kind: str | None = None) -> list[str]:
-        """Return the ids of what a name stands for, by id."""
-        folded = fold_name(name)
+    def called(self, folded: str, kind: str | None = None) -> list[str]:
+        """Return the ids of what a folded name stands for, by id."""
+        owners = self._kinds.get(folded)
+        if owners is None:
+            return []
         return sorted(
             {
                 self.root(owner, self.known[one].key)
-                for (owner, known), kinds in self._kinds.items()
-                if known == folded
+                for owner, kinds in owners.items()
                 for one in kinds.values()
                 if kind is None or self._is(one, kind_of(kind))
             }
@@ -113,18 +126,15 @@ class Names:
 
     def _is(self, entity: str, kind: str) -> bool:
         known = self.known[entity]
-        return kind_of(_kind(self._typed(known.owner, known.key))) == kind
+        return kind_of(kind_in(self._typed(known.owner, known.key))) == kind
 
-    def shown(self, root: str, members: Sequence[str]) -> GraphNode:
+    def shown(self, root: str) -> GraphNode:
         """Return the name and kind that something is shown by: those of what others were merged into."""
-        best = self.known.get(root) or self.known[min(members)]
-        kinds = [self.known[one].kind for one in (best.id, *members)]
-        return GraphNode(best.key, best.name, next((kind for kind in kinds if kind != "thing"), "thing"))
-
-
-def _folded(key: str) -> str:
-    return key.partition("\n")[0]
-
-
-def _kind(key: str) -> str:
-    return key.partition("\n")[2]
+        shown = self._shown.get(root)
+        if shown is None:
+            members = self.same([root])[root]
+            best = self.known.get(root) or self.known[min(members)]
+            kinds = [self.known[one].kind for one in (best.id, *members)]
+            kind = next((kind for kind in kinds if kind != UNKNOWN_KIND), UNKNOWN_KIND)
+            shown = self._shown[root] = GraphNode(best.key, best.name, kind)
+        return shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from ..errors import BackendError, EmbedderMismatchError, LedgerMismatchError
 from ..following import GRAPH, Following
@@ -14,6 +14,11 @@ from ..graph_stores.base import GraphStore
 from ..scope import ReadScope
 from ..vector_stores.base import VectorStore
 from .core import Engine
+
+EVERYONE: Final = ReadScope(everyone=True)
+_SAMPLE: Final = 50
+"""Memories of a graph that are looked up in the ledger."""
+_MOST: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +84,7 @@ async def open_store(engine: Engine, store: VectorStore) -> None:
         surplus = in_index - in_ledger - await _waiting(engine, store.name)
         # Once more: somebody may have deleted and followed between the three counts.
         if surplus <= 0 or last_look:
-            await _compare(engine, store.name, "another collection", in_index, in_ledger, surplus)
+            await _compare(engine, store.name, in_index, in_ledger, surplus)
             break
     state.ready = True
 
@@ -88,7 +93,7 @@ async def open_graph(engine: Engine, store: GraphStore) -> None:
     """Open a graph and make sure it can follow the ledger; what it lacks is filled from the ledger.
 
     Raises:
-        LedgerMismatchError: The graph holds memories and the ledger none.
+        LedgerMismatchError: The graph holds memories that the ledger never had.
         BackendError: It cannot be reached.
     """
     state = engine.parts.graph.state
@@ -97,27 +102,39 @@ async def open_graph(engine: Engine, store: GraphStore) -> None:
     await engine.ask(store.name, store.open)
     in_graph = (await engine.ask(store.name, store.info)).count.memories
     own = graph_ledger(engine.ledger).graph
-    in_ledger = (await engine.call(own.count, ReadScope(everyone=True))).memories
-    alone = in_graph if not in_ledger and not await _waiting(engine, GRAPH + store.name) else 0
-    await _compare(engine, GRAPH + store.name, "another graph", in_graph, in_ledger, alone)
+    in_ledger = (await engine.call(own.count, EVERYONE)).memories
+    # Once more: somebody may have forgotten and followed between the looks.
+    if await _is_strange(engine, store) and await _is_strange(engine, store):
+        raise LedgerMismatchError(
+            f"The graph {store.name!r} holds memories that this ledger does not know: it follows another one. Share "
+            "that ledger (`path=` or `ledger=`), give this one a graph of its own (`collection_name=`), or drop what "
+            "is there with `memkit rebuild` (`memory.rebuild()`).",
+            backend=store.name,
+            in_index=in_graph,
+            in_ledger=in_ledger,
+        )
+    if in_graph < in_ledger - await _waiting(engine, GRAPH + store.name):
+        await engine.call(engine.ledger.enqueue_all, GRAPH + store.name)
     state.ready = True
 
 
-async def _compare(
-    engine: Engine, name: str, other: str, in_index: int, in_ledger: int, surplus: int
-) -> None:
+async def _is_strange(engine: Engine, store: GraphStore) -> bool:
+    """Return whether a graph holds more memories that the ledger does not know than wait to be taken out of it."""
+    waiting = await _waiting(engine, GRAPH + store.name)
+    page = await engine.ask(store.name, store.export, EVERYONE, limit=min(waiting + _SAMPLE, _MOST))
+    ids = [record.memory_id for record in page.records]
+    return len(ids) - len(await engine.call(engine.ledger.records, ids)) > waiting
+
+
+async def _compare(engine: Engine, name: str, in_index: int, in_ledger: int, surplus: int) -> None:
     """Fill an index that lacks records; refuse one that holds a surplus, which the ledger cannot know."""
     if surplus > 0:
-        shown = name.removeprefix(GRAPH)
-        healed = (
-            "or take its records into this one with `memkit repair --from-index` (`memory.repair(from_index=True)`), "
-            "or drop what this ledger does not know with `memkit rebuild` (`memory.rebuild()`)"
-        )
         raise LedgerMismatchError(
-            f"The index {shown!r} holds {in_index:,} records, but this ledger holds {in_ledger or 'none'}. Share the "
-            f"ledger it belongs to (`path=` or `ledger=`); or name {other}"
-            + ("." if name != shown else f"; {healed}."),
-            backend=shown,
+            f"The index {name!r} holds {in_index:,} records, but this ledger holds {in_ledger or 'none'}. Share the "
+            "ledger it belongs to (`path=` or `ledger=`); or name another collection; or take its records into this "
+            "one with `memkit repair --from-index` (`memory.repair(from_index=True)`), or drop what this ledger does "
+            "not know with `memkit rebuild` (`memory.rebuild()`).",
+            backend=name,
             in_index=in_index,
             in_ledger=in_ledger,
         )
@@ -182,7 +199,7 @@ async def look_without_ledger(engine: Engine) -> list[str]:
             f"The index {store.name!r} is down ({error.message}); this memory has no ledger of its own yet."
         ]
     if in_index:
-        await _compare(engine, store.name, "another collection", in_index, 0, in_index)
+        await _compare(engine, store.name, in_index, 0, in_index)
     return []
 
 

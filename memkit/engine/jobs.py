@@ -6,7 +6,7 @@ from typing import Final
 
 from ..clock import now_us
 from ..errors import BackendError, BackendUnavailableError, ConflictError, MemkitError
-from ..ledger.base import Job, Operation
+from ..ledger.base import Applied, Job, Operation
 from ..runtime import Deadline
 from ..types import AddResult
 from .add_request import result_of
@@ -18,15 +18,18 @@ from .verbatim import finish_verbatim
 _WAIT_S: Final = 120.0
 
 
-async def run_job(engine: Engine, job: Job) -> AddResult:
-    """Finish a claimed job; when it fails it goes back to the queue and the error names its operation."""
+async def run_job(engine: Engine, job: Job, made: Applied | None = None) -> AddResult:
+    """Finish a claimed job; when it fails it goes back to the queue and the error names its operation.
+
+    `made` is the batch that has just made it, so that nothing of that has to be read again.
+    """
     try:
         if job.kind == "verbatim":
             return await finish_verbatim(engine, job)
         await engine.llm()
         if job.payload.get("procedural"):
             return await learn_procedure(engine, job)
-        return await learn(engine, job)
+        return await learn(engine, job, made)
     except MemkitError as error:
         await engine.call(engine.ledger.release, job.id, error=type(error).__name__)
         error.operation_id = job.id

@@ -30,7 +30,7 @@ from .outbox import drain
 from .relate import relate, with_relations
 from .search import SearchRequest, nearest
 from .steps import Step, as_written, changes_of, closing, numbered, with_vectors
-from .turns import as_inputs, read_job, require_llm, scope_of
+from .turns import as_inputs, by_newness, prepared, read_job, require_llm, scope_of
 from .typed import RecordPlan, Said, embed_new, known_records
 from .views import is_current
 
@@ -43,11 +43,14 @@ _TRIES: Final = 5
 _FACTS: Final = frozenset(KINDS) - {"message"}
 
 
-async def learn(engine: Engine, job: Job) -> AddResult:
-    """Extract, reconcile and store the facts of a job's turns, and finish the job in the same transaction."""
+async def learn(engine: Engine, job: Job, made: Applied | None = None) -> AddResult:
+    """Extract, reconcile and store the facts of a job's turns, and finish the job in the same transaction.
+
+    `made` is the batch that has just made the job: what it tells is not read again.
+    """
     meter = Meter()
     options = _Options.of(job)
-    new, known, inputs, earlier, outlook = await engine.rt.work(_read, engine, job, options)
+    new, known, inputs, earlier, outlook = await _before(engine, job, options, made)
     if not new:
         return await _finish(engine, job, _Plan(options, [], Extracted(), [], known), meter)
     llm = require_llm(engine)
@@ -120,6 +123,22 @@ class _Read(NamedTuple):
     """The new ones, as extraction reads them."""
     earlier: list[InputMessage]
     outlook: Outlook
+
+
+async def _before(engine: Engine, job: Job, options: _Options, made: Applied | None) -> _Read:
+    """Return what a job needs of the ledger, as the batch that made it tells; read where there is more to know."""
+    # A run may have earlier turns, and a job that was put off takes in those of others.
+    if made is None or made.outlook is None or job.due is not None or options.scope.run_id is not None:
+        return await engine.rt.work(_read, engine, job, options)
+    turns = {turn.rid: turn for turn in made.messages}
+    if any(turn.run_id is not None for turn in turns.values()):
+        return await engine.rt.work(_read, engine, job, options)
+    return await prepared(engine, len(turns), _kept, job, list(turns.values()), made.outlook)
+
+
+def _kept(job: Job, turns: Sequence[StoredMessage], outlook: Outlook) -> _Read:
+    new, known = by_newness(job, turns)
+    return _Read(new, known, as_inputs(new), [], outlook)
 
 
 def _read(engine: Engine, job: Job, options: _Options) -> _Read:
@@ -263,7 +282,8 @@ class _Facts:
             if _same(old.text, text):
                 return Step(text, "NONE", previous=old, reason="It is known already.")
             return self._supersede(candidate, old)
-        twin = next((r for r in self._offered if _same(r.text, text) and is_current(r, now, now)), None)
+        words = _plain(text)
+        twin = next((r for r in self._offered if _plain(r.text) == words and is_current(r, now, now)), None)
         if twin is not None and twin.id not in self._taken:
             return Step(text, "NONE", previous=twin, reason="It is known already.")
         return Step(text, "ADD", changes=[self._new(candidate)], reason=reason)

@@ -9,13 +9,13 @@ from ..progress import Progress
 from ..types import Health, RepairReport, Stats
 from .change import expire
 from .core import Engine
-from .index import empty_index, indexes
+from .index import Index, empty_index, indexes
 from .items import embed_again, sweep
 from .jobs import run_pending
 from .outbox import drain
 from .rebuild import embed_lacking
 from .recover import recover
-from .start import WRONG_INDEX, ready
+from .start import ready
 
 
 async def stats(engine: Engine) -> Stats:
@@ -66,12 +66,8 @@ async def health(engine: Engine) -> Health:
             problems[name] = error.message
     if not {"vector_store", "graph_store"} & problems.keys():
         for index in indexes(engine):
-            try:
-                await engine.ask(index.store.name, index.store.health)
-            except (BackendError, ConfigurationError) as error:
-                problems[index.kind] = error.message
-            if isinstance(index.state.error, WRONG_INDEX):
-                problems.setdefault(index.kind, index.state.error.message)
+            if (problem := await _problem_of(engine, index)) is not None:
+                problems[index.kind] = problem
     pending: dict[str, int] = {}
     if there and "ledger" not in problems:
         pending = dict(await engine.call(engine.ledger.outbox_size))
@@ -85,6 +81,17 @@ async def health(engine: Engine) -> Health:
     )
 
 
+async def _problem_of(engine: Engine, index: Index) -> str | None:
+    """Return what is wrong with an index: it does not answer, or what was found when it last had to follow."""
+    try:
+        await engine.ask(index.store.name, index.store.health)
+    except (BackendError, ConfigurationError) as error:
+        return error.message
+    found = index.state.error or index.state.refusal(index.store.name)
+    passing = isinstance(found, BackendError) and found.retryable
+    return None if found is None or passing else found.message
+
+
 async def repair(engine: Engine, *, from_index: bool = False, progress: Progress = False) -> RepairReport:
     """Finish unfinished extractions, bring indexes up to date, and expire what is over."""
     recovered = await recover(engine, progress=progress) if from_index else None
@@ -95,7 +102,10 @@ async def repair(engine: Engine, *, from_index: bool = False, progress: Progress
     await sweep(engine)
     await embed_again(engine)
     await embed_lacking(engine)
-    engine.parts.vectors.ready = engine.parts.graph.state.ready = False  # Look again what they hold.
+    for state in (engine.parts.vectors, engine.parts.graph.state):
+        # Look again what they hold, and try again what they refused.
+        state.ready = False
+        state.refused.clear()
     behind = await drain(engine, asked=True)
     if not await engine.call(engine.ledger.finish_erasure):
         behind = [engine.ledger.name, *behind]

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..clock import now_us
-from ..errors import BackendError, BackendTimeoutError, ConfigurationError, MissingDependencyError
+from ..errors import (
+    AuthenticationError,
+    BackendError,
+    BackendTimeoutError,
+    ConfigurationError,
+    MissingDependencyError,
+)
 from ..graph_stores.base import GraphStore
 from ..ledger.base import OutboxEntry
 from ..ledger.graph import projected
@@ -19,6 +25,8 @@ from .views import payload
 _BATCH = 1000
 _LEASE_S = 60.0
 _RENEW_US = 15_000_000
+_MOST_REFUSED = 8
+"""So many records refused with none taken, and it is the index that is wrong, not they."""
 
 
 async def drain(
@@ -80,19 +88,19 @@ async def _drain_waiting(engine: Engine, index: Index, bar: Bar | None) -> bool:
         return True
     if not await engine.call(ledger.lease, name, worker, _LEASE_S):
         return False
-    renewed = now_us()
+    renewed, limit = now_us(), _BATCH
     try:
-        while entries := await engine.call(ledger.outbox, name, _BATCH):
+        while entries := await engine.call(ledger.outbox, name, limit):
             if engine.parts.closed:
                 return False
-            if isinstance(index.store, VectorStore):
-                await _project_vectors(engine, index.store, entries)
-            else:
-                await _project_graph(engine, index.store, entries)
-            await engine.call(ledger.outbox_done, name, entries[-1].seq)
-            index.state.projector.moved()
+            todo = _to_do(index, entries)
+            if not todo and len(entries) < limit:
+                return False
+            # What the index refuses stays at the head; what comes after it must be seen.
+            limit = limit if todo else 2 * limit
+            await _follow(engine, index, todo)
             if bar is not None:
-                bar.advance(len(entries))
+                bar.advance(len(todo))
             if now_us() - renewed > _RENEW_US:
                 renewed = now_us()
                 await engine.call(ledger.lease, name, worker, _LEASE_S)
@@ -101,7 +109,32 @@ async def _drain_waiting(engine: Engine, index: Index, bar: Bar | None) -> bool:
     return True
 
 
-async def _project_vectors(engine: Engine, store: VectorStore, entries: Sequence[OutboxEntry]) -> None:
+def _to_do(index: Index, entries: Sequence[OutboxEntry]) -> list[OutboxEntry]:
+    """Return the entries without those that the index has refused already."""
+    refused = index.state.refused
+    return [entry for entry in entries if entry.seq > refused.get(entry.memory_id, (-1, ""))[0]]
+
+
+async def _follow(engine: Engine, index: Index, entries: Sequence[OutboxEntry]) -> None:
+    """Write what these entries are about, and take them off the outbox, unless the index refuses it."""
+    if not entries:
+        return
+    if isinstance(index.store, VectorStore):
+        await _project_vectors(engine, index, index.store, entries)
+    else:
+        await _project_graph(engine, index.store, entries)
+    refused, done = index.state.refused, engine.ledger.outbox_done
+    if refused:
+        written = [entry.memory_id for entry in entries if entry.memory_id not in refused]
+        await engine.call(done, index.name, entries[-1].seq, written)
+    else:
+        await engine.call(done, index.name, entries[-1].seq)
+    index.state.projector.moved()
+
+
+async def _project_vectors(
+    engine: Engine, index: Index, store: VectorStore, entries: Sequence[OutboxEntry]
+) -> None:
     """Write each record's state as of now; a record that is gone is deleted from the index."""
     wanted = {entry.memory_id: entry.rid for entry in entries}
     records, vectors = await engine.call(engine.ledger.with_vectors, sorted(set(wanted.values())))
@@ -111,11 +144,39 @@ async def _project_vectors(engine: Engine, store: VectorStore, entries: Sequence
         for n, record in enumerate(records)
         if record.id in wanted
     ]
-    if points:
-        await engine.ask(store.name, store.upsert, points)
+    reasons = await _upsert(engine, store, points) if points else {}
     gone = [memory_id for memory_id in wanted if memory_id not in live]
     if gone:
         await engine.ask(store.name, store.delete, gone)
+    for memory_id in wanted:
+        index.state.refused.pop(memory_id, None)
+    index.state.refused.update((id, (entries[-1].seq, reason)) for id, reason in reasons.items())
+
+
+async def _upsert(engine: Engine, store: VectorStore, points: Sequence[StoreRecord]) -> dict[str, str]:
+    """Write points, and return those that the index does not take, with its reason; they are found by halving.
+
+    Raises:
+        BackendError: It takes none of them, or cannot be asked now.
+    """
+    refused: dict[str, str] = {}
+    parts, takes = [points], False
+    while parts:
+        part = parts.pop()
+        try:
+            await engine.ask(store.name, store.upsert, part)
+            takes = True
+        except AuthenticationError:
+            raise
+        except BackendError as error:
+            if error.retryable:
+                raise
+            half = len(part) // 2
+            parts += [part[half:], part[:half]] if half else []
+            refused |= {} if half else {part[0].id: error.message}
+            if not takes and len(refused) in (len(points), _MOST_REFUSED):
+                raise
+    return refused
 
 
 async def _project_graph(engine: Engine, store: GraphStore, entries: Sequence[OutboxEntry]) -> None:

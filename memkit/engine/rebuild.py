@@ -77,8 +77,11 @@ async def _fill(engine: Engine, index: Index, count: int, progress: Progress) ->
     with progress_bar(waiting, f"Filling {index.store.name}", enabled=progress) as bar:
         behind = await drain(engine, bar, asked=True, only=index.kind)
     if behind:
-        raise index.state.error or BackendError(
-            f"The index {index.store.name!r} is filled by another process now."
+        state, name = index.state, index.store.name
+        raise (
+            state.error
+            or state.refusal(name)
+            or BackendError(f"The index {name!r} is filled by another process now.")
         )
 
 

@@ -100,10 +100,9 @@ async def search(engine: Engine, request: SearchRequest, meter: Meter | None = N
     hits = await _reranked(engine, request, text, local.hits, warnings)
     relations: list[Relation] = []
     if engine.parts.graph.on:
-        found = await around(
-            engine, request.scope, request.as_of, text, [hit.record for hit in hits[: request.limit]]
-        )
-        hits = _with_connected(request, hits, found.connected)
+        first = [hit.record for hit in hits[: request.limit]]
+        found = await around(engine, outlook, request.scope, request.as_of, text, first)
+        hits = await _with_connected(engine, request, hits, found.connected)
         relations, warnings = found.relations, [*warnings, *found.warnings]
     if request.threshold is not None:
         hits = [hit for hit in hits if round(hit.score, 6) >= request.threshold]
@@ -357,15 +356,20 @@ def _scan(engine: Engine, query: RankQuery, owners: Sequence[int] | None) -> tup
     return [rid for _, rid in best], sample
 
 
-def _with_connected(request: SearchRequest, hits: list[Found], connected: Sequence[Record]) -> list[Found]:
+async def _with_connected(
+    engine: Engine, request: SearchRequest, hits: list[Found], connected: Sequence[int]
+) -> list[Found]:
     """Let memories that hang together with what the question names take the last places, half of them at most."""
-    passes = _checker(request, _rank_query(request, "", None, now_us()))
     first = hits[: request.limit]
-    known = {hit.record.id for hit in first}
-    joined = [record for record in connected if record.id not in known and passes(record)]
-    joined = joined[: request.limit // 2]
-    if not joined or not first:
+    known = {hit.record.rid for hit in first}
+    wanted = [rid for rid in connected if rid not in known]
+    if not wanted or not first:
         return hits
+    if request.filter is None and request.kinds is None:
+        wanted = wanted[: request.limit // 2]
+    passes = _checker(request, _rank_query(request, "", None, now_us()))
+    fetched = await engine.call(engine.ledger.fetch, wanted)
+    joined = [record for record in fetched.records if passes(record)][: request.limit // 2]
     kept = first[: request.limit - len(joined)]
     score = kept[-1].score
     return [*kept, *(Found(record, score, {"graph": True}) for record in joined)]

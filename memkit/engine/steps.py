@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..ledger.base import AddRecord, Applied, Change, EditRecord, Record
 from ..scope import ReadScope
-from ..types import AddOutcome
+from ..types import AddOutcome, unchecked
 from .views import is_current
 
 
@@ -34,16 +34,18 @@ class Step:
             record = last.record
             if last.status == "duplicate" and event == "ADD":
                 event, reason = "NONE", "It is known already."
-        return AddOutcome(
-            id=None if record is None else record.id,
-            memory=self.text,
-            event=event,  # pyright: ignore[reportArgumentType]
-            previous_memory=self.previous.text
-            if self.previous is not None and event == "SUPERSEDE"
-            else None,
-            reason=reason,
-            actor_id=self.actor,
-            role=self.role,
+        replaced = self.previous if event == "SUPERSEDE" else None
+        return unchecked(
+            AddOutcome,
+            {
+                "id": None if record is None else record.id,
+                "memory": self.text,
+                "event": event,
+                "previous_memory": None if replaced is None else replaced.text,
+                "reason": reason,
+                "actor_id": self.actor,
+                "role": self.role,
+            },
         )
 
 
@@ -62,14 +64,11 @@ def changes_of(steps: Sequence[Step]) -> list[Change]:
 
 
 def with_vectors(changes: Sequence[Change], vectors: Mapping[str, tuple[Any, bytes | None]]) -> list[Change]:
-    """Return the changes with the vector and the tokens of each new text."""
-    out: list[Change] = []
+    """Return the changes, now with the vector and the tokens of each new text."""
     for change in changes:
         if isinstance(change, AddRecord):
-            vector, tokens = vectors[change.text]
-            change = replace(change, vector=vector, tokens=tokens)
-        out.append(change)
-    return out
+            change.vector, change.tokens = vectors[change.text]
+    return list(changes)
 
 
 def closing(old: Record, until: int, reason: str, actor: str | None, scope: ReadScope) -> EditRecord:

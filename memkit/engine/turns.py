@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 from ..errors import ConfigurationError
@@ -86,10 +86,15 @@ async def job_messages(engine: Engine, job: Job) -> tuple[list[StoredMessage], l
 
 def read_job(engine: Engine, job: Job) -> tuple[list[StoredMessage], list[StoredMessage]]:
     """Do the work of `job_messages`."""
+    return by_newness(job, engine.ledger.messages_by_rid(list(dict.fromkeys(job.payload["messages"]))))
+
+
+def by_newness(job: Job, turns: Iterable[StoredMessage]) -> tuple[list[StoredMessage], list[StoredMessage]]:
+    """Return those turns of a job that were new, and those the run had already."""
     new_of: dict[int, bool] = {}
     for rid, new in zip(job.payload["messages"], job.payload["new"], strict=True):
         new_of[rid] = new or new_of.get(rid, False)  # one id given twice is new the first time only
-    rows = engine.ledger.messages_by_rid(list(new_of))
+    rows = list(turns)
     return [row for row in rows if new_of[row.rid]], [row for row in rows if not new_of[row.rid]]
 
 

@@ -219,6 +219,8 @@ class _Call:
 
 def _pointing(found: Extracted, offered: int, carried: Sequence[int]) -> Extracted:
     """Let labels beyond those of the offered memories mean the facts of earlier windows."""
+    if not carried:
+        return found
     return replace(
         found,
         accepted=tuple(
@@ -401,8 +403,9 @@ def _joined(first: Extracted, second: Extracted, usage: Usage) -> Extracted:
     kept: list[Candidate] = []
     places: dict[int, int] = {}
     for index, candidate in enumerate(second.accepted):
-        if _key(candidate) not in known:
-            known.add(_key(candidate))
+        key = _key(candidate)
+        if key not in known:
+            known.add(key)
             places[index] = len(first.accepted) + len(kept)
             kept.append(candidate)
     relations = [

@@ -81,9 +81,9 @@ def unlicensed_name(memory: ExtractedMemory, words: Words) -> str | None:
     organisation or product. In scripts without, it is what the model lists, and a new word that stands where the
     message has another one.
     """
-    found = tokens(memory.text)
-    if all(token.key in words.keys for token in found):
+    if words.keys.issuperset(keys(memory.text)):
         return None
+    found = tokens(memory.text)
     inflecting = language(words.keys | keys(memory.text)) not in _UNINFLECTED
     listed = _listed(memory)
     for at, token in enumerate(found):

@@ -81,10 +81,18 @@ def _beginnings(roots: tuple[str, ...], size: int) -> dict[str, tuple[str, ...]]
 
 
 @lru_cache(maxsize=128)
+def _starts(folded: str) -> frozenset[str]:
+    """Return the first letters of the words of a text in ASCII, as many as `_beginnings` looks at."""
+    return frozenset([key[:3] for key in keys(folded)])
+
+
+@lru_cache(maxsize=128)
 def lexical(folded: str, roots: tuple[str, ...] = LEXICAL_NEGATIONS) -> frozenset[str]:
     """Return the roots that words of a text begin with."""
     size = 3 if folded.isascii() else 1
     beginnings = _beginnings(roots, size)
+    if size == 3 and beginnings.keys().isdisjoint(_starts(folded)):
+        return frozenset()
     words = [
         key for key in keys(folded) if key[:size] in beginnings and key.startswith(beginnings[key[:size]])
     ]

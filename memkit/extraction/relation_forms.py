@@ -22,6 +22,8 @@ class Form:
     object: Object = "name"
     turned: bool = False
     """Whether the object is the one that the relation begins at."""
+    person: str = ""
+    """The relation in its place where the text told before that the subject is a person."""
     tail: str = ""
     """A pattern of what must stand behind the object, in the same clause."""
 
@@ -36,10 +38,11 @@ _JOB: Final = r"(?:an?\s+|the\s+)?(?:[a-zà-ÿ-]+\s+){1,3}"
 ENGLISH: Final = (
     Form(
         "lives_in",
-        r"(?:(?:lives?|(?:is|are|am|'m)\s+(?:\w+ly\s+|now\s+|still\s+)?living)\s+in|(?:resides?)\s+in|(?:is|am|'m|"
-        r"are|is\s+now)\s+based\s+in|(?:has|have|['’]ve)\s+(?:been\s+living|lived)\s+in)",
+        r"(?:(?:lives?|(?:is|are|am|'m)\s+(?:\w+ly\s+|now\s+|still\s+)?living)\s+in|(?:resides?)\s+in|(?:am|'m)\s+"
+        r"(?:\w+ly\s+|now\s+)?based\s+in|(?:has|have|['’]ve)\s+(?:been\s+living|lived)\s+in)",
         "person", "place",
     ),
+    Form("located_in", r"is\s+(?:\w+ly\s+|now\s+|still\s+)?based\s+in", "thing", "place", person="lives_in"),
     Form("lived_in", r"(?:lived|used\s+to\s+live|was\s+living|grew\s+up)\s+in", "person", "place"),
     Form(
         "moved_to",
@@ -57,7 +60,9 @@ ENGLISH: Final = (
         "works_at",
         rf"(?:(?:works?|is\s+working|am\s+working|'m\s+working|has\s+been\s+working|"
         rf"have\s+been\s+working)\s+(?:as\s+{_JOB})?{_EN_AT}|(?:is|am|'m)\s+employed\s+(?:at|by)|"
-        rf"(?:(?:has\s+|have\s+)?(?:started\s+(?:working\s+)?at|joined))|(?:is|am|'m)\s+{_JOB}(?:at))",
+        rf"(?:(?:has\s+|have\s+)?(?:started\s+(?:working\s+)?at|joined))|"
+        rf"(?:got|landed|started|accepted|took)\s+(?:an?|my|the)\s+(?:[a-z]+\s+){{0,2}}(?:job|position|role)\s+(?:at|with)|"
+        rf"(?:is|am|'m)\s+{_JOB}(?:at))",
         "person", "organisation",
     ),
     Form("worked_at", rf"(?:worked|used\s+to\s+work)\s+(?:as\s+{_JOB})?{_EN_AT}", "person", "organisation"),
@@ -70,9 +75,11 @@ ENGLISH: Final = (
         "studies_at",
         r"(?:(?:studies|study|is\s+studying|am\s+studying|'m\s+studying|goes|"
         r"go)\s+(?:[a-z]+\s+)?(?:at|to\s+(?:school|college|university)\s+at)|is\s+a\s+student\s+at|"
-        r"(?:am|'m)\s+a\s+student\s+at|attends?)",
+        r"(?:am|'m)\s+a\s+student\s+at|attends?|"
+        r"(?:goes|go)\s+to(?=\s[^,;]*\b(?:School|College|University|Academy|Kindergarten|Preschool)\b))",
         "person", "organisation",
     ),
+    Form("studied_at", r"studied\s+(?:[a-z]+\s+){0,2}at", "person", "organisation"),
     Form(
         "graduated_from",
         r"(?:(?:has\s+|have\s+)?graduated\s+(?:[a-z]+\s+)?from)",
@@ -131,7 +138,8 @@ ENGLISH: Final = (
     ),
     Form(
         "dislikes",
-        r"(?:dislikes?|hates?|can't\s+stand|cannot\s+stand|detests?)",
+        r"(?:dislikes?|hates?|can['’]t\s+stand|cannot\s+stand|detests?|"
+        r"(?:do|does)n['’]t\s+(?:really\s+|particularly\s+)?(?:like|enjoy))",
         "person", "thing", "phrase",
     ),
     Form("prefers", r"(?:prefers?)", "person", "thing", "phrase"),
@@ -141,12 +149,17 @@ ENGLISH: Final = (
         r"(?:(?:has\s+|have\s+|'ve\s+)?visited|(?:travelled|traveled|flew|went)\s+to)",
         "person", "place",
     ),
+    Form(
+        "plays",
+        r"plays?(?!\s+(?:for|in|with|at|on|around|along|it|the\s+(?:role|part)|an?\s+(?:[a-z]+\s+)?(?:role|part))\b)",
+        "person", "thing", "phrase",
+    ),
     Form("drives", r"(?:drives?)", "person", "thing", "phrase"),
     Form("met", r"(?:met)", "person", "person"),
 )  # fmt: skip
 
 GERMAN: Final = (
-    Form("lives_in", r"(?:wohnt|wohne|wohnen|lebt|lebe|leben)\s+(?:\w+\s+)?in", "person", "place"),
+    Form("lives_in", r"(?:wohnt|wohne|wohnen|lebt|lebe|leben)\s+(?:seit\s+\w+\s+)?(?:\w+\s+)?in", "person", "place"),
     Form("lived_in", r"(?:wohnte|lebte)\s+in", "person", "place"),
     Form(
         "works_at",
@@ -165,17 +178,17 @@ GERMAN: Final = (
     Form("owns", r"(?:besitzt|besitze)", "person", "thing", "phrase"),
     Form("leads", r"(?:leitet|leite)", "person", "thing"),
     Form("founded", r"(?:gründete|hat\s+gegründet)", "person", "organisation"),
-    Form("located_in", r"(?:liegt|befindet\s+sich)\s+in", "thing", "place"),
+    Form("located_in", r"(?:liegt|befindet\s+sich|hat\s+(?:seinen|ihren)\s+(?:Haupt)?[Ss]itz)\s+in", "thing", "place"),
     Form("part_of", r"(?:gehört\s+zu|ist\s+(?:ein\s+)?Teil\s+von)", "thing", "thing"),
     Form("speaks", r"(?:spricht|spreche)", "person", "language"),
 )  # fmt: skip
 
 SPANISH: Final = (
-    Form("lives_in", r"(?:vive|vivo|viven|reside)\s+(?:\w+\s+)?en", "person", "place"),
+    Form("lives_in", r"(?:vive|vivo|viven|vivimos|reside)\s+(?:\w+\s+)?en", "person", "place"),
     Form("lived_in", r"(?:vivía|vivió|vivió)\s+en", "person", "place"),
     Form(
         "works_at",
-        r"(?:trabaja|trabajo|trabajan)\s+(?:como\s+\w+\s+)?(?:en|para)",
+        r"(?:trabaja|trabajo|trabajan|trabajamos)\s+(?:como\s+\w+\s+)?(?:en|para)",
         "person", "organisation",
     ),
     Form("works_as", r"(?:trabaja|trabajo)\s+(?:como|de)", "person", "occupation", "phrase"),
@@ -225,13 +238,13 @@ SPANISH_FIRST: Final = (
 FRENCH: Final = (
     Form(
         "lives_in",
-        r"(?:habite|habitent|vit|vis|vivent|réside)\s+(?:\w+\s+)?(?:à|en|au)",
+        r"(?:habite|habitent|habitons|vivons|vit|vis|vivent|réside)\s+(?:\w+\s+)?(?:à|en|au)",
         "person", "place",
     ),
     Form("lived_in", r"(?:habitait|vivait|vivais)\s+(?:à|en|au)", "person", "place"),
     Form(
         "works_at",
-        r"(?:travaille|travaillent)\s+(?:comme\s+\w+\s+)?(?:chez|pour|à)",
+        r"(?:travaille|travaillent|travaillons)\s+(?:comme\s+\w+\s+)?(?:chez|pour|à)",
         "person", "organisation",
     ),
     Form("works_as", r"(?:travaille)\s+comme", "person", "occupation", "phrase"),

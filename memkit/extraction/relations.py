@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
-from memkit.extraction.dates import MONTHS, WEEKDAYS
 from memkit.extraction.relation_forms import (
     ADVERBS,
     ENGLISH,
@@ -23,8 +22,8 @@ from memkit.extraction.relation_forms import (
     SPANISH_FIRST,
     Form,
 )
+from memkit.extraction.relation_names import AND, GAP, ME, MY, NAME, USER, WORD, is_name, speaks, trimmed
 from memkit.extraction.text import keys, language
-from memkit.extraction.words import NUMBER_WORDS, STARTERS, STOP_WORDS
 
 SPEAKER: Final = "User"
 MAX_CHARS: Final = 20_000
@@ -73,15 +72,6 @@ class _Found:
 
 # ------------------------------------------------------------------------------------------- words
 
-_UPPER: Final = "".join(chr(code) for code in range(0x41, 0x530) if chr(code).isupper())
-_WORD: Final = rf"[{_UPPER}](?:[\w&.]|['’\-](?=\w))*"
-_JOINT: Final = r"(?:of|de|da|do|del|della|di|van|von|der|den|la|las|los|le|el|al|bin|ibn|&)"
-_NAME: Final = rf"{_WORD}(?:\s+(?:{_JOINT}\s+){{0,2}}{_WORD}){{0,4}}"
-_I: Final = r"(?:I|i|Ich|ich|Yo|yo|Je|je|J['’]|j['’])(?=\s|'m|'ve|\b)"
-_USER: Final = r"(?:[Tt]he\s+)?[Uu]ser"
-_GAP: Final = r"(?:\s+|(?<=['’])|(?=['’](?:m|ve)\b))"
-_AND: Final = r"(?:\s*,\s*|\s*,?\s+(?:and|und|y|et)\s+)"
-_MY: Final = r"(?:[Mm]y|[Oo]ur|[Mm]eine?[mnr]?|[Uu]nsere?|[Mm]i|[Nn]uestr[oa]|[Mm]on|[Mm]a|[Nn]otre)"
 _BREAK: Final = re.compile(r"(?<=[.!?。！？])\s+|\n+|;\s+")
 _ABBREVIATED: Final = re.compile(r"(?:\b(?:Mr|Mrs|Ms|Dr|St|Prof|Sr|Jr|No|vs|Inc|Ltd|Co|Sra)|\b[A-Z])\.$")
 _CLAUSE: Final = re.compile(
@@ -89,9 +79,10 @@ _CLAUSE: Final = re.compile(
     r"|\s+(?:and|but|und|aber|y|pero|et|mais|while|whereas|because|weil|porque|parce que)\s+"
 )
 _UNSURE: Final = re.compile(
-    r"\b(?:if|wish(?:es|ed)?|hopes?|hoping|would|could|might|maybe|perhaps|imagines?|imagined|"
+    r"\b(?:if|thinks?|thought|guess(?:ed)?|supposes?|allegedly|supposedly|rumou?rs?|(?:they|people|some)\s+say|wish(?:es|ed)?|hopes?|hoping|would|could|might|maybe|perhaps|imagines?|imagined|"
     r"supposed?|dreams?|dreamt|dreamed|"
-    r"pretends?|should|unless|whether|thinking about|never|not|(?!can['’]t\s+stand)\w+n['’]t|"
+    r"pretends?|should|unless|whether|thinking about|never|not|"
+    r"(?!can['’]t\s+stand|(?:do|does)n['’]t\s+(?:really\s+|particularly\s+)?(?:like|enjoy)\b)\w+n['’]t|"
     r"no longer|neither|nor|hardly|almost|nearly|"
     r"wenn|falls|würde|möchte|könnte|vielleicht|nicht|nie|niemals|kein\w*|nicht mehr|wollte|hätte|"
     r"si|ojalá|quizás?|tal vez|quisiera|querría|podría|no|nunca|jamás|gustaría|"
@@ -147,59 +138,6 @@ def _sentences(text: str) -> Iterator[str]:
     yield text[start:]
 
 
-def _speaks(text: str) -> bool:
-    """Return whether a subject is whoever says it."""
-    return text.casefold().rstrip("'’") in ("i", "ich", "yo", "je", "j", "user", "the user")
-
-
-def _is_name(text: str) -> bool:
-    """Return whether a capitalised run is a name, and not a day, a month or a word of grammar."""
-    words = [word.casefold().strip(".").replace("’", "'") for word in text.split()]
-    return bool(words) and not all(
-        word in _NOT_NAMES
-        or word.startswith("i'")
-        or word in WEEKDAYS
-        or word in MONTHS
-        or word in NUMBER_WORDS
-        or word in KIN
-        or word in PETS
-        for word in words
-    )
-
-
-_NOT_NAMES: Final = STOP_WORDS["en"].union(
-    STOP_WORDS["de"],
-    STOP_WORDS["es"],
-    STOP_WORDS["fr"],
-    "looks sounds seems feels tastes smells thanks please".split(),
-)
-
-
-def _trimmed(text: str, *, head: bool = False) -> str:
-    """Return a name without marks at its end, nor words that only begin the sentence at its `head`."""
-    words = text.split()
-    while len(words) > 1 and words[0].casefold() in (_BEGINNERS if head else KIN):
-        words = words[1:]
-    kin = [place for place, word in enumerate(words) if word.casefold() in KIN]
-    if kin and kin[-1] + 1 < len(words):
-        words = words[kin[-1] + 1 :]
-    joined = " ".join(words)
-    return joined if joined.endswith((" Inc.", " Ltd.", " Co.")) else joined.rstrip(".'’")
-
-
-_ARTICLES: Final = frozenset("la los las el le les san santa lo il al".split())
-_BEGINNERS: Final = (
-    STARTERS.union(WEEKDAYS, KIN, PETS)
-    | frozenset(
-        (
-            "yesterday today tomorrow now then later recently finally meanwhile also however "
-            "actually currently last next "
-            "once since apparently gestern heute morgen jetzt früher ayer hoy mañana ahora hier aujourd'hui maintenant"
-        ).split()
-    )
-) - _ARTICLES
-
-
 # ------------------------------------------------------------------------------------------- clauses
 
 
@@ -207,7 +145,7 @@ def _read(sentence: str, found: _Found) -> None:
     tongue = language(keys(sentence)) or ""
     forms = _compiled(tongue)
     subject: str | None = None
-    for clause in _clauses(sentence):
+    for clause in _clauses(_APPOSED.sub(r"\g<who> \g<name> ", sentence)):
         if _unsure(clause, tongue):
             subject = None
             continue
@@ -250,7 +188,7 @@ def _subject_of(clause: str) -> str | None:
     if match is None:
         return None
     text = match.group("s")
-    return text if _speaks(text) or _is_name(text) else None
+    return text if speaks(text) or is_name(text) else None
 
 
 class _Compiled(NamedTuple):
@@ -266,12 +204,12 @@ def _compiled(tongue: str) -> list[_Compiled]:
     tables = {"en": ENGLISH, "de": GERMAN, "es": SPANISH, "fr": FRENCH}
     # A short sentence may hold no word that tells its language: verbs of several languages are told apart anyway.
     forms = tables.get(tongue, (*ENGLISH, *GERMAN, *SPANISH, *FRENCH))
-    subject = rf"(?P<s>{_I}|{_USER}|{_NAME}(?:{_AND}{_NAME})*)"
+    subject = rf"(?P<s>{ME}|{USER}|{NAME}(?:{AND}{NAME})*)"
     out = [
         _Compiled(
             form,
             re.compile(form.verb),
-            re.compile(rf"(?<![\w’'-]){subject}{_GAP}{ADVERBS}{form.verb}(?!\w)"),
+            re.compile(rf"(?<![\w’'-]){subject}{GAP}{ADVERBS}{form.verb}(?!\w)"),
         )
         for form in forms
     ]
@@ -305,21 +243,23 @@ def _read_forms(clause: str, forms: Sequence[_Compiled], found: _Found) -> bool:
 
 
 def _say(form: Form, source: str, target: str, found: _Found) -> None:
-    one, other = (source, form.subject), (target, form.target)
+    one, other, relation = (source, form.subject), (target, form.target), form.relation
+    if form.person and (found.kinds.get(source) == "person" or source == SPEAKER):
+        one, relation = (source, "person"), form.person
     if form.turned:
         one, other = other, one
-    found.add((one[0], "person" if one[0] == SPEAKER else one[1]), form.relation, other)
+    found.add((one[0], "person" if one[0] == SPEAKER else one[1]), relation, other)
 
 
 def _subjects(clause: str, match: re.Match[str]) -> list[str]:
     text = match.group("s")
-    if not text or _speaks(text):
+    if not text or speaks(text):
         return [SPEAKER]
     before = clause[: match.start("s")].split()
     if before and before[-1].casefold().strip(",") in _BEFORE_SUBJECT:
         return []
-    names = [_trimmed(name, head=not before and not n) for n, name in enumerate(re.split(_AND, text))]
-    return [name for name in names if _is_name(name)]
+    names = [trimmed(name, head=not before and not n) for n, name in enumerate(re.split(AND, text))]
+    return [name for name in names if is_name(name)]
 
 
 def _objects(rest: str, form: Form) -> tuple[list[str], int]:
@@ -328,11 +268,11 @@ def _objects(rest: str, form: Form) -> tuple[list[str], int]:
     if match is not None:
         after = rest[match.end() :]
         if not re.match(r"['’]s?\s+\w", after) and not re.search(r"['’]s?$", match.group("o")):
-            names = [_trimmed(name) for name in re.split(_AND, match.group("o"))]
+            names = [trimmed(name) for name in re.split(AND, match.group("o"))]
             follows = after[:1].isspace() and re.match(r"\s+[a-zà-ÿ]+", after)
             word = follows.group().strip() if follows else ""
             if form.object == "name" or not word or word in _STOP:
-                return [name for name in names if _is_name(name)], match.end()
+                return [name for name in names if is_name(name)], match.end()
     if form.object == "name":
         return [], 0
     phrase = _PHRASE.match(rest)
@@ -358,10 +298,10 @@ def _noun(text: str) -> str:
 
 
 _OBJECT_NAMES: Final = re.compile(
-    rf"\s*(?:the\s+|der\s+|die\s+|das\s+|el\s+|la\s+|le\s+|l['’])?(?P<o>{_NAME}(?:{_AND}{_NAME})*)"
+    rf"\s*(?:the\s+|der\s+|die\s+|das\s+|el\s+|la\s+|le\s+|l['’])?(?P<o>{NAME}(?:{AND}{NAME})*)"
 )
 _SUBJECT_HEAD: Final = re.compile(
-    rf"(?:(?:{_MY}|{_NAME}['’]s)\s+(?:[a-zà-ÿ]+\s+)?(?:\w+)\s+)?(?P<s>{_I}|{_USER}|{_NAME}(?:{_AND}{_NAME})*)"
+    rf"(?:(?:{MY}|{NAME}['’]s)\s+(?:[a-zà-ÿ]+\s+)?(?:\w+)\s+)?(?P<s>{ME}|{USER}|{NAME}(?:{AND}{NAME})*)"
 )
 _VERB_WORD: Final = (
     r"(?:lives?|lived|living|works?|worked|moved|was|is|am|are|were|has|have|studies|study|studied|"
@@ -377,13 +317,11 @@ _VERB_WORD: Final = (
     r"estoy|me|le|se|nació|nací|fundó|dirige|habite|vit|vis|travaille|aime|préfère|parle|a|ai|est|suis|adore|étudie)"
 )
 _VERBAL: Final = re.compile(
-    rf"(?:{_I}(?:\s|(?<=['’])|['’])|{_USER}\s|{_NAME}\s+{ADVERBS}{_VERB_WORD}\s|"
+    rf"(?:{ME}(?:\s|(?<=['’])|['’])|{USER}\s|{NAME}\s+{ADVERBS}{_VERB_WORD}\s|"
     r"(?:my|his|her|mein\w*|mi|mon|ma|su|sa|sein\w*|ihr\w*)\s|"
     rf"(?:(?:now|also|currently|then|he|she|they|we|it|auch|jetzt|también|ahora|aussi)\s+)*{_VERB_WORD}\s)"
 )
-_NAMES_ALONE: Final = re.compile(
-    rf"(?:{_I}|{_USER}|(?:[Mm]y\s+)?[\w-]+|(?:\w+\s+)?{_NAME})(?:{_AND}{_NAME})*"
-)
+_NAMES_ALONE: Final = re.compile(rf"(?:{ME}|{USER}|(?:[Mm]y\s+)?[\w-]+|(?:\w+\s+)?{NAME})(?:{AND}{NAME})*")
 
 # ------------------------------------------------------------------------------------------- kin, friends, pets
 
@@ -397,42 +335,61 @@ _CALLED: Final = (
     r"(?:(?:who\s+is\s+|who's\s+)?(?:named|called)|namens|(?:der|die|das)\s+(?=\S+\s+heißt)|"
     r"llamad[oa]|que\s+se\s+llama|nommée?|appelée?|qui\s+s['’]appelle)"
 )
-_OWNER: Final = rf"(?:(?P<my>{_MY})|(?P<of>{_NAME})(?:['’]s|['’])|(?P<gen>{_WORD}?)s)"
+_CHILD: Final = "child"
+_BOTH: Final = frozenset(("hijo", "hijos"))
+"""Sons, or sons and daughters."""
+_COUNT: Final = r"(?:two|three|four|five|2|3|4|5|zwei|drei|vier|dos|tres|cuatro|deux|trois|quatre)"
+_OWNER: Final = rf"(?:(?P<my>{MY})|(?P<of>{NAME})(?:['’]s|['’])|(?P<gen>{WORD}?)s)"
 _KIN_BEFORE: Final = re.compile(
-    rf"(?<!\w)(?:(?P<my>{_MY})|(?P<of>{_NAME})(?:['’]s|['’]))\s+{_MOD}(?P<kin>(?i:{_KIN_WORD}))"
+    rf"(?<!\w)(?:(?P<my>{MY})|(?P<of>{NAME})(?:['’]s|['’]))\s+{_MOD}(?P<kin>(?i:{_KIN_WORD}))"
     rf"(?:\s*,)?\s+(?:(?:is\s+)?(?:named|called)\s+|heißt\s+|se\s+llama\s+|s['’]appelle\s+|is\s+|ist\s+|es\s+|est\s+)?"
-    rf"(?P<name>{_NAME})(?!['’]s?\s+\w)",
+    rf"(?P<name>{NAME})(?!['’]s?\s+\w)",
 )
 _KIN_GENITIVE: Final = re.compile(
-    rf"(?<!\w)(?P<of>{_WORD}?)s\s+{_MOD}(?P<kin>(?i:{_KIN_WORD}))\s+(?:heißt\s+|ist\s+)?(?P<name>{_NAME})"
+    rf"(?<!\w)(?P<of>{WORD}?)s\s+{_MOD}(?P<kin>(?i:{_KIN_WORD}))\s+(?:heißt\s+|ist\s+)?(?P<name>{NAME})"
 )
 _NAME_OF: Final = r"(?:of|de|du|von|d['’])"
 _KIN_OF: Final = re.compile(
-    rf"(?<!\w)(?P<name>{_I}|{_NAME})\s*(?:is|am|'m|was|ist|bin|es|soy|est|suis)\s+(?:also\s+|auch\s+)?"
+    rf"(?<!\w)(?P<name>{ME}|{NAME})\s*(?:is|am|'m|was|ist|bin|es|soy|est|suis)\s+(?:also\s+|auch\s+)?"
     rf"(?:(?:the|a|an|die|der|eine?|la|el|une?|un|"
-    rf"le)\s+)?{_MOD}(?P<kin>(?i:{_KIN_WORD}))\s+{_NAME_OF}\s*(?P<of>{_NAME})"
+    rf"le)\s+)?{_MOD}(?P<kin>(?i:{_KIN_WORD}))\s+{_NAME_OF}\s*(?P<of>{NAME})"
 )
 _KIN_IS: Final = re.compile(
-    rf"(?<!\w)(?P<name>{_NAME})\s+(?:is|was|ist|es|est)\s+(?:(?P<my>{_MY})|(?P<of>{_NAME})(?:['’]s|"
+    rf"(?<!\w)(?P<name>{NAME})\s+(?:is|was|ist|es|est)\s+(?:(?P<my>{MY})|(?P<of>{NAME})(?:['’]s|"
     rf"['’]))\s+{_MOD}(?P<kin>(?i:{_KIN_WORD}))(?!\w)"
 )
 _HAS: Final = re.compile(
-    rf"(?<!\w)(?:(?P<s>{_I}|{_USER}|{_NAME})\s*"
-    r"(?:['’]ve\s+got|has|have|got|has\s+got|adopted|has\s+adopted|hat|habe|tiene|tengo|a|ai|['’]ai)|[Tt]engo)\s+"
+    rf"(?<!\w)(?:(?P<s>{ME}|{USER}|{NAME})\s*"
+    r"(?:['’]ve\s+got|has|have|got|has\s+got|adopted|has\s+adopted|hat|habe|haben|tiene|tengo|a|ai|['’]ai|avons)"
+    r"|[Tt]engo|[Tt]enemos)\s+"
     rf"(?:an?|eine?[nm]?|una?|une?)\s+{_MOD}(?:[a-zà-ÿ]+\s+)?(?P<what>(?i:{_KIN_WORD}|{_PET_WORD}))(?:\s*,)?\s+"
-    rf"{_CALLED}\s+(?P<name>{_NAME})"
+    rf"{_CALLED}\s+(?P<name>{NAME})"
 )
 _PET_BEFORE: Final = re.compile(
-    rf"(?<!\w)(?:(?P<my>{_MY})|(?P<of>{_NAME})(?:['’]s|"
+    rf"(?<!\w)(?:(?P<my>{MY})|(?P<of>{NAME})(?:['’]s|"
     rf"['’]))\s+{_MOD}(?P<what>(?i:{_PET_WORD}))(?:['’]s\s+name)?(?:\s*,)?\s+"
-    rf"(?:(?:is\s+)?(?:named|called)\s+|heißt\s+|se\s+llama\s+|s['’]appelle\s+|is\s+)?(?P<name>{_NAME})(?!['’]s?\s+\w)"
+    rf"(?:(?:is\s+)?(?:named|called)\s+|heißt\s+|se\s+llama\s+|s['’]appelle\s+|is\s+)?(?P<name>{NAME})(?!['’]s?\s+\w)"
+)
+_SEVERAL: Final = (
+    rf"(?:[a-zà-ÿ]+\s+)?(?P<what>(?i:{_KIN_WORD}|{_PET_WORD}|children|kinder|enfants|niños))(?:e?[ns])?"
+)
+_NAMES: Final = rf"\s+(?P<names>{NAME}(?:{AND}{NAME})+)"
+_HAS_SEVERAL: Final = re.compile(
+    rf"(?<!\w)(?:(?P<s>{ME}|{USER}|{NAME})\s*(?:['’]ve\s+got|has|have|hat|habe|haben|tiene|tengo|a|ai|['’]ai|avons)"
+    rf"|[Tt]engo|[Tt]enemos)\s+{_COUNT}\s+{_SEVERAL}(?:\s*[,:]|\s*,?\s+{_CALLED}){_NAMES}"
+)
+_MY_SEVERAL: Final = re.compile(
+    rf"(?<!\w)(?P<s>{MY})\s+(?:{_COUNT}\s+)?{_SEVERAL}(?:\s*,|\s+are(?:\s+(?:named|called))?)?{_NAMES}"
+)
+_APPOSED: Final = re.compile(
+    rf"(?<!\w)(?P<who>(?:{MY}|{NAME}['’]s)\s+{_MOD}(?i:{_KIN_WORD}|{_PET_WORD})),\s+(?P<name>{NAME}),\s+"
 )
 _FAVOURITE: Final = re.compile(
-    rf"(?<!\w)(?:(?P<my>[Mm]y)|(?P<of>{_NAME})['’]s?)\s+favou?rite\s+[a-z]+(?:\s+[a-z]+)?\s+(?:is|are)(?P<rest>\s+.*)"
+    rf"(?<!\w)(?:(?P<my>[Mm]y)|(?P<of>{NAME})['’]s?)\s+favou?rite\s+[a-z]+(?:\s+[a-z]+)?\s+(?:is|are)(?P<rest>\s+.*)"
 )
 _LIKES: Final = Form("likes", "", object="phrase")
 _FRIENDS: Final = re.compile(
-    rf"(?<!\w)(?P<a>{_I}|{_NAME})\s*{_AND}?\s*(?P<b>{_NAME})\s+(?:are|sind|son|sont)\s+(?:(?:best|good|"
+    rf"(?<!\w)(?P<a>{ME}|{NAME})\s*{AND}?\s*(?P<b>{ME}|{NAME})\s+(?:are|sind|son|sont|sommes|somos)\s+(?:(?:best|good|"
     rf"close|old|gute|beste)\s+)?"
     r"(?P<kin>friends|colleagues|coworkers|neighbou?rs|cousins|roommates|siblings|married|Freunde|"
     r"Kollegen|amigos|amigas|amis|amies)"
@@ -451,42 +408,65 @@ def _read_kin(clause: str, tongue: str, found: _Found) -> None:
         for match in pattern.finditer(clause):
             parts = match.groupdict()
             whose = SPEAKER if parts.get("my") else _name_of(parts["of"])
-            who = SPEAKER if _speaks(parts["name"]) else _name_of(parts["name"])
+            who = SPEAKER if speaks(parts["name"]) else _name_of(parts["name"])
             if who and whose:
                 found.add((who, "person"), f"{KIN[parts['kin'].casefold()]}_of", (whose, "person"))
     for pattern in (_HAS, _PET_BEFORE):
         for match in pattern.finditer(clause):
             _read_owned(match, found)
+    for pattern in (_HAS_SEVERAL, _MY_SEVERAL):
+        for match in pattern.finditer(clause):
+            _read_several(match, found)
     for match in _FAVOURITE.finditer(clause):
         whose = SPEAKER if match.group("my") else _name_of(match.group("of"))
         for target in _objects(match.group("rest"), _LIKES)[0]:
             if whose:
                 found.add((whose, "person"), "likes", (target, "thing"))
+    _read_friends(clause, found)
+
+
+def _read_friends(clause: str, found: _Found) -> None:
     for match in _FRIENDS.finditer(clause):
-        one = SPEAKER if _speaks(match.group("a")) else _name_of(match.group("a"))
-        other = _name_of(match.group("b"))
+        one = SPEAKER if speaks(match.group("a")) else _name_of(match.group("a"))
+        other = SPEAKER if speaks(match.group("b")) else _name_of(match.group("b"))
+        if other == SPEAKER:
+            one, other = other, one
         if one and other:
             found.add((one, "person"), _PAIRS[match.group("kin")], (other, "person"))
+
+
+def _read_several(match: re.Match[str], found: _Found) -> None:
+    """Read several pets of somebody, or people of theirs, with their names."""
+    said, what = match.group("s") or "", match.group("what").casefold()
+    own = not said or speaks(said) or re.fullmatch(MY, said) is not None
+    whose = SPEAKER if own else _name_of(said)
+    for name in map(_name_of, re.split(AND, match.group("names"))):
+        if whose and name:
+            _own(whose, _CHILD if what in _BOTH else what, name, found)
+
+
+def _own(whose: str, what: str, name: str, found: _Found) -> None:
+    if what in PETS:
+        found.add((whose, "person"), "has_pet", (name, PETS[what]))
+    else:
+        found.add((name, "person"), f"{KIN.get(what, _CHILD)}_of", (whose, "person"))
 
 
 def _read_owned(match: re.Match[str], found: _Found) -> None:
     """Read somebody's pet, or somebody of theirs, with its name."""
     parts = match.groupdict()
     said = parts.get("s") or ""
-    speaks = bool(parts.get("my")) or _speaks(said) or not (said or parts.get("of"))
-    whose = SPEAKER if speaks else _name_of(said or parts.get("of") or "")
+    own = bool(parts.get("my")) or speaks(said) or not (said or parts.get("of"))
+    whose = SPEAKER if own else _name_of(said or parts.get("of") or "")
     name, what = _name_of(parts["name"]), parts["what"].casefold()
     if not whose or not name:
         return
-    if what in PETS:
-        found.add((whose, "person"), "has_pet", (name, PETS[what]))
-    else:
-        found.add((name, "person"), f"{KIN[what]}_of", (whose, "person"))
+    _own(whose, what, name, found)
 
 
 def _name_of(text: str) -> str:
-    name = _trimmed(text, head=True)
-    return name if _is_name(name) else ""
+    name = trimmed(text, head=True)
+    return name if is_name(name) else ""
 
 
 # ------------------------------------------------------------------------------------------- names alone
@@ -494,7 +474,11 @@ def _name_of(text: str) -> str:
 
 def _read_names(sentence: str, found: _Found) -> None:
     """Note names in the middle of a sentence, where a capital means one."""
-    for match in re.finditer(rf"(?<=[a-z0-9à-ÿ,]\s)(?:{_NAME})", sentence):
-        name = _trimmed(match.group())
-        if _is_name(name) and len(name) > 1:
+    for match in _WHOLE_NAME.finditer(sentence):
+        name = trimmed(match.group())
+        if _INSIDE.fullmatch(sentence[: match.start()][-2:]) and is_name(name) and len(name) > 1:
             found.name(name, "thing")
+
+
+_WHOLE_NAME: Final = re.compile(NAME)
+_INSIDE: Final = re.compile(r"[a-z0-9à-ÿ,]\s")

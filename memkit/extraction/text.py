@@ -171,6 +171,8 @@ _HAN_COUNTED: Final = re.compile(
 @lru_cache(maxsize=512)
 def number_forms(raw: str) -> frozenset[str]:
     """Return what a written number may mean, each as a text: `1,200` is 1200 and 1.2."""
+    if raw.isascii() and raw.isdigit():
+        return frozenset((raw, _plain(float(raw))))
     digits = "".join(str(unicodedata.decimal(char)) if char.isdecimal() else char for char in raw)
     forms = {digits}
     bare = re.sub(r"[\u00a0\u202f '’]", "", digits)
@@ -213,11 +215,12 @@ def _in_digits(text: str) -> set[str]:
     out: set[str] = set()
     for raw, forms in numbers(text):
         out |= forms
+        if ":" not in raw:
+            continue
         if clock := re.fullmatch(r"(1[3-9]|2[0-3]):(\d\d)", raw):
             out |= {str(int(clock.group(1)) - 12), f"{int(clock.group(1)) - 12}:{clock.group(2)}"}
-        if ":" in raw:
-            for piece in raw.split(":"):
-                out |= number_forms(piece)
+        for piece in raw.split(":"):
+            out |= number_forms(piece)
     digit_runs = re.findall(r"\d[\d\s()./-]*\d", text)
     out.update(re.sub(r"\D", "", run) for run in digit_runs)
     for match in _SCALED.finditer(text):

@@ -7,6 +7,7 @@ each check; the rates of error over several languages are measured by `tests/ext
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta, timezone
@@ -186,7 +187,9 @@ class Evidence:
             self._named[number] = Words(f"{self._turns[number - 1].text[:20_000]} . {self._speakers}")
         said, fact = self._named[number], words_of(memory.text)
         found = [token for token in tokens(name) if token.key]
-        return bool(found) and all(
+        if not found:
+            return _is_sign(name) and name.strip() in f"{memory.text} {self._turns[number - 1].text[:20_000]}"
+        return all(
             said.has_name(token, inflecting=True) or fact.has_name(token, inflecting=True) for token in found
         )
 
@@ -280,7 +283,9 @@ class Evidence:
 
     def _of_another(self, memory: ExtractedMemory, ground: Ground) -> str | None:
         """What speakers say of themselves is about nobody else who speaks."""
-        others = self._others - keys(ground.turn.name or "")
+        others = self._others and self._others - keys(ground.turn.name or "")
+        if not others:
+            return None
         subject = next((token.key for token in tokens(memory.text)[:2] if token.key in others), None)
         if subject is None or subject in keys(ground.turn.text):
             return None
@@ -295,6 +300,8 @@ class Evidence:
             return None if told else "the message says nothing of what it ends"
         wanted = content(text)
         if not wanted:
+            return None
+        if text.isascii() and len(ground.words.keys.intersection(wanted)) * 2 > len(wanted):
             return None
         said = [word for word in wanted if _supported(word, ground.words)]
         if len(said) * 2 > len(wanted):
@@ -433,3 +440,8 @@ def _one_language(text: str, said: str) -> bool:
 def _latin(text: str) -> bool:
     letters = [char for char in text if char.isalpha()]
     return sum(char < "\u0250" for char in letters) * 2 > len(letters)
+
+
+def _is_sign(name: str) -> bool:
+    """Return whether a name without words is one that somebody may mean by it: an emoji, and no mere punctuation."""
+    return any(unicodedata.category(char) == "So" for char in name)

@@ -12,10 +12,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from memkit.scope import Owner, ReadScope, Scope
 from memkit.settings import ProviderSettings
+
+if TYPE_CHECKING:
+    from memkit.ledger.base import Ledger
 
 Capability = Literal["in_ledger", "native_async", "persistent", "multi_process", "server"]
 
@@ -213,6 +216,14 @@ class GraphStore(ABC):
         """Take the folder of the memory; a store that was given no place of its own keeps its data there."""
         del folder
 
+    def join(self, ledger: Ledger) -> None:
+        """Take the ledger of the memory; a store without a place of its own is the part of it that is about entities.
+
+        Raises:
+            ConfigurationError: It has no place of its own, and cannot be a part of this ledger.
+        """
+        del ledger
+
     @abstractmethod
     def open(self) -> None:
         """Make or open the graph; it may be called again."""
@@ -327,6 +338,8 @@ def _without_article(text: str) -> str:
 
 def _without_marks(text: str) -> str:
     """Return a text without brackets, quotes, stops and blanks around it; a text of nothing else stays."""
+    if text[:1].isalnum() and text[-1].isalnum():
+        return text
     first, last = 0, len(text)
     while first < last and _is_mark(text[first]):
         first += 1

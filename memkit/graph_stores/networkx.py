@@ -6,7 +6,7 @@ Every other graph store is compared with it, so it walks by networkx's own algor
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -32,7 +32,7 @@ from memkit.graph_stores.base import (
     entity_id,
     fold_name,
 )
-from memkit.graph_stores.lines import LinesFile
+from memkit.graph_stores.lines import LinesFile, Place
 from memkit.graph_stores.support import (
     check_hops,
     check_limit,
@@ -48,6 +48,10 @@ from memkit.scope import ReadScope
 nx: Any = networkx
 
 _EVERYTHING: Final = ReadScope(everyone=True)
+_TAKEN_BACK: Final = "-"
+"""Begins what a line says of a memory that says nothing any more."""
+_BLANK: Final = 1 << 16
+"""Blank bytes that are not worth a new file."""
 _SHARED: Final[frozenset[Capability]] = frozenset({"persistent", "multi_process"})
 
 
@@ -65,8 +69,8 @@ class NetworkxSettings(GraphStoreSettings):
 class NetworkxStore(GraphStore):
     """A `MultiDiGraph` with one edge for each memory that says it, in memory or in a file of lines.
 
-    A file is appended to by new memories and written anew by every other change: it suits graphs of some ten thousand
-    memories. Nothing that was removed stays in it.
+    A file is appended to, and what was said before is blanked out in it, so nothing that was removed stays; it is
+    written anew once most of it is blank.
     """
 
     name = "networkx"
@@ -80,8 +84,8 @@ class NetworkxStore(GraphStore):
         self._given = client is not None
         self._records: dict[str, GraphRecord] = {}
         self._named: dict[str, set[str]] = {}
-        self._others: list[str] = []
-        """Lines of other graphs in the file."""
+        self._spans: dict[str, list[Place]] = {}
+        """By memory: where the file says something of it."""
         self._file: LinesFile | None = None
         if self._settings.path is not None:
             self._keep_in(self._settings.path)
@@ -135,15 +139,35 @@ class NetworkxStore(GraphStore):
                     self._apply(put, gone)
 
     def _write(self, file: LinesFile, put: Sequence[GraphRecord], gone: Collection[str]) -> None:
-        fresh = not gone and not any(record.memory_id in self._records for record in put)
-        if fresh and file.append([self._line(record) for record in put]):
-            return
-        left = {id: record for id, record in self._records.items() if id not in set(gone)}
-        left.update((record.memory_id, record) for record in put)
-        file.replace([*self._others, *(self._line(record) for record in left.values())])
+        mostly_blank = file.blank > max(_BLANK, file.size // 2)
+        alive = len(self._records) > len(gone) or put
+        spans = None if mostly_blank or not alive else file.append(self._lines(put, gone))
+        if spans is None:
+            left = {id: record for id, record in self._records.items() if id not in set(gone)}
+            left.update((record.memory_id, record) for record in put)
+            put, gone = list(left.values()), ()
+            file.unread()
+            others = [line for _, line in file.news()[1] if not self._is_mine(line) and not _takes_back(line)]
+            spans = file.replace([*others, *self._lines(put, ())])[len(others) :]
+            self._spans.clear()
+        ids = [*(record.memory_id for record in put), *gone]
+        old = [*file.torn, *(span for id in ids for span in self._spans.pop(id, ()))]
+        if old:
+            # Not before the new lines are there: a crash in between leaves both, and the last of them counts.
+            file.blank_out(old)
+            file.torn.clear()
+        for id, span in zip(ids, spans, strict=True):
+            self._spans[id] = [span]
 
-    def _line(self, record: GraphRecord) -> str:
-        return f"{json.dumps(self._settings.collection_name)}\t{dump_record(record)}"
+    def _lines(self, put: Iterable[GraphRecord], gone: Iterable[str]) -> list[str]:
+        mine = json.dumps(self._settings.collection_name)
+        return [
+            *(f"{mine}\t{dump_record(record)}" for record in put),
+            *(f"{mine}\t{_TAKEN_BACK}{json.dumps(id)}" for id in gone),
+        ]
+
+    def _is_mine(self, line: str) -> bool:
+        return line.startswith(f"{json.dumps(self._settings.collection_name)}\t")
 
     def _refresh(self) -> None:
         """Read what other processes wrote."""
@@ -151,19 +175,28 @@ class NetworkxStore(GraphStore):
             return
         void, lines = self._file.news()
         if void:
-            self._others.clear()
+            self._spans.clear()
             self._apply((), list(self._records))
-        mine = f"{json.dumps(self._settings.collection_name)}\t"
         try:
-            own = [load_record(line.removeprefix(mine)) for line in lines if line.startswith(mine)]
+            for span, line in lines:
+                if self._is_mine(line):
+                    self._read(span, line.partition("\t")[2])
         except (ValueError, TypeError, IndexError) as error:
             self._file.unread()
             raise BackendResponseError(
                 f"The graph in {str(self._file.path)!r} is damaged. Delete the file; the ledger fills it again.",
                 backend=self.name,
             ) from error
-        self._others += [line for line in lines if not line.startswith(mine)]
-        self._apply(own, ())
+
+    def _read(self, span: Place, said: str) -> None:
+        if said.startswith(_TAKEN_BACK):
+            memory_id = json.loads(said.removeprefix(_TAKEN_BACK))
+            self._apply((), [memory_id])
+        else:
+            record = load_record(said)
+            memory_id = record.memory_id
+            self._apply([record], ())
+        self._spans.setdefault(memory_id, []).append(span)
 
     def _apply(self, put: Sequence[GraphRecord], gone: Collection[str]) -> None:
         for memory_id in gone:
@@ -345,6 +378,10 @@ class NetworkxStore(GraphStore):
         """Free the file; what is only in memory stays as long as the object."""
         if self._file is not None:
             self._file.close()
+
+
+def _takes_back(line: str) -> bool:
+    return line.partition("\t")[2].startswith(_TAKEN_BACK)
 
 
 def _visible(said: GraphRecord | GraphEdge, scope: ReadScope, during: Span | None) -> bool:

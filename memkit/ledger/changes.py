@@ -107,6 +107,8 @@ class ChangeWriter(ABC):
         self._dedup: dict[tuple[int, bytes], Record | None] = {}
         """What stands for a digest, as far as it was asked."""
         self._outbox: list[tuple[int, bytes | str]] = []
+        self._added: set[bytes | str] = set()
+        """Records of this batch."""
         self._first: int | None = None
         self._last: int | None = None
         self._op = 0
@@ -147,7 +149,7 @@ class ChangeWriter(ABC):
 
     def _row(self, raw_id: bytes | str) -> Row | None:
         """Return the `RECORD_SELECT` row of a memory as the batch has left it so far."""
-        if raw_id not in self._rows and self._pending.records:
+        if raw_id not in self._rows and raw_id in self._added:
             self._fetch_row(raw_id)
         return self._rows.get(raw_id)
 
@@ -238,6 +240,7 @@ class ChangeWriter(ABC):
                 dump(add.relations),
             )
         )  # fmt: skip
+        self._added.add(raw_id)
         self._pending.words.append((rid, self._book.words(add.actor_id, add.text)))
         if add.vector is not None:
             self._pending.vectors.append((rid, add.vector))
@@ -264,7 +267,8 @@ class ChangeWriter(ABC):
             actor_id=add.actor_id,
             role=add.role,
             origin=add.origin,
-            sources=load_sources(salt, sources, pointed, message.id if message else None),
+            sources=tuple(add.sources)
+            or load_sources(salt, sources, pointed, message.id if message else None),
             entities=tuple(add.entities),
             pinned=add.pinned,
             deleted=False,

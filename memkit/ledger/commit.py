@@ -55,26 +55,40 @@ class _AsyncTicket(_Ticket[R]):
     __slots__ = ("future", "loop")
 
     def __init__(self, work: Work[R], loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(work, self._wake)
+        super().__init__(work, None)
         self.loop = loop
         self.future: asyncio.Future[R] = loop.create_future()
 
     def cancelled(self) -> bool:
         return self.future.cancelled()
 
-    def _wake(self) -> None:
-        try:
-            self.loop.call_soon_threadsafe(self._deliver)
-        except RuntimeError:
-            return  # The loop is closed: nobody waits any more.
-
-    def _deliver(self) -> None:
+    def deliver(self) -> None:
         if self.future.cancelled():
             return
         if self.error is not None:
             self.future.set_exception(self.error)
         else:
             self.future.set_result(cast("R", self.value))
+
+
+def _wake(done: Sequence[_Ticket[Any]]) -> None:
+    """Tell all who wait; those of one event loop together, as each call of it costs it a turn."""
+    of_loops: dict[asyncio.AbstractEventLoop, list[_AsyncTicket[Any]]] = {}
+    for ticket in done:
+        if isinstance(ticket, _AsyncTicket):
+            of_loops.setdefault(ticket.loop, []).append(ticket)
+        elif ticket.wake is not None:
+            ticket.wake()
+    for loop, tickets in of_loops.items():
+        try:
+            loop.call_soon_threadsafe(_deliver, tickets)
+        except RuntimeError:
+            continue  # The loop is closed: nobody waits any more.
+
+
+def _deliver(tickets: Sequence[_AsyncTicket[Any]]) -> None:
+    for ticket in tickets:
+        ticket.deliver()
 
 
 class Committer:
@@ -170,9 +184,7 @@ class Committer:
         finally:
             # Whoever was in the group and is not done goes back to the head of the queue.
             self._hand_over([ticket for ticket in group if not ticket.done and not ticket.cancelled()])
-            for ticket in group:
-                if ticket.done and ticket.wake is not None and not (ticket is first and ticket.leads):
-                    ticket.wake()
+            _wake([t for t in group if t.done and not (t is first and t.leads)])
 
     def _hand_over(self, left: Sequence[_Ticket[Any]] = ()) -> None:
         with self._mutex:

@@ -111,6 +111,7 @@ class RecordEditor:
         after = with_columns(row, columns)
         if self._digest_taken(row, after):
             columns["dedup"] = None
+            after = with_columns(row, columns)
         delta = {
             name: column(row, name)
             for name, value in columns.items()

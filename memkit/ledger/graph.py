@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from ..errors import ConfigurationError
 from ..graph_stores.base import UNKNOWN_KIND, GraphNode, GraphRecord, GraphStore, GraphTriple, fold_name
 from ..scope import ReadScope, Scope
 from .records import AliasChange, Record, Triple
@@ -14,7 +15,7 @@ from .records import AliasChange, Record, Triple
 SPEAKER: Final = "User"
 """Who speaks, where no name is known."""
 PERSON: Final = "person"
-_SPEAKER_WORDS: Final = frozenset(("user", "i", "me", "myself", "speaker"))
+SPEAKER_WORDS: Final = frozenset(("user", "i", "me", "myself", "speaker"))
 _UNKNOWN_KINDS: Final = frozenset(("", UNKNOWN_KIND, "entity", "object", "other", "unknown", "misc"))
 
 
@@ -45,6 +46,42 @@ class AliasEvent(NamedTuple):
     before: str | None
     later: str | None
     """The next operation that changed the same, if there is one."""
+
+
+class OwnGraph(GraphStore):
+    """A graph that a ledger keeps in rows of its own: what a record says is written with it, and goes with it."""
+
+    capabilities = frozenset({"in_ledger"})
+
+    def open(self) -> None:
+        """Do nothing: the ledger opens what it is kept in."""
+
+    def upsert(self, records: Sequence[GraphRecord]) -> None:
+        """Refuse: what a record says is written with it."""
+        del records
+        raise _read_only()
+
+    def remove(self, memory_ids: Sequence[str]) -> None:
+        """Refuse: what a record says goes with it."""
+        del memory_ids
+        raise _read_only()
+
+    def drop(self, scope: ReadScope | None = None) -> None:
+        """Refuse: what a record says goes with it."""
+        del scope
+        raise _read_only()
+
+    def health(self) -> None:
+        """Do nothing: it is as healthy as its ledger."""
+
+    def close(self) -> None:
+        """Do nothing: the ledger closes what it is kept in."""
+
+
+def _read_only() -> ConfigurationError:
+    return ConfigurationError(
+        "The ledger's own graph follows its records. Add, change or delete memories instead."
+    )
 
 
 class GraphLedger(ABC):
@@ -80,7 +117,7 @@ class GraphLedger(ABC):
 
 def is_speaker(name: str) -> bool:
     """Return whether a name stands for whoever speaks."""
-    return fold_name(name) in _SPEAKER_WORDS
+    return fold_name(name) in SPEAKER_WORDS
 
 
 def kind_of(kind: str | None) -> str:
@@ -92,7 +129,22 @@ def kind_of(kind: str | None) -> str:
 def node_of(name: str, kind: str | None = None) -> GraphNode:
     """Return an entity as its name and kind make it: equal names of two known kinds are two entities."""
     known = kind_of(kind)
-    return GraphNode(f"{fold_name(name)}\n{'' if known == UNKNOWN_KIND else known}", name, known)
+    return GraphNode(key_of(fold_name(name), known), name, known)
+
+
+def key_of(folded: str, kind: str) -> str:
+    """Return the key of an entity by its folded name and its kind as `kind_of` gives it."""
+    return f"{folded}\n{'' if kind == UNKNOWN_KIND else kind}"
+
+
+def folded_of(key: str) -> str:
+    """Return the folded name in a key that `key_of` made."""
+    return key.partition("\n")[0]
+
+
+def kind_in(key: str) -> str:
+    """Return the kind in a key that `key_of` made; blank for an unknown one."""
+    return key.partition("\n")[2]
 
 
 def speaker_node(actor_id: str | None) -> GraphNode:
@@ -126,12 +178,12 @@ def projected(record: Record) -> GraphRecord:
         user_id=record.user_id,
         agent_id=record.agent_id,
         run_id=record.run_id,
-        entities=list(nodes.values()),
-        edges=[
+        entities=tuple(nodes.values()),
+        edges=tuple(
             GraphTriple(end(source), relation, end(target))
             for source, relation, target in dict.fromkeys(record.relations)
             if source.strip() and target.strip() and relation
-        ],
+        ),
         created_at=record.created_at,
         valid_from=record.valid_from,
         valid_until=record.valid_until,

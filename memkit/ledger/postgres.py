@@ -22,6 +22,7 @@ from .changes import Refused
 from .postgres_archive import PostgresArchive
 from .postgres_base import NAME, reading, twin, writing
 from .postgres_erase import Erasure, doomed
+from .postgres_graphing import PostgresGraphing
 from .postgres_items import PostgresItems
 from .postgres_jobs import PostgresWork
 from .postgres_messages import PostgresMessages
@@ -50,6 +51,7 @@ class PostgresLedger(
     PostgresNearest,
     PostgresItems,
     PostgresWork,
+    PostgresGraphing,
 ):
     """The ledger in one schema of a PostgreSQL database; see `PostgresBase` for its arguments."""
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar, cast
 
 from ..errors import BackendError, BackendUnavailableError, ConfigurationError
-from ..postgres import address_of, is_lost
+from ..postgres import is_lost
+from ..postgres_address import address_of
 from ..postgres_pool import Pools, Shelf, Terms
 from ..postgres_session import Session, Statement
 from ..runtime import run_inline
@@ -105,12 +106,9 @@ class PostgresBase(Ledger):
         on_step: Callable[[str], None] | None = None,
     ) -> None:
         url, self._schema = split_url(settings)
-        given = {
-            "sslmode": settings.sslmode,
-            "connect_timeout": settings.connect_timeout_s,
-            "client_encoding": "UTF8",
-        }
-        address = address_of(url, given)
+        address = address_of(
+            url, {"sslmode": settings.sslmode, "connect_timeout": settings.connect_timeout_s}
+        )
         self._settings = settings
         self._packing: Packing | None = KINDS[settings.vectors]
         self._book = Book(tokenize=tokenize, tokenizer_version=tokenizer_version)
@@ -148,8 +146,11 @@ class PostgresBase(Ledger):
         """Set up a new connection; in statements, since poolers refuse such options of a connection."""
         settings = self._settings
         await s.rows(
-            "SELECT set_config('search_path', %s, false), set_config('statement_timeout', %s, false),"
-            " set_config('lock_timeout', %s, false), set_config('idle_in_transaction_session_timeout', %s, false)",
+            "SELECT set_config('search_path', concat_ws(', ', %s::text, (SELECT quote_ident(n.nspname) FROM"
+            " pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector')), false),"
+            " set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false),"
+            " set_config('idle_in_transaction_session_timeout', %s, false),"
+            " set_config('default_transaction_isolation', 'read committed', false), set_config('jit', 'off', false)",
             (
                 f'"{self._schema}", public',
                 self._timeout_text,

@@ -10,6 +10,7 @@ from ..postgres_session import Session
 from ..scope import Owner, ReadScope
 from .base import OWNER_SHIFT, ForgetCounts
 from .postgres_base import Book
+from .postgres_graph import drop_names
 from .postgres_rebuild import drop_staged
 from .postgres_scope import owners_select, scope_where
 from .postgres_words import drop_words
@@ -76,6 +77,7 @@ class Erasure:
             await self._drop_quotes(messages)
             await self._erase_records()
             await self._s.later(("DELETE FROM message WHERE rid = ANY(%s)", (list(messages),)))
+            await drop_names(self._s, sorted(numbers))
             await self._leave_events(op, numbers)
             await self._close_owners(sorted(numbers))
             await self._s.later((

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..postgres import make_extension
 from ..postgres_wire import Wire, vector_on_wire, vectors_on_wire
 from ..ranking.vectors import decode_many
+from .base import OWNER_SHIFT
 from .postgres_base import PostgresBase, reading
 from .postgres_read import LAST_RID
 from .rows import owner_range
@@ -39,6 +40,13 @@ PUT: Final = (
     "UPDATE vec SET v = given.v FROM unnest(%s::bigint[], %s::halfvec[]) AS given (rid, v)"
     " WHERE vec.rid = given.rid"
 )
+# Numbers that may be there, looked up one by one: to read all of them would take longer than the search.
+_SAMPLE: Final = f"""
+SELECT vec.rid FROM owner CROSS JOIN LATERAL generate_series(
+    ((owner.no << {OWNER_SHIFT}) + %s - 1) / %s * %s, (owner.no << {OWNER_SHIFT}) + owner.next_n, %s
+) AS asked (rid) JOIN vec ON vec.rid = asked.rid WHERE owner.no BETWEEN %s AND %s"""
+_SIZE: Final = """
+SELECT dim, (SELECT coalesce(sum(memories), 0)::bigint FROM owner WHERE no BETWEEN %s AND %s) FROM state"""
 _OF_OWNER: Final = "vec.rid BETWEEN %s AND %s AND vec.gen = (SELECT gen FROM state)"
 
 
@@ -88,6 +96,8 @@ class PostgresNearest(PostgresBase):
                 await s.rows(
                     f"CREATE INDEX IF NOT EXISTS {name} ON vec USING hnsw ((v::halfvec({dim})) halfvec_cosine_ops)"
                 )
+                # Of a table that nobody has counted yet the planner asks no index of this kind.
+                await s.rows("ANALYZE vec (rid, gen)")
         self._indexed = name if name and await s.one("SELECT to_regclass(%s)::text", (name,)) else None
         self._half, self._written = (half, dim), 0
 
@@ -132,12 +142,12 @@ class PostgresNearest(PostgresBase):
         if terms is None or self._half is None or (owners is not None and len(owners) != 1):
             return None
         low, high = (0, LAST_RID) if owners is None else owner_range(owners[0])
-        dim, unfilled, sample = await self._around(s, low, high, every)
+        dim, size, unfilled, sample = await self._around(s, low, high, every)
         if dim != len(vector) or len(unfilled) > _CHUNK:
             return None
         wire = vector_on_wire(vector)
         found: list[tuple[Any, ...]] = []
-        if self._indexed == f"vec_nearest_{dim}":
+        if self._indexed == f"vec_nearest_{dim}" and size > terms.exact_rows:
             found = await self._by_graph(s, terms, wire, low, high, len(vector), limit)
         if len(found) < limit:
             found = await s.rows(
@@ -153,16 +163,18 @@ class PostgresNearest(PostgresBase):
 
     async def _around(
         self, s: Session, low: int, high: int, every: int
-    ) -> tuple[int | None, list[tuple[Any, ...]], list[int]]:
-        """Return the dimension, the rows that lack the column, and every n-th rid."""
-        dim, unfilled, sample = await s.together(
+    ) -> tuple[int | None, int, list[tuple[Any, ...]], list[int]]:
+        """Return the dimension, how many live records there are, those that lack the column, and every n-th rid."""
+        owners = (low >> OWNER_SHIFT, high >> OWNER_SHIFT)
+        state, unfilled, sample = await s.together(
             [
-                ("SELECT dim FROM state", ()),
+                (_SIZE, owners),
                 (f"SELECT rid, e FROM vec WHERE {_OF_OWNER} AND v IS NULL LIMIT %s", (low, high, _CHUNK + 1)),
-                ("SELECT rid FROM vec WHERE rid BETWEEN %s AND %s AND rid %% %s = 0", (low, high, every)),
+                (_SAMPLE, (every, every, every, every, *owners)),
             ]
         )
-        return dim[0][0], unfilled, [row[0] for row in sample]
+        dim, size = state[0]
+        return dim, size, unfilled, [row[0] for row in sample]
 
     async def _by_graph(
         self, s: Session, terms: NearestTerms, wire: Wire, low: int, high: int, dim: int, limit: int
@@ -170,7 +182,8 @@ class PostgresNearest(PostgresBase):
         near = f"v::halfvec({dim}) <=> %s::vector::halfvec({dim})"
         settings = (
             "SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true),"
-            " set_config('hnsw.ef_search', %s, true)"
+            # A plan for any two bounds takes them for narrow ones, and scans.
+            " set_config('hnsw.ef_search', %s, true), set_config('plan_cache_mode', 'force_custom_plan', true)"
         )
         asked = f"SELECT rid, {near} FROM vec WHERE {_OF_OWNER} ORDER BY {near} LIMIT {limit}"
         return (await s.together([(settings, (str(terms.ef_search),)), (asked, (wire, low, high, wire))]))[1]

@@ -150,7 +150,7 @@ class PostgresReading(PostgresBase):
     async def _everything(self, s: Session, owner: int | None) -> Delta:
         """Return all live records of an owner (None: of all), at a mark of theirs."""
         low, high = (0, LAST_RID) if owner is None else owner_range(owner)
-        rows = await s.rows(_EVERYTHING, (owner, low, high))
+        rows = await s.rows(_EVERYTHING, (owner, low, high, low, high))
         live = [row for row in rows if row[7] is not None]
         return replace(self._delta(Mark(event=rows[0][0]), live, []), reset=True)
 
@@ -181,7 +181,7 @@ class PostgresReading(PostgresBase):
             mark = (await self._store_mark(s))[0]
         else:
             mark = Mark(event=await s.one("SELECT event FROM owner WHERE no = %s", (owner,)) or 0)
-        while rows := await s.rows(_RANK_ROWS, (gen, low, high, _LOAD)):
+        while rows := await s.rows(_RANK_ROWS, (gen, low, high, low, high, _LOAD)):
             take([RankRow._make(row[:-1]) for row in rows], vectors_of([row[-1] for row in rows], dim or 0))
             low = rows[-1][0] + 1
         await s.commit()
@@ -347,7 +347,7 @@ WHERE record.rid = ANY(%s) AND record.deleted = 0"""
 _EVERYTHING: Final = f"""
 SELECT coalesce((SELECT event FROM owner WHERE no = %s), 0), 0, record.rid, state.dim, vec.e, {RECORD_FIELDS}
 FROM state LEFT JOIN (record {RECORD_JOINS}) ON record.rid BETWEEN %s AND %s AND record.deleted = 0
-    LEFT JOIN vec ON vec.rid = record.rid AND vec.gen = state.gen
+    LEFT JOIN vec ON vec.rid = record.rid AND vec.gen = state.gen AND vec.rid BETWEEN %s AND %s
 ORDER BY record.rid"""
 # `OFFSET 0`: few rows, each found by its number, whatever the statistics make of it.
 _INCREMENT: Final = f"""
@@ -370,11 +370,12 @@ FROM state CROSS JOIN (
     FROM record {RECORD_JOINS} LEFT JOIN vec ON vec.rid = record.rid AND vec.gen = state.gen
     WHERE record.rid = changed.rid OFFSET 0
 ) found ON true ORDER BY changed.rid"""
+# The bounds of the vectors say what follows from those of the records: a merge of both would begin at the first of all.
 _RANK_ROWS: Final = f"""
 SELECT record.rid, coalesce(record.text, message.text, ''), record.actor, record.role, record.run, record.agent,
     CASE WHEN owner.kind = 'user' THEN owner.id END, record.created_at, record.dated, record.kind,
     coalesce(record.valid_from, record.created_at), record.valid_until, record.expires_at, record.updated_at, vec.e
-FROM record {RECORD_JOINS} LEFT JOIN vec ON vec.rid = record.rid AND vec.gen = %s
+FROM record {RECORD_JOINS} LEFT JOIN vec ON vec.rid = record.rid AND vec.gen = %s AND vec.rid BETWEEN %s AND %s
 WHERE record.rid BETWEEN %s AND %s AND record.deleted = 0 ORDER BY record.rid LIMIT %s"""
 
 

@@ -18,6 +18,17 @@ RECORD_JOINS: Final = (
     "JOIN owner ON owner.no = record.owner LEFT JOIN message ON message.rid = record.message"
 )
 RECORDS: Final = f"SELECT {RECORD_FIELDS} FROM record {RECORD_JOINS} "
+COLUMN_TYPES: Final = {
+    **dict.fromkeys(("id", "dedup", "slot"), "bytea"),
+    **dict.fromkeys(
+        (
+            "rid", "owner", "seq", "message", "version", "created_at", "updated_at", "valid_from", "valid_until",
+            "expires_at", "dated", "pinned", "deleted", "expired",
+        ),
+        "bigint",
+    ),
+}  # fmt: skip
+"""Types that values of a record's columns are sent as; those that are not here are texts."""
 OWNER_SPAN: Final = f"BETWEEN {{no}} << {OWNER_SHIFT} AND {{no}} << {OWNER_SHIFT} | {N_MASK}"
 """The rids that an owner's number can have."""
 

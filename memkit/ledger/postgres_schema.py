@@ -1,7 +1,7 @@
 """The tables of a ledger in PostgreSQL, and how an older schema becomes a newer one.
 
-Its content is that of the SQLite ledger's schema of the same version. What differs: ids are bytes, texts sort by their
-bytes, and numbers that must grow in the order of commits are given out under the row lock of their owner.
+Its content is that of the SQLite ledger's schema. What differs: ids are bytes, texts sort by their bytes, and numbers
+that must grow in the order of commits are given out under the row lock of their owner.
 """
 
 from __future__ import annotations
@@ -16,7 +16,27 @@ from .rows import ledger_salt
 if TYPE_CHECKING:
     from ..postgres_session import Session
 
-_V5: Final = """
+GRAPH_TABLES: Final = """
+-- Nodes and edges are made of the entities and relations of a record, and written with it. id: a digest of owner and
+-- key. folded: the name as names are compared; of a long one, a digest of that.
+CREATE TABLE node (rid bigint NOT NULL, place integer NOT NULL, owner bigint NOT NULL, id bytea NOT NULL,
+                   folded text COLLATE "C" NOT NULL, key text COLLATE "C" NOT NULL, name text COLLATE "C" NOT NULL,
+                   kind text COLLATE "C" NOT NULL, listed smallint NOT NULL, PRIMARY KEY (rid, place));
+CREATE INDEX node_id ON node (id);
+CREATE INDEX node_name ON node (owner, folded);
+
+-- What a record says of two of them.
+CREATE TABLE edge (rid bigint NOT NULL, place integer NOT NULL, source bytea NOT NULL, target bytea NOT NULL,
+                   relation text COLLATE "C" NOT NULL, source_key text COLLATE "C" NOT NULL,
+                   source_name text COLLATE "C" NOT NULL, source_kind text COLLATE "C" NOT NULL,
+                   target_key text COLLATE "C" NOT NULL, target_name text COLLATE "C" NOT NULL,
+                   target_kind text COLLATE "C" NOT NULL, PRIMARY KEY (rid, place));
+CREATE INDEX edge_source ON edge (source);
+CREATE INDEX edge_target ON edge (target);
+"""
+"""Of a ledger, and of a graph of its own."""
+_V5: Final = (
+    """
 CREATE TABLE meta (key text COLLATE "C" PRIMARY KEY, value text NOT NULL);
 
 -- event: what is added to the owners' event numbers to make the whole ledger's, it grows when owners go. reset: how
@@ -126,23 +146,9 @@ CREATE TABLE item_vec (item bigint NOT NULL, place integer NOT NULL, gen integer
 -- Vectors of the next embedder, while they are collected.
 CREATE TABLE staged (rid bigint PRIMARY KEY, version integer NOT NULL, v bytea NOT NULL, t bytea);
 
--- Nodes and edges are made of the entities and relations of a record, and written with it. id: a digest of owner and
--- key. folded: the name as names are compared.
-CREATE TABLE node (rid bigint NOT NULL, place integer NOT NULL, owner bigint NOT NULL, id bytea NOT NULL,
-                   folded text COLLATE "C" NOT NULL, key text COLLATE "C" NOT NULL, name text COLLATE "C" NOT NULL,
-                   kind text COLLATE "C" NOT NULL, listed smallint NOT NULL, PRIMARY KEY (rid, place));
-CREATE INDEX node_id ON node (id);
-CREATE INDEX node_name ON node (owner, folded);
-
--- What a record says of two of them.
-CREATE TABLE edge (rid bigint NOT NULL, place integer NOT NULL, source bytea NOT NULL, target bytea NOT NULL,
-                   relation text COLLATE "C" NOT NULL, source_key text COLLATE "C" NOT NULL,
-                   source_name text COLLATE "C" NOT NULL, source_kind text COLLATE "C" NOT NULL,
-                   target_key text COLLATE "C" NOT NULL, target_name text COLLATE "C" NOT NULL,
-                   target_kind text COLLATE "C" NOT NULL, PRIMARY KEY (rid, place));
-CREATE INDEX edge_source ON edge (source);
-CREATE INDEX edge_target ON edge (target);
-
+"""
+    + GRAPH_TABLES
+    + """
 -- Entities that were merged by hand: the last row of a key within one agent and run holds. root NULL: split again.
 CREATE TABLE alias (no bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, op bigint NOT NULL, owner bigint NOT NULL,
                     agent text COLLATE "C", run text COLLATE "C", key text COLLATE "C" NOT NULL,
@@ -151,9 +157,16 @@ CREATE INDEX alias_owner ON alias (owner);
 
 INSERT INTO state (id, event, reset, gen) VALUES (1, 0, 0, 0);
 """
+)
 
-MIGRATIONS: Sequence[tuple[int, str]] = ((5, _V5),)
+_V6: Final = """
+CREATE INDEX IF NOT EXISTS record_newest ON record (created_at, rid) WHERE deleted = 0;
+"""
+
+MIGRATIONS: Sequence[tuple[int, str]] = ((5, _V5), (6, _V6))
 """What makes each schema version from the one before; all of an opening run in one transaction. Only append."""
+_GRAPH: Final = 6
+"""The first version whose nodes and edges are there: older ones have the tables, and nothing in them."""
 
 NEWEST: Final = MIGRATIONS[-1][0]
 
@@ -204,6 +217,10 @@ async def migrate(s: Session, schema: str, version: int) -> None:
     for number, script in MIGRATIONS:
         if number > version:
             await s.together([(statement, ()) for statement in statements(script)])
+    if 0 < version < _GRAPH:
+        from .postgres_graph import refill_graph
+
+        await refill_graph(s)
     if version == 0:
         await s.rows("INSERT INTO meta (key, value) VALUES ('salt', %s)", (str(ledger_salt()),))
     await s.rows(

@@ -19,6 +19,7 @@ from .editing import stands_for
 from .owner_states import OwnerState
 from .packing import Packing, State
 from .postgres_base import STATE, Book, state_of
+from .postgres_graph import put_aliases
 from .postgres_jobs import insert_job, note_index, unfinished_job
 from .postgres_keeping import PostgresMessageKeeper, Turns
 from .postgres_pending import PostgresPending
@@ -166,6 +167,7 @@ class BatchWriter(ChangeWriter):
         batch, ids = self._batch, self._edited_ids()
         scopes = [m.scope.owner for m in batch.messages]
         scopes += [c.scope.owner for c in batch.changes if isinstance(c, AddRecord)]
+        scopes += [alias.scope.owner for alias in batch.aliases]
         if batch.owner is not None:
             scopes.append(batch.owner)
         named: list[Owner] = list(dict.fromkeys(scopes))
@@ -188,7 +190,7 @@ class BatchWriter(ChangeWriter):
         for rows, take in zip(await self._s.together(wanted), takers, strict=True):
             take(rows)
         missing = [owner for owner in named if self._owners.find(owner) is None]
-        if missing and brings(batch):
+        if missing and (brings(batch) or batch.aliases):
             await self._make_owners(missing)
         await self._check_head()
 
@@ -326,6 +328,7 @@ class BatchWriter(ChangeWriter):
         self._step("messages")
         changes = self._write_changes(messages)
         await self._pending.write(s, self._head)
+        await put_aliases(s, self._op, [(self._owners.of_scope(one.scope).no, one) for one in batch.aliases])
         self._step("records")
         await self._fill_outbox()
         await self._owners.close(s, batch.at)
@@ -390,17 +393,22 @@ class BatchWriter(ChangeWriter):
         """Everything was read already."""
 
     def _duplicate(self, owner: OwnerState, dedup: bytes) -> Record | None:
-        return self._dedup.get((owner.no, dedup))
+        return self._standing_for((owner.no, dedup))
 
     def _taken(self, place: tuple[int, bytes]) -> bool:
-        return self._dedup.get(place) is not None
+        return self._standing_for(place) is not None
+
+    def _standing_for(self, place: tuple[int, bytes]) -> Record | None:
+        if place in self._pending.freed:
+            # What comes to stand for it has to be written after what stood for it before.
+            self._pending.flush()
+        return self._dedup.get(place)
 
     def _edited(self, before: Row, after: Row) -> None:
         freed = stands_for(before)
         if freed is not None and freed != stands_for(after):
             self._dedup[freed] = None
-            # What comes to stand for it later in the batch is written later, too.
-            self._pending.flush()
+            self._pending.freed.add(freed)
         self._stand(after)
 
     def _stand(self, row: Row) -> None:
@@ -413,6 +421,8 @@ class BatchWriter(ChangeWriter):
     def _fetch_row(self, raw_id: bytes | str) -> None:
         row = self._pending.added(raw_id)
         if row is not None:
+            # It is edited next: that has to be written after it.
+            self._pending.flush()
             message = self._kept.get(column(row, "message"))
             row = (*row, None, None) if message is None else (*row, message.text, message.id)
         else:

@@ -296,6 +296,8 @@ class Applied:
     done already."""
     job: Job | None = None
     """The job that the batch made."""
+    outlook: Outlook | None = None
+    """Of the owner whose job it is, as of the batch, where the ledger knows it by then."""
     unfinished: Job | None = None
     """The job that the batch gave way to; nothing was written then."""
 

@@ -9,6 +9,7 @@ from typing import Any, Final, cast
 
 from ..scope import Owner
 from .base import OWNER_SHIFT, Job, Operation, Record, SourceRef, StoredMessage
+from .records import Triple
 
 Row = Sequence[Any]
 """One row as the driver gives it."""
@@ -106,6 +107,17 @@ def dump(value: Mapping[str, Any] | Sequence[Any] | None) -> str | None:
 def dump_data(value: Mapping[str, Any] | None) -> str | None:
     """Return the fields of a typed record as compact JSON; None for a record that is not typed."""
     return None if value is None else _ENCODE(value)
+
+
+_DECODE: Final = json.JSONDecoder().raw_decode
+
+
+def _load_rows(text: str | None) -> tuple[tuple[str, ...], ...]:
+    """Return the rows of `dump`; what was written compactly needs no look for blanks."""
+    if not text:
+        return ()
+    rows = cast("list[list[str]]", _DECODE(text)[0])
+    return tuple(map(tuple, rows))
 
 
 def load_map(text: str | None) -> dict[str, Any]:
@@ -207,14 +219,12 @@ def record_of(row: Row, owner: Owner, salt: int) -> Record:
         role=role,
         origin=origin,
         sources=load_sources(salt, sources, message, given),
-        entities=tuple((name, what) for name, what in json.loads(entities)) if entities else (),
+        entities=cast("tuple[tuple[str, str], ...]", _load_rows(entities)),
         pinned=bool(pinned),
         deleted=bool(deleted),
         data=json.loads(data) if data else None,
         slot=slot,
-        relations=tuple((source, what, target) for source, what, target in json.loads(relations))
-        if relations
-        else (),
+        relations=cast("tuple[Triple, ...]", _load_rows(relations)),
     )
 
 

@@ -6,18 +6,15 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from ..graph_stores.base import GraphNode, GraphRecord, entity_id, fold_name
+from ..graph_stores.base import GraphRecord
 from ..scope import Owner, ReadScope, Scope
 from .graph import Alias, AliasEvent, projected
-from .records import OWNER_SHIFT, AliasChange, Record
+from .graph_rows import edge_rows, node_rows
+from .records import AliasChange, Record
 from .rows import RECORD_SELECT, column, pack_id, record_of, unpack_id
 from .sqlite_owners import Owners
 from .sqlite_scope import owner_numbers
 
-AN_END: Final = 0
-LISTED: Final = 1
-REPEATED: Final = 2
-"""How a record names an entity: in its list for the first time, there again, or only as an end of an edge."""
 _MANY: Final = 500
 _PLACES: Final = {"node": "(?,?,?,?,?,?,?,?,?)", "edge": "(?,?,?,?,?,?,?,?,?,?,?)"}
 OwnerOf = Callable[[sqlite3.Connection, int], Owner]
@@ -37,37 +34,8 @@ def put_rows(conn: sqlite3.Connection, records: Sequence[tuple[int, GraphRecord]
     """Write nodes and edges of records by rid, in the place of those that are there."""
     drop_rows(conn, [rid for rid, _ in records])
     for rid, said in records:
-        owner = said.owner
-        nodes = [
-            (
-                rid, place, rid >> OWNER_SHIFT, _blob(owner, node), fold_name(node.name), node.key, node.name,
-                node.kind, listed,
-            )
-            for place, (node, listed) in enumerate(_named(said))
-        ]  # fmt: skip
-        edges = [
-            (
-                rid, place, _blob(owner, edge.source), _blob(owner, edge.target), edge.relation, edge.source.key,
-                edge.source.name, edge.source.kind, edge.target.key, edge.target.name, edge.target.kind,
-            )
-            for place, edge in enumerate(said.edges)
-        ]  # fmt: skip
-        for table, rows in (("node", nodes), ("edge", edges)):
+        for table, rows in (("node", node_rows(rid, said)), ("edge", edge_rows(rid, said))):
             conn.executemany(f"INSERT INTO {table} VALUES {_PLACES[table]}", rows)
-
-
-def _named(said: GraphRecord) -> list[tuple[GraphNode, int]]:
-    """Return what a memory names, and how: `LISTED` or `REPEATED` in its list, or `AN_END` of an edge alone."""
-    named: list[tuple[GraphNode, int]] = []
-    listed: set[str] = set()
-    for node in said.entities:
-        named.append((node, REPEATED if node.key in listed else LISTED))
-        listed.add(node.key)
-    return [*named, *((node, AN_END) for node in said.mentions() if node.key not in listed)]
-
-
-def _blob(owner: Owner, node: GraphNode) -> bytes:
-    return bytes.fromhex(entity_id(owner, node.key))
 
 
 def put_aliases(conn: sqlite3.Connection, op: int, changes: Sequence[AliasChange], owners: Owners) -> None:
@@ -121,14 +89,18 @@ def refill_graph(conn: sqlite3.Connection) -> None:
 # ------------------------------------------------------------------------------------------- merged by hand
 
 
+USER_ALIASES: Final = (
+    "SELECT agent, run, key, root FROM alias WHERE no IN (SELECT max(no) FROM alias WHERE owner ="
+    " (SELECT no FROM owner WHERE kind = 'user' AND id = ?) GROUP BY agent, run, key) ORDER BY no"
+)
+"""What holds of merged entities of one user."""
+
+
 def aliases(conn: sqlite3.Connection, owner_of: OwnerOf, scope: ReadScope) -> list[Alias]:
     """Return what holds of merged entities of the owners in a scope, in the order it was said."""
     numbers = owner_numbers(conn, scope)
     latest = "SELECT max(no) FROM alias GROUP BY owner, agent, run, key"
     sql = f"SELECT owner, agent, run, key, root FROM alias WHERE no IN ({latest}) ORDER BY no"
-    if numbers is not None and len(numbers) == 1:
-        latest = f"SELECT max(no) FROM alias WHERE owner = {numbers[0]:d} GROUP BY agent, run, key"
-        sql = f"SELECT owner, agent, run, key, root FROM alias WHERE no IN ({latest}) ORDER BY no"
     return [
         Alias(scope=_scope(owner_of(conn, row[0]), row[1], row[2]), key=row[3], root=row[4])
         for row in conn.execute(sql).fetchall()

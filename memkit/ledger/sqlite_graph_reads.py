@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Final, TypeVar
 
-from ..errors import ConfigurationError
 from ..graph_stores import walk
 from ..graph_stores.base import (
     GraphCount,
@@ -25,12 +24,13 @@ from ..graph_stores.base import (
     fold_name,
 )
 from ..graph_stores.support import check_hops, check_limit, entity_of, storable
-from ..scope import Owner, ReadScope
-from .graph import Alias, AliasEvent, GraphLedger, Related
-from .records import Record
+from ..scope import Owner, ReadScope, Scope
+from .graph import Alias, AliasEvent, GraphLedger, OwnGraph, Related
+from .records import OWNER_SHIFT, Record
 from .rows import RECORD_SELECT, dump, unpack_id
 from .sqlite_base import SqliteBase
-from .sqlite_graph import OwnerOf, alias_events, aliases, put_graph
+from .sqlite_graph import USER_ALIASES, OwnerOf, alias_events, aliases, put_graph
+from .sqlite_rebuild import renew_caches
 from .sqlite_scope import scope_where
 
 R = TypeVar("R")
@@ -140,10 +140,9 @@ class SqliteGraphReads(GraphStore):
         return GraphInfo(name=self.name, count=self.count(ReadScope(everyone=True)))
 
 
-class LedgerGraph(SqliteGraphReads):
+class LedgerGraph(OwnGraph, SqliteGraphReads):
     """The graph that a ledger keeps in its own file; it is written by the ledger alone."""
 
-    capabilities = frozenset({"in_ledger"})
     saying = " AND EXISTS (SELECT 1 FROM node WHERE node.rid = record.rid)"
 
     def __init__(self, ledger: SqliteGraphing) -> None:
@@ -154,30 +153,6 @@ class LedgerGraph(SqliteGraphReads):
 
     def _owner(self, conn: sqlite3.Connection, number: int) -> Owner:
         return self._ledger.owner_of(conn, number)
-
-    def open(self) -> None:
-        """Do nothing: the ledger opens its file."""
-
-    def upsert(self, records: Sequence[GraphRecord]) -> None:
-        """Refuse: what a record says is written with it."""
-        del records
-        raise _read_only()
-
-    def remove(self, memory_ids: Sequence[str]) -> None:
-        """Refuse: what a record says goes with it."""
-        del memory_ids
-        raise _read_only()
-
-    def drop(self, scope: ReadScope | None = None) -> None:
-        """Refuse: what a record says goes with it."""
-        del scope
-        raise _read_only()
-
-    def health(self) -> None:
-        """Do nothing: it is the ledger's own file."""
-
-    def close(self) -> None:
-        """Do nothing: the ledger closes its file."""
 
 
 class SqliteGraphing(SqliteBase, GraphLedger):
@@ -190,6 +165,11 @@ class SqliteGraphing(SqliteBase, GraphLedger):
 
     def aliases(self, scope: ReadScope) -> Sequence[Alias]:
         """Return what holds of merged entities of the owners in a scope, in the order it was said."""
+        if scope.user_id is not None and not scope.everyone:
+            return [
+                Alias(scope=Scope(user_id=scope.user_id, agent_id=agent, run_id=run), key=key, root=root)
+                for agent, run, key, root in self._read_all(USER_ALIASES, (scope.user_id,))
+            ]
         return self._read(lambda conn: aliases(conn, self.owner_of, scope), list[Alias]())
 
     def alias_events(self, operation_id: str) -> Sequence[AliasEvent]:
@@ -219,6 +199,8 @@ class SqliteGraphing(SqliteBase, GraphLedger):
                     now = replace(record, entities=tuple(named), relations=tuple(said))
                     written.append((record.rid, now))
             put_graph(conn, written)
+            if written:
+                renew_caches(conn, {rid >> OWNER_SHIFT for rid, _ in written})
 
         if found:
             self._write(write)
@@ -230,12 +212,6 @@ class SqliteGraphing(SqliteBase, GraphLedger):
     def owner_of(self, conn: sqlite3.Connection, number: int) -> Owner:
         """Return an owner by number."""
         return self._book.owner(conn, number)
-
-
-def _read_only() -> ConfigurationError:
-    return ConfigurationError(
-        "The ledger's own graph follows its records. Add, change or delete memories instead."
-    )
 
 
 def _living(conn: sqlite3.Connection, scope: ReadScope, during: Span | None) -> tuple[str, list[Any]] | None:
@@ -318,12 +294,12 @@ def neighbours(
         return []
     where, parameters = living
     step = (
-        "SELECT edge.{there}, reach.hop + 1 FROM reach JOIN edge ON edge.{here} = reach.id"
-        f" JOIN record ON record.rid = edge.rid WHERE reach.hop < ? AND {where}"
+        "SELECT edge.{there}, reach.hop + 1 FROM reach CROSS JOIN edge ON edge.{here} = reach.id"
+        f" CROSS JOIN record ON record.rid = edge.rid WHERE reach.hop < ? AND {where}"
     )
     met = (
         f"SELECT {_EDGE}, {_RECORD}, near.hop + 1 AS hops, {_ID} AS memory FROM near"
-        f" JOIN edge ON edge.{{here}} = near.id JOIN record ON record.rid = edge.rid WHERE {where}"
+        f" CROSS JOIN edge ON edge.{{here}} = near.id CROSS JOIN record ON record.rid = edge.rid WHERE {where}"
     )
     sql = (
         f"WITH RECURSIVE reach (id, hop) AS (VALUES {','.join(['(?, 0)'] * len(starts))}"

@@ -105,8 +105,12 @@ class SqliteReading(SqliteBase):
             if found is None:
                 return Mark()
             state = read_state(conn)
-            low, high = (0, _LAST_RID) if owner is None else owner_range(owner)
-            cursor = conn.execute(_RANK_ROWS, (state.gen, low, high))
+            if owner is None:
+                cursor = conn.execute(_ALL_RANK_ROWS, (state.gen, 0, _LAST_RID))
+            else:
+                user = self._book.owner(conn, owner)
+                given = (user.id if user.kind == "user" else None, state.gen, *owner_range(owner))
+                cursor = conn.execute(_RANK_ROWS, given)
             while rows := cursor.fetchmany(_LOAD):
                 take(
                     [RankRow._make(row[:-1]) for row in rows],
@@ -374,12 +378,16 @@ _LOAD = 1_024
 """Rows handed over at once: some megabytes, which the next ones reuse."""
 _RANK_ROWS = (
     "SELECT record.rid, ifnull(ifnull(record.text, message.text), ''), record.actor, record.role, record.run,"
-    " record.agent, (SELECT id FROM owner WHERE no = record.owner AND kind = 'user'), record.created_at,"
+    " record.agent, ?, record.created_at,"
     " record.dated, record.kind, ifnull(record.valid_from, record.created_at),"
     " record.valid_until, record.expires_at, record.updated_at, vec.e FROM record"
     " LEFT JOIN message ON message.rid = record.message"
     " LEFT JOIN vec ON vec.rid = record.rid AND vec.gen = ?"
     " WHERE record.rid BETWEEN ? AND ? AND record.deleted = 0 ORDER BY record.rid"
+)
+"""Of one owner, whose id is told rather than looked up for each row."""
+_ALL_RANK_ROWS = _RANK_ROWS.replace(
+    "?", "(SELECT id FROM owner WHERE no = record.owner AND kind = 'user')", 1
 )
 _EMBEDDER = "SELECT meta.value, state.dim FROM state LEFT JOIN meta ON meta.key = 'embedder'"
 _OUTLOOK = (

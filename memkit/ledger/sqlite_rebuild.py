@@ -7,7 +7,7 @@ with the same embedder goes on from there.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ..ranking.vectors import encode_many
@@ -170,9 +170,14 @@ def put_vectors(conn: sqlite3.Connection, rows: Sequence[tuple[int, Any]]) -> No
         return
     state = read_state(conn)
     Embeddings(state).insert(conn, rows)
-    event = state.event + 1
+    renew_caches(conn, {rid >> 32 for rid, _ in rows})
+
+
+def renew_caches(conn: sqlite3.Connection, owners: Collection[int]) -> None:
+    """Make every cache of some owners start anew."""
+    event = read_state(conn).event + 1
     conn.execute("UPDATE state SET event = ?, reset = ? WHERE id = 1", (event, event))
-    for number in sorted({rid >> 32 for rid, _ in rows}):
+    for number in sorted(owners):
         conn.execute("UPDATE owner SET event = ?, reset = ? WHERE no = ?", (event, event, number))
 
 

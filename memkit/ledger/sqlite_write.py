@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from ..errors import ConflictError
@@ -16,6 +15,8 @@ from .base import (
     EditRecord,
     Job,
     Operation,
+    Outlook,
+    OwnerMark,
     Record,
     StoredMessage,
 )
@@ -93,9 +94,8 @@ class BatchWriter(ChangeWriter):
         applied = Applied(messages=messages, new_messages=fresh, changes=changes)
         if batch.job is not None:
             number = None if owner is None else owner.no
-            applied = replace(
-                applied, job=insert_job(self._conn, self._op, batch, batch.job, number, applied)
-            )
+            applied.job = insert_job(self._conn, self._op, batch, batch.job, number, applied)
+            applied.outlook = self._outlook(owner)
         if finished is None:
             self._insert_operation(owner, applied)
         else:
@@ -112,6 +112,15 @@ class BatchWriter(ChangeWriter):
             head.has_jobs = self._conn.execute("SELECT 1 FROM job LIMIT 1").fetchone() is not None
         elif self._batch.job is not None:
             head.has_jobs = True
+
+    def _outlook(self, owner: OwnerState | None) -> Outlook | None:
+        """Return what a search of a user's memories has to know, as of this batch."""
+        if owner is None or owner.owner.kind != "user":
+            return None
+        head = self._head
+        embedder = None if head.embedder is None or head.dim is None else (head.embedder, head.dim)
+        row = self._conn.execute("SELECT memories, event FROM owner WHERE no = ?", (owner.no,)).fetchone()
+        return Outlook(embedder=embedder, owners=[OwnerMark(number=owner.no, memories=row[0], event=row[1])])
 
     def _batch_owner(self, owner: Owner) -> OwnerState | None:
         """Return the row of the batch's owner; only a batch that brings something makes one."""

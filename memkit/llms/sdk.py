@@ -25,6 +25,7 @@ from memkit.errors import (
     MissingDependencyError,
     RateLimitError,
 )
+from memkit.inflight import InFlight
 
 R = TypeVar("R")
 S = TypeVar("S")
@@ -38,6 +39,8 @@ _FIRST_WAIT_S: Final = 0.5
 _MAX_WAIT_S: Final = 8.0
 MAX_RETRY_AFTER_S: Final = 15.0
 """Longest wait between two tries, whatever the server asks for; the error says how long it asked for."""
+_AT_ONCE: Final = 64
+"""Requests of one event loop under way: fewer than the connections that the SDKs keep, which are a hundred."""
 
 
 _USED_UP: Final = "insufficient_quota"
@@ -205,6 +208,7 @@ class Retries:
         self._backend = backend
         self._tries = max(MIN_TRIES, tries)
         self._hint = hint
+        self._inflight = InFlight(_AT_ONCE)
 
     def run(self, request: Callable[[], R]) -> R:
         """Return what the request returns.
@@ -227,7 +231,8 @@ class Retries:
         failed = getattr(self._sdk.load(self._backend), self._sdk.error)
         for attempt in range(1, self._tries + 1):
             try:
-                return await request()
+                async with self._inflight.turn():
+                    return await request()
             except _UNREADABLE as error:
                 raise translated(self._sdk, error, self._backend) from error
             except failed as error:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from memkit.errors import EmbedderMismatchError
+from memkit.forking import tell_of_forks
 from memkit.ledger.base import Ledger, Mark, RankRow, Record
+from memkit.ranking.graph_view import OwnerGraph
 from memkit.ranking.index import Entry, OwnerIndex
 from memkit.ranking.weights import weights_for
 
@@ -28,6 +30,9 @@ class _Slot:
     def __init__(self, index: OwnerIndex) -> None:
         self.index = index
         self.mark: Mark | None = None
+        self.graph: OwnerGraph | None = None
+        self.walked = False
+        """Whether the graph was asked for before."""
         self.size = 0
         """Bytes, as they count in the budget."""
         self.lock = threading.Lock()
@@ -43,6 +48,11 @@ class IndexCache:
     def __init__(self, ledger: Ledger, budget: int = BUDGET_BYTES) -> None:
         self._ledger = ledger
         self._budget = budget
+        self.forked()
+        tell_of_forks(self)
+
+    def forked(self) -> None:
+        """Begin with none: a thread of the parent may have been at one."""
         self._slots: OrderedDict[int | None, _Slot] = OrderedDict()
         self._size = 0
         self._lock = threading.Lock()
@@ -64,7 +74,38 @@ class IndexCache:
             assert slot.mark is not None
             yield slot.index, slot.mark
             if behind:
-                self._weigh(slot, owner, slot.index.nbytes)
+                self._weigh(slot, owner)
+
+    @contextmanager
+    def graph(
+        self,
+        owner: int | None,
+        embedder: tuple[str, int],
+        event: int,
+        read: Callable[[], Iterable[Sequence[Record]]],
+    ) -> Generator[OwnerGraph | None]:
+        """Lend what an owner's memories say (None: all), as of now; others wait meanwhile.
+
+        It is None at the first time: to read it all is not worth one search.
+
+        Args:
+            read: Gives the owner's live records, at least those that say anything.
+        """
+        slot = self._slot(owner, embedder)
+        with slot.lock:
+            behind = slot.mark is None or slot.mark.event != event
+            if behind:
+                self._catch_up(slot, owner, embedder)
+            if slot.graph is None and slot.walked:
+                # What is written meanwhile is read again with the changes since the mark.
+                slot.graph = OwnerGraph()
+                for records in read():
+                    slot.graph.upsert(records)
+                behind = True
+            slot.walked = True
+            yield slot.graph
+            if behind:
+                self._weigh(slot, owner)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -94,6 +135,9 @@ class IndexCache:
             slot.index.remove(delta.removed)
         if delta.records:
             slot.index.upsert(entries(delta.records, delta.vectors))
+        if slot.graph is not None:
+            slot.graph.remove(delta.removed)
+            slot.graph.upsert(delta.records)
         slot.mark = delta.mark
 
     def _load(self, slot: _Slot, owner: int | None, embedder: tuple[str, int]) -> None:
@@ -105,10 +149,11 @@ class IndexCache:
 
         index.reserve(self._ledger.size(owner))
         mark = self._ledger.load(owner, take)
-        slot.index, slot.mark = index, mark
+        slot.index, slot.mark, slot.graph = index, mark, None
 
-    def _weigh(self, slot: _Slot, owner: int | None, size: int) -> None:
-        """Count what a ranking takes now, and drop those searched longest ago while all take too much."""
+    def _weigh(self, slot: _Slot, owner: int | None) -> None:
+        """Count what an owner takes now, and drop those searched longest ago while all take too much."""
+        size = slot.index.nbytes + (0 if slot.graph is None else slot.graph.nbytes)
         if size == slot.size:
             return
         with self._lock:

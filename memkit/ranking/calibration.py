@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from memkit.ranking.asked import TELLS
 from memkit.ranking.signals import Found, idf_of
 from memkit.ranking.text import stems_of
 from memkit.ranking.view import Array, Ints, Mask, View, total
@@ -26,6 +27,8 @@ PRIOR_SIZE: Final = 10_000
 
 LATE_OF_COSINE: Final = (0.15, 0.6)
 """How well the tokens of a memory are expected to match that was not compared: a constant, and of its cosine."""
+AMONG: Final = 30
+"""How far the best match of tokens is ahead is measured to the match of this place."""
 
 
 COSINES: Final = (0.22, 0.12)
@@ -43,8 +46,11 @@ def rescaled(cosines: Array) -> Array:
     n, (mean, spread) = len(cosines), COSINES
     if n == 0:
         return cosines
-    slope = spread * n / (n + _FEW) / max(float(cosines.std()), 1e-3)
-    return np.minimum(mean + slope * (cosines - float(cosines.mean())), 1.0)
+    out = cosines - np.add.reduce(cosines) / n
+    deviation = math.sqrt(np.add.reduce(out * out) / n)
+    out *= spread * n / (n + _FEW) / max(deviation, 1e-3)
+    out += mean
+    return np.minimum(out, 1.0, out=out)
 
 
 class _Expected(dict[str, float]):
@@ -83,10 +89,12 @@ class Evidence:
         said: Mask | None,
         date: Mask | None,
         first: bool,
+        kinds: int,
         view: View,
     ) -> None:
         size = len(view)
         self._view = view
+        self._kinds = kinds
         self._cosine: Array = np.zeros(size) if cosine is None else cosine
         self._speaker, self._said, self._date = speaker, said, date
         told = mass(terms, found.frequency, size)
@@ -113,6 +121,7 @@ class Evidence:
             self._share *= self._scale
         self._window = self._share
         self._late: Array | None = None
+        self._late_fall = 0.0
 
     @property
     def compared(self) -> bool:
@@ -121,7 +130,10 @@ class Evidence:
 
     def see_tokens(self, rows: Ints, match: Array) -> None:
         """Take in how well the tokens of some rows match, with NaN for those that have none."""
-        if not np.isnan(match).all():
+        known = match[~np.isnan(match)]
+        if len(known):
+            known.sort()
+            self._late_fall = float(known[-1] - known[-min(len(known), AMONG)])
             self._late = np.clip(LATE_OF_COSINE[0] + LATE_OF_COSINE[1] * self._cosine, 0.0, 1.0)
             self._late[rows] = np.where(np.isnan(match), self._late[rows], match)
 
@@ -132,13 +144,15 @@ class Evidence:
     def of_query(self, score: Array, named_counts: float) -> dict[str, float]:
         """Return what all rows in view tell about the query as a whole, by name.
 
-        A deed of one person asked of another is told by the others' turns: they match better than the named person's.
+        `unknown` is the share of the query that no row has a word for, `contrast` and `lead` how much better the named
+        person's turns match than the others', by words and by the order: a deed of one person asked of another is told
+        by the others' turns.
 
         Args:
             score: What orders the rows.
             named_counts: What of it the named person's turns have for being hers.
         """
-        found = {"told": min(self._mass / 40, 1.0), "unknown": self._unknown, "contrast": 0.0, "lead": 0.0}
+        found = {"unknown": self._unknown, "contrast": 0.0, "lead": 0.0}
         said = self._said
         if said is None:
             return found
@@ -150,6 +164,33 @@ class Evidence:
         found["contrast"] = _best(share[hers]) - _best(share[~hers])
         found["lead"] = min(max(_best(order[hers]) - _best(order[~hers]), -FARTHEST), 0.0)
         return found
+
+    def of_best(self, rows: Ints, first: Array) -> dict[str, float]:
+        """Return what the best rows tell about the query as a whole, by name.
+
+        `fall` is how far the best three are ahead of all of them, in the first stage; `late_fall` how far the best
+        match of tokens is; `hers` how much oftener the named person says the best three; `tells` and `kind` whether
+        somebody speaks of herself in the best, and whether it holds the time or the name that is asked for; `covered`
+        is the largest share of the query that any row in view has words for.
+
+        Args:
+            rows: Positions in the view, best first.
+            first: What the first stage gives them.
+        """
+        said, flags, few = self._said, int(self._view.flags[rows[0]]), min(3, len(rows))
+        mean = float(first.sum()) / len(rows)  # `.mean()` takes longer than all of this
+        hers = 0.0
+        if said is not None:
+            said = said[rows]
+            hers = np.count_nonzero(said[:few]) / few - np.count_nonzero(said) / len(rows)
+        return {
+            "fall": min(float(first[:few].sum()) / few - mean, FARTHEST),
+            "late_fall": self._late_fall,
+            "hers": hers,
+            "tells": float(flags & TELLS > 0),
+            "kind": float(flags & self._kinds > 0),
+            "covered": float(self._share.max()),
+        }
 
     def features(self, rows: Ints, ahead: Ints, behind: Array) -> dict[str, Array]:
         """Return the features of some rows, by name.
@@ -218,12 +259,12 @@ class Calibration:
 
 def of_head(features: dict[str, Array]) -> dict[str, float]:
     """Return what the ten best rows tell about the query, by name; features of the best rows, best first."""
-    first = ("cosine", "window", "own", "other_speaker")
+    first = ("cosine", "window", "other_speaker")
     return {
         **{name: float(features[name][0]) for name in first},
-        "matched": float(features["matched"][:10].mean()),
-        "cosine_share": float(features["cosine_share"][:10].max()),
-        "late": float(features["late"][:10].max()),
+        "matched": float(np.add.reduce(features["matched"][:10])) / min(10, len(features["matched"])),
+        "cosine_share": float(np.maximum.reduce(features["cosine_share"][:10])),
+        "late": float(np.maximum.reduce(features["late"][:10])),
         "margin": -float(features["margin"][:10][-1]),
     }
 

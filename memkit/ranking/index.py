@@ -12,18 +12,18 @@ import numpy.typing as npt
 
 from memkit.ledger.records import RankRow
 from memkit.ranking import scoring
-from memkit.ranking.asked import QUESTION, TELLS, USER, cues
+from memkit.ranking.asked import QUESTION, TELLS, TIME, USER
+from memkit.ranking.days import told
+from memkit.ranking.intake import read_words
 from memkit.ranking.late import Tokens
 from memkit.ranking.postings import Postings, Vocabulary
 from memkit.ranking.result import Ranking
-from memkit.ranking.text import keyword_form, month_of, stemmed, surface
+from memkit.ranking.text import fingerprint, month_of
 from memkit.ranking.vectors import ColumnTable, Floats, RowTable, VectorTable
 from memkit.ranking.view import FOREVER, Ints, Mask, Rows, View, make_view
 from memkit.ranking.weights import Weights
 
 _VIEWS = 8
-_DATE_WORDS = 3
-"""At the end of a keyword form that has a date."""
 _FEW = 64
 """New rows are put in their places one by one up to so many, and removed ones stay up to so many."""
 
@@ -132,8 +132,10 @@ class OwnerIndex:
         self._vectors: VectorTable = ColumnTable(dim) if weights.hashed else RowTable(dim)
         self._postings = Postings()
         self._vocabulary = Vocabulary()
-        self._words: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]] = []
-        """Slots and terms that the postings do not have yet."""
+        self._words: list[npt.NDArray[np.int32]] = []
+        """Terms of the slots that the postings do not have yet."""
+        self._indexed = 0
+        """Slots that they have."""
         self._rows = Rows()
         self._alive = 0
         self._last = -1
@@ -203,24 +205,13 @@ class OwnerIndex:
         if not entries:
             return
         first = len(self._rows)
-        terms: list[int] = []
-        lengths: list[int] = []
-        words: list[int] = []
-        kinds: list[int] = []
-        vocabulary = self._vocabulary
-        for entry in entries:
-            keywords = keyword_form(entry.text, entry.speaker, entry.created_at if entry.dated else None)
-            written = surface(keywords)
-            found = [vocabulary[term] for term in stemmed(written) if term]
-            terms += found
-            kinds.append(cues(entry.text, written[:-_DATE_WORDS] if entry.dated else written))
-            lengths.append(len(found))
-            words.append(len(keywords.split()))
+        read = read_words(entries, self._vocabulary)
         slots = np.arange(first, first + len(entries))
-        self._rows.append({**self._columns(entries, kinds), "length": lengths, "words": words}, len(entries))
+        columns = self._columns(entries, read.cues.tolist())
+        self._rows.append({**columns, "length": read.lengths, "words": read.words}, len(entries))
         self._alive += len(entries)
         self._last = max(self._last, int(self._rows["rid"][first:].max()))
-        self._words.append((np.repeat(slots.astype(np.int32), lengths), np.array(terms, np.int32)))
+        self._words.append(read.terms)
         self._vectors.put(first, vectors)
         self._place(slots)
         self._limit(slots)
@@ -229,20 +220,25 @@ class OwnerIndex:
     def _index_words(self) -> None:
         """Take the words of new rows into the postings."""
         if self._words:
-            slots, terms = zip(*self._words, strict=True)
+            terms = np.concatenate(self._words)
             self._words = []
-            self._postings.add(np.concatenate(slots), np.concatenate(terms))
+            slots = np.arange(self._indexed, len(self._rows), dtype=np.int32)
+            self._postings.add(np.repeat(slots, self._rows["length"][self._indexed :]), terms)
+            self._indexed = len(self._rows)
 
     def _columns(self, entries: Sequence[Entry | RankRow], kinds: list[int]) -> dict[str, Sequence[int]]:
         """Return what the rows of entries hold besides their words, by column."""
         talks = [entry.kind == "message" and entry.session is not None for entry in entries]
         number, talk_of = self._names.number, self._talks
         runs, agents, users = self._runs, self._agents, self._users
+        told_of = [
+            (told(entry.text, entry.created_at) if kind & TIME else None) or (0, 0)
+            for entry, kind in zip(entries, kinds, strict=True)
+        ]
         return {
             "rid": [entry.rid for entry in entries],
             "created": [entry.created_at for entry in entries],
-            "order0": [entry.order[0] for entry in entries],
-            "order1": [entry.order[1] for entry in entries],
+            "order": [entry.order[0] for entry in entries],
             "valid_from": [entry.valid_from for entry in entries],
             "valid_until": [FOREVER if entry.valid_until is None else entry.valid_until for entry in entries],
             "expires": [FOREVER if entry.expires_at is None else entry.expires_at for entry in entries],
@@ -256,6 +252,9 @@ class OwnerIndex:
             "user": [users[entry.user] for entry in entries],
             "speaker": [-1 if entry.speaker is None else number(entry.speaker) for entry in entries],
             "month": [month_of(entry.created_at) if entry.dated else -1 for entry in entries],
+            "told_from": [start for start, _ in told_of],
+            "told_until": [end for _, end in told_of],
+            "text": [fingerprint(entry.text) for entry in entries],
             "flags": [
                 USER * (entry.role == "user") | (QUESTION * _asks(entry.text) if talk else TELLS) | kind
                 for entry, talk, kind in zip(entries, talks, kinds, strict=True)
@@ -264,7 +263,7 @@ class OwnerIndex:
 
     def _place(self, slots: Ints) -> None:
         """Put new slots where they belong in the order of sessions and turns."""
-        talk, first, second = self._rows["talk"], self._rows["order0"], self._rows["order1"]
+        talk, first, second = self._rows["talk"], self._rows["order"], self._rows["rid"]
 
         def key(slot: int) -> tuple[int, int, int]:
             return int(talk[slot]), int(first[slot]), int(second[slot])
@@ -300,6 +299,7 @@ class OwnerIndex:
         self._postings.keep(renumbered)
         self._vectors.keep(alive)
         self._rows.keep(alive)
+        self._indexed = len(alive)
         kept = renumbered[self._order]
         self._order = kept[kept >= 0]
         self._holds, self._expires = (-FOREVER, FOREVER), FOREVER

@@ -176,6 +176,8 @@ def _by_word() -> dict[str, tuple[str, ...]]:
 
 
 _BY_WORD: Final = _by_word()
+OF_LATIN: Final = frozenset(_BY_WORD)
+"""Every function word that `language_of_latin` counts."""
 _ALSO_ENGLISH: Final = frozenset(
     """
     aan ada ai ale algo alla alle alles ama anda ans antes ate aux ayer bara bas ben beni bent bez bin bis biz
@@ -192,7 +194,8 @@ _ALSO_ENGLISH: Final = frozenset(
     ze zou zu zum
     """.split()
 )
-_TELLING: Final = frozenset(_BY_WORD).difference(_ALSO_ENGLISH, STOP_WORDS)
+TELLING: Final = OF_LATIN.difference(_ALSO_ENGLISH, STOP_WORDS)
+"""Those that are no words of English."""
 
 
 def language_of_script(word: str) -> str | None:
@@ -210,7 +213,7 @@ def language_of_latin(words: Sequence[str], english: int) -> str:
         words: Lower case, without accents.
         english: How many of them are English function words.
     """
-    telling = not _TELLING.isdisjoint(words)
+    telling = not TELLING.isdisjoint(words)
     if english > 1 and not telling:
         return ENGLISH
     counts: dict[str, float] = {}

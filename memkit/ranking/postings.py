@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from array import array
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,12 +16,11 @@ Ints = npt.NDArray[np.int64]
 _NONE: Final = np.empty(0, np.int64)
 
 
-class Vocabulary(dict[str, int]):
+class Vocabulary(defaultdict[str, int]):
     """Stem -> its number. Reading a new one adds it."""
 
-    def __missing__(self, term: str) -> int:
-        number = self[term] = len(self)
-        return number
+    def __init__(self) -> None:
+        super().__init__(itertools.count().__next__)
 
 
 class Postings:
@@ -56,12 +57,12 @@ class Postings:
         keys *= width
         keys += slots
         keys.sort()
-        new = np.ones(len(keys), np.bool_)
-        np.not_equal(keys[1:], keys[:-1], out=new[1:])
-        firsts = np.flatnonzero(new)
-        counts = np.minimum(np.diff(firsts, append=len(keys)), 65_535).astype(np.uint16)
-        keys = keys[firsts]
-        del firsts
+        again = 1 + np.flatnonzero(keys[1:] == keys[:-1])
+        counts = np.ones(len(keys) - len(again), np.uint16)
+        if len(again):
+            places, times = np.unique(again - np.arange(1, len(again) + 1), return_counts=True)
+            counts[places] += np.minimum(times, 65_534).astype(np.uint16)
+            keys = np.delete(keys, again)
         if len(self._slots) == len(self._late) == 0 and len(keys) >= self._FEW:  # all there is, and in order
             self._starts = np.searchsorted(keys, np.arange(int(keys[-1]) // width + 2) * width)
             keys %= width

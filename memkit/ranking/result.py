@@ -12,6 +12,8 @@ from memkit.ranking.signals import DECIMALS, Fused, best_rows
 from memkit.ranking.view import Array, Ints, View
 
 _HEAD = 64
+_BEST = 50
+"""Rows whose scores tell how far the best are ahead."""
 
 
 class Ranking:
@@ -43,8 +45,9 @@ class Ranking:
     def answerable(self) -> float | None:
         """The probability that any memory in view answers; None where nothing is in view.
 
-        It looks at the best scores, at what share of the query no memory has a word for, and, where the query names a
-        speaker, at whether the others' turns match better than the named person's.
+        It looks at how well the best rows match and how far they are ahead of the others, at what share of the query no
+        memory has a word for, and, where the query names a speaker, at whether the others' turns match better than the
+        named person's.
         """
         if not len(self):
             return None
@@ -54,7 +57,12 @@ class Ranking:
         """Return the features that `answerable` rests on, by name."""
         self.scores(0, 1)
         named_counts = self._view.weights.speaker
-        return of_head(self._head) | self._evidence.of_query(self._fused.score, named_counts)
+        best = self._order[:_BEST]
+        return {
+            **of_head(self._head),
+            **self._evidence.of_query(self._fused.score, named_counts),
+            **self._evidence.of_best(best, self._fused.first(best)),
+        }
 
     def __len__(self) -> int:
         return len(self._view)

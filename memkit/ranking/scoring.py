@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from memkit.ranking import calibration as cal
 from memkit.ranking.asked import Asked, asked
+from memkit.ranking.days import named_days, spans_of
 from memkit.ranking.late import Tokens, compare
 from memkit.ranking.postings import Postings, Vocabulary
 from memkit.ranking.query import ALSO_WORDS, NOT_NAMES, first_person, people
 from memkit.ranking.result import Ranking
-from memkit.ranking.signals import Found, fuse, idf_of, locate, own_words, spread, window_words
-from memkit.ranking.text import month_of, other_stems, query_terms, stems_in, surface
+from memkit.ranking.signals import Found, fuse, idf_of, lift, locate, own_words, spread, window_words
+from memkit.ranking.text import fingerprint, other_stems, query_terms, stems_in, surface
 from memkit.ranking.view import Array, Ints, Mask, View
 from memkit.ranking.when import named_months, relative_days
 
@@ -97,7 +99,7 @@ def rank(
     said = speaker
     if speaker is not None:
         speaker = speaker | _about(view, found, words.terms, name_stems)
-    date = _dates(view, query, now)
+    date, day = _dates(view, query, now)
     first = first_person(query)
     strangers = [word for name in people(query) for word in surface(name)]
     evidence = cal.Evidence(
@@ -110,6 +112,7 @@ def rank(
         said=said,
         date=date,
         first=first,
+        kinds=words.asked.kinds,
         view=view,
     )
     bm25 = own_words(view, found)
@@ -124,6 +127,7 @@ def rank(
         window=window,
         speaker=speaker,
         date=date,
+        day=day,
         first=first,
         kinds=words.asked.kinds,
     )
@@ -135,6 +139,7 @@ def rank(
         evidence.see_tokens(*compare(view, fused, tokens, telling, evidence.told))
     if words.asked.ordered and view.weights.spread and view.talk_from < len(view):
         spread(view, fused)
+    lift(fused, (view.text == fingerprint(query)) & ~view.question)
 
     def raw() -> dict[str, Array]:
         around = window_words(view, found, evidence.weight)[0] if window is bm25 else window
@@ -154,9 +159,9 @@ def _any_of(column: Ints, numbers: list[int]) -> Mask:
 
 def _known(cosines: Array, fitted: bool) -> Array:
     """Return cosines on the scale of the embedder that the constants know, with 0 where there is no vector."""
-    known = ~np.isnan(cosines)
-    if known.all():
+    if not math.isnan(np.add.reduce(cosines)):
         return cosines if fitted else cal.rescaled(cosines)
+    known = ~np.isnan(cosines)
     out = np.zeros(len(cosines))
     out[known] = cosines[known] if fitted else cal.rescaled(cosines[known])
     return out
@@ -169,21 +174,45 @@ def _about(view: View, found: Found, terms: list[str], names: set[str]) -> Mask:
     return mask & (view.speaker < 0)
 
 
-def _dates(view: View, query: str, now: int) -> Mask | None:
-    """Return which rows are of the time that a query names, by either clock: when it was said, or since when true."""
+def _dates(view: View, query: str, now: int) -> tuple[Mask | None, Mask | None]:
+    """Return which rows are of the time that a query names, and which of the very day.
+
+    By any clock: when it was said, since when it is true, and the time that it tells of.
+    """
     months, years = named_months(query)
     # "the weekend before 10 April 2023" is relative to that day, not to now
     spans = [] if months or years else relative_days(query, now)
     if not months and not years and not spans:
-        return None
+        return None, None
     apart = np.flatnonzero(view.since != view.created)
     if spans:  # near now, what was learned is of its time whether or not that was given
-        match = _within(view.created, spans)
+        match = _within(view.created, spans) | _tells_of(view, spans)
         match[apart] |= _within(view.since[apart], spans)
-        return match
+        return match, None
     match = _in_months(view.month, months, years)
-    since = np.array([month_of(instant) for instant in view.since[apart].tolist()], np.int64)
-    match[apart] |= _in_months(since, months, years)
+    match[apart] |= _in_months(_months(view.since[apart]), months, years)
+    told = np.flatnonzero(view.told[1])
+    match[told] |= _in_months(_months(view.told[0][told]), months, years)
+    days = named_days(query) if months else []
+    if not days:
+        return match, None
+    spans = spans_of(days, [] if all(year for year, _, _ in days) else _years(view))
+    day = _tells_of(view, spans) | (match & _within(view.created, spans))
+    day[apart] |= match[apart] & _within(view.since[apart], spans)
+    return match, day
+
+
+def _years(view: View) -> list[int]:
+    """Return the years in which something in view was said."""
+    return np.unique(view.month[view.month >= 0] // 12).tolist()
+
+
+def _tells_of(view: View, spans: list[tuple[int, int]]) -> Mask:
+    """Return the rows that tell of a time inside any of the spans, or around it."""
+    told_from, told_until = view.told
+    match = np.zeros(len(view), np.bool_)
+    for start, end in spans:
+        match |= (told_from < end) & (told_until > start)
     return match
 
 
@@ -192,6 +221,11 @@ def _within(instants: Ints, spans: list[tuple[int, int]]) -> Mask:
     for start, end in spans:
         inside |= (instants >= start) & (instants < end)
     return inside
+
+
+def _months(instants: Ints) -> Ints:
+    """Return the months of instants, counted from the year 0 on."""
+    return instants.astype("M8[us]").astype("M8[M]").astype(np.int64) + 12 * 1970
 
 
 def _in_months(month: Ints, months: frozenset[int], years: frozenset[int]) -> Mask:

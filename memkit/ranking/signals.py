@@ -2,7 +2,7 @@
 
     y     = sum of weight * z(part)
     score = y + (previous + answers*Q[i-1])*y[i-1] + next*y[i+1] + session*mean3(y of the session)
-          + speaker*S + date*T + first*U + kind*K + tells*I - question*Q + length*z(words)
+          + speaker*S + date*T + day*D + first*U + kind*K + tells*I - question*Q + length*z(words)
 
 `z` is over all rows in view, its mean and deviation drawn towards what is expected where the view is small.
 """
@@ -25,6 +25,8 @@ _SMALL: Final = 65_536
 _RARE: Final = 16
 """Where words times rows are many, a word in fewer than one of so many rows is counted by sorting where it is."""
 _ONE_THREAD: Final = 10_000
+_AHEAD: Final = 0.01
+"""How far ahead of the next row a memory is put that is asked word for word, if it is not farther already."""
 _EPS: Final = 1e-9
 
 
@@ -239,6 +241,11 @@ class Fused:
             for name, (values, factor, constant) in self.added.items()
         }
 
+    def first(self, rows: Ints) -> Array:
+        """Return what the first stage gave some rows, before they were compared token by token."""
+        late = self.added.get("late")
+        return self.score[rows] if late is None else self.score[rows] - late[0][rows]
+
 
 DECIMALS: Final = 4
 """Scores that differ by less are the same: equal memories tie exactly, wherever in the view they stand."""
@@ -252,6 +259,7 @@ def fuse(
     window: Array,
     speaker: Mask | None,
     date: Mask | None,
+    day: Mask | None,
     first: bool,
     kinds: int,
 ) -> Fused:
@@ -276,6 +284,7 @@ def fuse(
     for name, mask, weight in (
         ("speaker", speaker, w.speaker),
         ("date", date, w.date),
+        ("day", day, w.day),
         ("first_person", view.user if first else None, w.first),
         ("kind", (view.flags & kinds) > 0 if kinds and w.kind else None, w.kind),
     ):
@@ -333,6 +342,16 @@ def spread(view: View, fused: Fused) -> None:
     behind[talk_from:] = better
     np.subtract(fused.score, view.weights.spread * behind, out=fused.score)
     fused.added["spread"] = (behind, -view.weights.spread, 0.0)
+
+
+def lift(fused: Fused, rows: Mask) -> None:
+    """Put the memories that say what is asked word for word before all others; a wrong vector does not hide them."""
+    if not rows.any() or rows.all():
+        return
+    behind = float(fused.score[~rows].max() - fused.score[rows].min())
+    amount = max(behind + _AHEAD, 0.0)
+    np.add(fused.score, amount * rows, out=fused.score)
+    fused.added["exact"] = (rows, amount, 0.0)
 
 
 def best_rows(score: Array, count: int) -> Ints:

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Protocol, cast
+from zlib import crc32
 
 from memkit.ranking.languages import (
     ENGLISH,
@@ -30,7 +31,7 @@ MONTHS = (
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
 
-_ASCII_WORDS = bytes(ord(c.lower()) if c.isalnum() or c == "_" else 32 for c in map(chr, range(128))).ljust(
+ASCII_WORDS = bytes(ord(c.lower()) if c.isalnum() or c == "_" else 32 for c in map(chr, range(128))).ljust(
     256
 )
 """Makes lower-case words and blanks of an ASCII text: to split that is faster than a pattern."""
@@ -58,6 +59,10 @@ def _stemmer(language: str) -> _Stemmer:
     return made
 
 
+_YEAR = 4
+"""Digits of the longest numbers that come again and again."""
+
+
 class _Stems(dict[str, str]):
     """Word -> stem in one language, or an empty string for a stop word; forgets everything when full."""
 
@@ -70,6 +75,8 @@ class _Stems(dict[str, str]):
         self._stemmer: _Stemmer | None = None
 
     def __missing__(self, word: str) -> str:
+        if len(word) > _YEAR and word.isascii() and word.isdigit():
+            return word  # Its own stem in every language; numbers would fill the table.
         if len(self) >= self.limit:
             self.clear()
         if self._stemmer is None:
@@ -98,7 +105,7 @@ def surface(text: str) -> list[str]:
     letters are folded away, full-width letters become plain ones.
     """
     if text.isascii():
-        words = text.encode("ascii").translate(_ASCII_WORDS).decode("ascii").split()
+        words = text.encode("ascii").translate(ASCII_WORDS).decode("ascii").split()
         sizes = [*map(len, words)]
         if 1 in sizes:
             words = [word for word in words if len(word) > 1]
@@ -170,6 +177,11 @@ def stemmed(words: list[str]) -> list[str]:
     return found
 
 
+def english_stems(words: Iterable[str]) -> list[str]:
+    """Return the stem that each lower-case word has in English, empty for a stop word."""
+    return [_STEMS[word] for word in words]
+
+
 def query_terms(text: str) -> dict[str, int]:
     """Return each stem of a query and how often it is there, in order of first appearance."""
     counts: dict[str, int] = {}
@@ -189,6 +201,11 @@ def dense_form(text: str, speaker: str | None) -> str:
     "Ann: words" would let every short turn of hers match any question that names Ann.
     """
     return f'{speaker} said, "{text}"' if speaker else text
+
+
+def fingerprint(text: str) -> int:
+    """Return a number that two texts share when they differ in case and in the blanks around them alone."""
+    return crc32(text.strip().casefold().encode("utf-8", "surrogatepass"))
 
 
 def keyword_form(text: str, speaker: str | None, created_at: int | None) -> str:

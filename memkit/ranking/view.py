@@ -20,13 +20,15 @@ Mask = npt.NDArray[np.bool_]
 FOREVER: Final = 2**63 - 1
 
 COLUMNS: Final = (
-    ("rid", np.int64), ("created", np.int64), ("order0", np.int64), ("order1", np.int64),
+    ("rid", np.int64), ("created", np.int64), ("order", np.int64),
     ("valid_from", np.int64), ("valid_until", np.int64), ("expires", np.int64), ("updated", np.int64),
     ("talk", np.int32),  # number of the session, -1 where the entry is no turn of talk
     ("run", np.int32), ("agent", np.int32), ("user", np.int32), ("speaker", np.int32),
     ("month", np.int32),  # year * 12 + month - 1, -1 where no date was given
     ("length", np.int32),  # words that count, stop words left out
     ("words", np.int32),  # words between blanks
+    ("told_from", np.int64), ("told_until", np.int64),  # when that was which it tells of; from 0 to 0 for nothing
+    ("text", np.uint32),  # the fingerprint of the memory
     ("flags", np.uint8), ("alive", np.bool_),
 )  # fmt: skip
 
@@ -50,7 +52,7 @@ class Rows:
         """Bytes held."""
         return sum(column.nbytes for column in self._columns.values())
 
-    def append(self, columns: Mapping[str, Sequence[int]], count: int) -> None:
+    def append(self, columns: Mapping[str, Sequence[int] | npt.NDArray[np.integer]], count: int) -> None:
         """Append so many live slots, given by column."""
         first, end = self._size, self._size + count
         self.reserve(grown_capacity(self._capacity, end))
@@ -86,6 +88,8 @@ class View:
         near: `near[d - 1][i]`: positions i and i + d are turns of one session; False for the last d.
         short: The row may lend its words to its neighbours' windows.
         flags: What kinds of answer each row may hold, as `memkit.ranking.asked` has them.
+        text: The fingerprint of each row's memory.
+        told: From when to when that was which each row tells of; from 0 to 0 where it says no such time.
         talk_from: First position that is a turn of talk; before it are facts, documents and the like.
         starts: First position of each session, from `talk_from` on.
         weights: Those that fit the talk in view.
@@ -109,6 +113,8 @@ class View:
     user: Mask
     question: Mask
     flags: npt.NDArray[np.uint8]
+    text: npt.NDArray[np.uint32]
+    told: tuple[Ints, Ints]
     near: tuple[Mask, ...]
     short: Mask
     talk_from: int
@@ -170,6 +176,8 @@ def make_view(rows: Rows, slots: Ints | None, weights: Weights) -> View:
         user=(flags & USER) > 0,
         question=question,
         flags=flags,
+        text=rows["text"][taken],
+        told=(rows["told_from"][taken], rows["told_until"][taken]),
         near=near,
         short=short,
         talk_from=talk_from,

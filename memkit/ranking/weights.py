@@ -41,6 +41,7 @@ class Weights:
         session: Of the mean of the session's three best base scores.
         speaker: Added to turns of a person whom the query names.
         date: Added to memories of the month, year or days that the query names.
+        day: Added to memories that were said on a day that the query names, or tell of it ("yesterday").
         first: Added to memories of role "user" when the query speaks in the first person.
         question: Taken from turns that end in a question mark.
         length: Of the standardised logarithm of the words.
@@ -69,6 +70,7 @@ class Weights:
     date: float
     first: float
     question: float
+    day: float = 1.5
     previous: float = 0.0
     length: float = 0.0
     longest: int = 30

@@ -32,6 +32,8 @@ _MONTH_NAMES: Final = {name.lower(): number for number, name in enumerate(MONTHS
 _MONTH = re.compile(rf"\b(?:{'|'.join(MONTHS)})\b", re.IGNORECASE)
 _YEAR = re.compile(r"(?<![\dA-Za-z])(?:19|20)\d\d(?![\dA-Za-z])")
 _ISO = re.compile(r"\b((?:19|20)\d\d)-(0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01]))?\b")
+NAMED_MONTHS: Final = {**MONTHS_ELSEWHERE, **_MONTH_NAMES}
+"""Name of a month, folded -> its number, in all languages."""
 _BEFORE_MONTH = re.compile(
     r"\b(?:in|of|since|during|last|next|this|by|until|till|before|after|early|late|mid|\d{1,2}(?:st|nd|rd|th)?)\W+$",
     re.IGNORECASE,
@@ -119,13 +121,14 @@ def relative_days(query: str, now: int) -> list[tuple[int, int]]:
     """
     try:
         today = datetime.fromtimestamp(now / 1e6, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        spans = list(_english(query, today)) or list(_elsewhere(query, today))
+        spans = list(english_spans(query, today)) or list(_elsewhere(query, today))
     except (OverflowError, ValueError, OSError):
         return []
     return [(_micros(start - _ZONES), _micros(end + _ZONES)) for start, end in spans]
 
 
-def _english(query: str, today: datetime) -> Iterator[Span]:
+def english_spans(query: str, today: datetime) -> Iterator[Span]:
+    """Yield the spans that a text names in English, seen from a day, in the order of the text."""
     lower = query.casefold()
     if any(word in lower for word in _RELATIVE_WORDS):
         for found in _RELATIVE.finditer(query):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +33,12 @@ class Driver:
         if self._runner is None:
             return getattr(self.backend, method)(*args, **kwargs)
         return self._runner.run(self._acall(method, args, kwargs))
+
+    def beside(self, backend: object) -> Driver:
+        """Return a driver of another backend in the same mode and event loop, which this one closes."""
+        other = copy(self)
+        other.backend = backend
+        return other
 
     def together(self, calls: Sequence[tuple[str, tuple[Any, ...]]]) -> list[Any]:
         """Make calls side by side, in 8 threads or as tasks, and return their values in order."""

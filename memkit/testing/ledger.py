@@ -10,6 +10,7 @@ class TestMyLedger(LedgerSuite):
 from __future__ import annotations
 
 from memkit.testing.ledger_data import tokens
+from memkit.testing.ledger_graph import LedgerGraphLaws
 from memkit.testing.ledger_items import LedgerItems
 from memkit.testing.ledger_model import LedgerModelLaws
 from memkit.testing.ledger_reads import LedgerReads
@@ -22,6 +23,13 @@ __all__ = ["LedgerSuite", "tokens"]
 
 
 class LedgerSuite(
-    LedgerWrites, LedgerReads, LedgerSearch, LedgerTurns, LedgerWork, LedgerItems, LedgerModelLaws
+    LedgerWrites,
+    LedgerReads,
+    LedgerSearch,
+    LedgerTurns,
+    LedgerWork,
+    LedgerItems,
+    LedgerGraphLaws,
+    LedgerModelLaws,
 ):
     """The laws of a ledger; each runs through the sync and through the async way of calling."""

@@ -1,9 +1,10 @@
-"""memkit's own export: JSON lines, first a header, then for each owner its messages and its memories, then the items.
+"""memkit's own export: JSON lines, a header, for each owner its messages, memories and merges, then the items.
 
 ```text
-{"type": "header", "format": "memkit", "format_version": 2, "memkit": "0.1.0", "holds": {"messages": 1, ...}, ...}
+{"type": "header", "format": "memkit", "format_version": 3, "memkit": "0.1.0", "holds": {"messages": 1, ...}, ...}
 {"type": "message", "id": ..., "role": ..., "content": ..., "created_at": ..., "user_id": ..., ...}
 {"type": "memory", "id": ..., "memory": ..., "kind": ..., "valid_until": ..., "changes": [...], "deleted": false, ...}
+{"type": "merge", "user_id": ..., "name": ..., "kind": ..., "into": ..., "into_kind": ...}
 {"type": "item", "namespace": [...], "key": ..., "value": ..., ...}
 ```
 
@@ -26,22 +27,22 @@ from ..runtime import run_inline
 from ..transcripts import EXPORT_FORMAT
 
 if TYPE_CHECKING:
-    from ..engine.archive import ArchivedItem, ArchivedMemory, ArchivedMessage
+    from ..engine.archive import ArchivedItem, ArchivedMemory, ArchivedMerge, ArchivedMessage
     from ..engine.core import Engine
     from ..memory import Memory
     from ..scope import ReadScope
     from ..types import OwnerInfo
 
-FORMAT_VERSION: Final = 2
-READABLE: Final = (1, 2)
-"""Version 1 had no items, no history, and did not say what it holds."""
+FORMAT_VERSION: Final = 3
+READABLE: Final = (1, 2, 3)
+"""Version 1 had no items, no history, and did not say what it holds; version 2 had no merges of entities."""
 CHUNK: Final = 500
 """Records in one transaction of an import."""
 _PAGE: Final = 1000
 
 Line = dict[str, Any]
-Archived: TypeAlias = "ArchivedMessage | ArchivedMemory | ArchivedItem"
-R = TypeVar("R", "ArchivedMessage", "ArchivedMemory", "ArchivedItem")
+Archived: TypeAlias = "ArchivedMessage | ArchivedMemory | ArchivedMerge | ArchivedItem"
+R = TypeVar("R", "ArchivedMessage", "ArchivedMemory", "ArchivedMerge", "ArchivedItem")
 ScopeIds = Mapping[str, str]
 
 
@@ -78,7 +79,7 @@ def export_lines(memory: Memory, scope: ScopeIds | None) -> Iterator[Line]:
 
 def _lines(memory: Memory, ids: dict[str, Any]) -> Iterator[Line]:
     """Yield the messages and then the memories of a scope, as they were stored one after the other."""
-    from ..engine.archive import memory_page, message_page
+    from ..engine.archive import memory_page, merges, message_page
 
     engine, scope = _engine(memory), _read_scope(ids)
     after = -1
@@ -95,6 +96,7 @@ def _lines(memory: Memory, ids: dict[str, Any]) -> Iterator[Line]:
         yield from (
             {"type": "memory", **item.model_dump(mode="json", exclude={"score"})} for item in memories
         )
+    yield from ({"type": "merge", **one.model_dump(mode="json")} for one in run_inline(merges(engine, scope)))
 
 
 def _read_scope(ids: Mapping[str, Any]) -> ReadScope:
@@ -144,6 +146,8 @@ class ArchiveReport:
     memories: int = 0
     """Memories stored, or to be stored."""
     messages: int = 0
+    merges: int = 0
+    """Entities merged or parted by hand."""
     items: int = 0
     present: int = 0
     """Memories and items that were there already."""
@@ -185,13 +189,13 @@ def file_lines(path: Path) -> Iterator[object]:
 
 
 def read_archive(entries: Iterable[object], name: str) -> Iterator[Archived]:
-    """Yield the messages, memories and items of an export, in its order.
+    """Yield the messages, memories, merges and items of an export, in its order.
 
     Raises:
         InvalidInputError: A line has the wrong shape, lines are missing, or a newer memkit wrote the file; it names
             the line.
     """
-    from ..engine.archive import ArchivedItem, ArchivedMemory, ArchivedMessage
+    from ..engine.archive import ArchivedItem, ArchivedMemory, ArchivedMerge, ArchivedMessage
 
     counts = Counter[str]()
     holds: Mapping[str, int] = {}
@@ -211,12 +215,14 @@ def read_archive(entries: Iterable[object], name: str) -> Iterator[Archived]:
         elif kind == "memory":
             counts["memories"] += 1
             yield _parsed(ArchivedMemory, line, name, number)
+        elif kind == "merge":
+            yield _parsed(ArchivedMerge, line, name, number)
         elif kind == "item":
             counts["items"] += 1
             yield _parsed(ArchivedItem, line, name, number)
         else:
             raise InvalidInputError(
-                f"Line {number} of {name!r} is no header, message, memory or item: {entry!s:.80}"
+                f"Line {number} of {name!r} is no header, message, memory, merge or item: {entry!s:.80}"
             )
     _check_whole(holds, counts, name, number)
 
@@ -238,13 +244,17 @@ def import_archive(
         dry_run: True writes nothing and says what would be stored.
         advance: Told how many records are done.
     """
+    from ..engine.graph_change import restore_merges
     from ..engine.restore import look, restore, restore_items
 
     engine = _engine(memory)
     report = ArchiveReport(dry_run=dry_run)
     owners: dict[str, None] = {}
-    for messages, memories, items in _chunks(records, scope):
-        if items:
+    for messages, memories, merges, items in _chunks(records, scope):
+        if merges:
+            stored = run_inline(restore_merges(engine, merges, write=not dry_run))
+            report = replace(report, merges=report.merges + stored)
+        elif items:
             done = run_inline(restore_items(engine, items)) if not dry_run else None
             stored = len(items) if done is None else done.memories
             report = replace(
@@ -274,15 +284,17 @@ def _engine(memory: Memory) -> Engine:
     return memory._engine  # pyright: ignore[reportPrivateUsage]  # ids cannot be set through the public API
 
 
-Piece: TypeAlias = "tuple[list[ArchivedMessage], list[ArchivedMemory], list[ArchivedItem]]"
+Piece: TypeAlias = (
+    "tuple[list[ArchivedMessage], list[ArchivedMemory], list[ArchivedMerge], list[ArchivedItem]]"
+)
 
 
 def _chunks(records: Iterable[Archived], scope: ScopeIds | None) -> Iterator[Piece]:
-    """Yield pieces of at most `CHUNK` records, of one owner or of items alone."""
-    from ..engine.archive import ArchivedItem, ArchivedMessage
+    """Yield pieces of at most `CHUNK` records: of one owner, of merges alone, or of items alone."""
+    from ..engine.archive import ArchivedItem, ArchivedMerge, ArchivedMessage
     from ..engine.restore import scope_of
 
-    piece: Piece = ([], [], [])
+    piece: Piece = ([], [], [], [])
     owner: object = None
     for record in records:
         if isinstance(record, ArchivedItem):
@@ -291,13 +303,15 @@ def _chunks(records: Iterable[Archived], scope: ScopeIds | None) -> Iterator[Pie
                 continue
         else:
             record = record if scope is None else record.model_copy(update=dict(scope))
-            now = scope_of(record).owner
+            now = "merges" if isinstance(record, ArchivedMerge) else scope_of(record).owner
         if now != owner or sum(map(len, piece)) == CHUNK:
             if any(piece):
                 yield piece
-            piece = ([], [], [])
+            piece = ([], [], [], [])
         owner = now
         if isinstance(record, ArchivedItem):
+            piece[3].append(record)
+        elif isinstance(record, ArchivedMerge):
             piece[2].append(record)
         elif isinstance(record, ArchivedMessage):
             piece[0].append(record)
@@ -339,7 +353,7 @@ def _check_whole(holds: Mapping[str, int], counts: Counter[str], name: str, numb
 def _parsed(model: type[R], line: Line, name: str, number: int) -> R:
     from pydantic import ValidationError
 
-    from ..engine.archive import ArchivedItem
+    from ..engine.archive import ArchivedItem, ArchivedMerge
     from ..extraction.messages import check_metadata
     from ..scope import write_scope
 
@@ -353,6 +367,8 @@ def _parsed(model: type[R], line: Line, name: str, number: int) -> R:
     if isinstance(record, ArchivedItem):
         return record
     write_scope(record.user_id, record.agent_id, record.run_id)
+    if isinstance(record, ArchivedMerge):
+        return record
     check_metadata(record.metadata, f"`metadata` in line {number} of {name!r}")
     return record
 

@@ -244,12 +244,7 @@ def check_vector(vector: Vector, dim: int | None, what: str = "The query vector"
     """
     import numpy as np
 
-    row: Vector = np.asarray(vector, dtype=np.float32)
-    if row.ndim != 1 or (dim is not None and row.shape[0] != dim):
-        shape = "x".join(str(size) for size in row.shape)
-        raise ConfigurationError(
-            f"{what} has {shape} dimensions, and the collection {dim}. Use one embedder."
-        )
+    row = _row(vector, dim, what)
     if not np.isfinite(row).all():
         raise InvalidInputError(f"{what} holds NaN or infinity.")
     return row
@@ -263,15 +258,43 @@ def check_records(records: Sequence[StoreRecord], dim: int | None) -> list[tuple
         InvalidInputError: An id is empty or no text, a vector is not finite, a payload is not JSON.
     """
     checked: dict[str, tuple[StoreRecord, str]] = {}
+    rows: list[Vector] = []
     for record in records:
         check_id(record.id)
-        vector = check_vector(record.vector, dim, f"The vector of {record.id!r}")
+        vector = _row(record.vector, dim, f"The vector of {record.id!r}")
+        rows.append(vector)
         text = dump_payload(record.id, record.payload)
         checked.pop(record.id, None)
         if vector is not record.vector:
             record = replace(record, vector=vector)
         checked[record.id] = record, text
+    _check_finite(records, rows)
     return list(checked.values())
+
+
+def _row(vector: Vector, dim: int | None, what: str) -> Vector:
+    """Return a vector as float32 of the right dimension."""
+    import numpy as np
+
+    row: Vector = np.asarray(vector, dtype=np.float32)
+    if row.ndim != 1 or (dim is not None and row.shape[0] != dim):
+        shape = "x".join(str(size) for size in row.shape)
+        raise ConfigurationError(
+            f"{what} has {shape} dimensions, and the collection {dim}. Use one embedder."
+        )
+    return row
+
+
+def _check_finite(records: Sequence[StoreRecord], rows: Sequence[Vector]) -> None:
+    import numpy as np
+
+    if not rows:
+        return
+    # All at once: a call for each takes longer than its numbers do.
+    numbers = rows[0] if len(rows) == 1 else np.concatenate(rows)
+    if not np.isfinite(numbers).all():
+        for record, row in zip(records, rows, strict=True):
+            check_vector(row, None, f"The vector of {record.id!r}")
 
 
 def check_id(id: str) -> None:
@@ -282,10 +305,8 @@ def check_id(id: str) -> None:
     """
     if not isinstance(id, str) or not id:  # pyright: ignore[reportUnnecessaryIsInstance]  callers are not all typed
         raise InvalidInputError(f"The id of a point must be a non-empty text, not {id!r}.")
-    try:
-        id.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise InvalidInputError(f"The id {id!r} holds a lone surrogate, which cannot be stored.") from error
+    if not id.isascii() and not _is_whole(id):
+        raise InvalidInputError(f"The id {id!r} holds a lone surrogate, which cannot be stored.")
 
 
 def storable_ids(ids: Sequence[str]) -> list[str]:

@@ -137,38 +137,40 @@ class ChromaStore(VectorStore):
     def upsert(self, records: Sequence[StoreRecord]) -> None:
         """Write points in batches as large as the database takes; the last of equal ids wins."""
         checked = check_records(records, None)
-        self._operate(lambda session: self._check_dim(session, checked))
-        start = 0
+        start = self._operate(lambda session: self._write(session, checked, 0), write=True)
         while start < len(checked):
             start = self._operate(lambda session: self._write(session, checked, start), write=True)  # noqa: B023
 
-    def _check_dim(self, session: Session, checked: Sequence[tuple[StoreRecord, str]]) -> None:
-        if self._collection(session) is None:
+    def _write(self, session: Session, checked: Sequence[tuple[StoreRecord, str]], start: int) -> int:
+        """Write one batch and return where the next begins; before the first, all are checked."""
+        collection = self._collection(session)
+        if collection is None:
             raise ConfigurationError("The collection is not open. Call `open(dim=, embedder=)` first.")
+        if not start:
+            self._check_dim(session, checked)
+        end = self._batch_end(session, checked, start)
+        batch = checked[start:end]
+        if not batch:
+            return end
+        old = [record.id for record, _ in batch if not record.fresh]
+        gone = self._old_keys(collection, old)
+        self._call(
+            collection.upsert,
+            ids=[record.id for record, _ in batch],
+            embeddings=np.stack([record.vector for record, _ in batch]),
+            metadatas=[
+                {**gone.get(record.id, {}), **flatten(record.payload), _PAYLOAD: payload}
+                for record, payload in batch
+            ],
+        )
+        session.added = None if old else len(batch)
+        return end
+
+    def _check_dim(self, session: Session, checked: Sequence[tuple[StoreRecord, str]]) -> None:
         dim = self._dim(session)
         for record, _ in checked:
             if len(record.vector) != dim:
                 check_vector(record.vector, dim, f"The vector of {record.id!r}")
-
-    def _write(self, session: Session, checked: Sequence[tuple[StoreRecord, str]], start: int) -> int:
-        """Write one batch and return where the next begins."""
-        end = self._batch_end(session, checked, start)
-        batch = checked[start:end]
-        collection = self._collection(session)
-        if collection is None:
-            raise ConfigurationError("The collection was dropped. Call `open(dim=, embedder=)` first.")
-        ids = [record.id for record, _ in batch]
-        gone = self._old_keys(collection, [record.id for record, _ in batch if not record.fresh])
-        self._call(
-            collection.upsert,
-            ids=ids,
-            embeddings=np.stack([record.vector for record, _ in batch]),
-            metadatas=[
-                {**gone.get(record.id, {}), **flatten(json.loads(payload)), _PAYLOAD: payload}
-                for record, payload in batch
-            ],
-        )
-        return end
 
     def _old_keys(self, collection: Collection, ids: Sequence[str]) -> dict[str, dict[str, None]]:
         """Return the keys that points have now, as a metadata that takes them away.

@@ -117,6 +117,7 @@ class Session:
     pid: int
     seen: _Look
     count: int = 0
+    added: int | None = None  # by the write under way, where it knows: to count all takes longer than a write
     users: int = 0
     retired: bool = False
     max_batch: int = 0
@@ -290,12 +291,14 @@ class ChromaSessions:
         if write and self.embedded and self._path is not None:
             # Before the change, so that others open anew even where this process dies within it.
             self._path.joinpath(_MARK).write_text(uuid.uuid4().hex)
+            session.added = None
         try:
             yield session
         finally:
             if write:
                 session.seen = self._look()
-                session.count = self._count(session)
+                more = session.added
+                session.count = self._count(session) if more is None else session.count + more
             with self._guard:
                 session.users -= 1
                 if session.retired and not session.users:

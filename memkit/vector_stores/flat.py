@@ -6,9 +6,10 @@ written as a date, and `no:` and the field where it has no value. Numbers are ke
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from memkit.comparison import Op, as_mapping, day_of, moment_of
@@ -16,8 +17,10 @@ from memkit.filters import TEXT_FIELDS, And, Compare, Filter, Or, metadata_name,
 from memkit.vector_stores.base import Payload
 
 _TEXTS: Final = frozenset({"user_id", "agent_id", "run_id", "kind", "role", "origin", "actor_id"})
-_TIMES: Final = frozenset({"created_at", "valid_from", "valid_until", "expires_at"})
-_MARKED: Final = ("user_id", "agent_id", "run_id", "valid_until", "expires_at")
+_TIMES: Final = {field: f"at:{field}" for field in ("created_at", "valid_from", "valid_until", "expires_at")}
+_MARKED: Final = {
+    field: f"no:{field}" for field in ("user_id", "agent_id", "run_id", "valid_until", "expires_at")
+}
 """Fields whose absence is written too, since `exists: False` on them is a part of every search."""
 _LONGEST: Final = 512
 """Texts longer than this have no flat key."""
@@ -50,24 +53,37 @@ def flatten(payload: Payload) -> dict[str, Scalar]:
     """Return the flat keys of a payload."""
     flat: dict[str, Scalar] = {}
     for field in _TEXTS:
-        _put(flat, field, payload.get(field), dates=False)
-    for field in _TIMES:
-        if (moment := moment_of(payload.get(field))) is not None:
-            flat[f"at:{field}"] = _microseconds(moment)
-    for field in _MARKED:
+        if (value := payload.get(field)) is not None:
+            _put(flat, field, value, dates=False)
+    for field, key in _TIMES.items():
+        if (value := payload.get(field)) is not None and (moment := moment_of(value)) is not None:
+            flat[key] = _microseconds(moment)
+    for field, key in _MARKED.items():
         if payload.get(field) is None:
-            flat[f"no:{field}"] = True
-    metadata = payload.get("metadata")
-    for path in _paths(metadata, _DEEPEST):
-        _put(flat, f"metadata.{path}", value_at(metadata, path), dates=True)
+            flat[key] = True
+    if metadata := payload.get("metadata"):
+        for path, value in _values(metadata):
+            _put(flat, f"metadata.{path}", value, dates=True)
     return flat
 
 
-def _paths(node: object, levels: int) -> Iterator[str]:
+def _values(metadata: object) -> Iterable[tuple[str, object]]:
+    """Return each path and what a filter finds there."""
+    found = list(_walk(metadata, _DEEPEST))
+    if all(type(key) is str and "." not in key for key, _, _ in found):
+        return [(path, value) for _, path, value in found]
+    # As the payload is read again: names that are no texts have become some, and one with dots hides a path.
+    read = json.loads(json.dumps(metadata))
+    return [(path, value_at(read, path)) for _, path, _ in _walk(read, _DEEPEST)]
+
+
+def _walk(node: object, levels: int) -> Iterator[tuple[object, str, object]]:
+    """Yield each key with its path and value, of what is nested too."""
     for key, value in (as_mapping(node) or {}).items() if levels else ():
-        yield str(key)
-        for path in _paths(value, levels - 1):
-            yield f"{key}.{path}"
+        yield key, str(key), value
+        if isinstance(value, Mapping):
+            for inner, path, deep in _walk(cast("object", value), levels - 1):
+                yield inner, f"{key}.{path}", deep
 
 
 def _put(flat: dict[str, Scalar], key: str, value: object, *, dates: bool) -> None:
@@ -75,12 +91,13 @@ def _put(flat: dict[str, Scalar], key: str, value: object, *, dates: bool) -> No
         return
     if isinstance(value, bool):
         flat[key] = value
-    elif isinstance(value, int | float):
+    elif isinstance(value, (int, float)):
         flat[key] = _double(value)
     elif dates and (moment := moment_of(value)) is not None:
         flat[f"at:{key}"] = _microseconds(moment)
     elif isinstance(value, str) and _is_plain(value):
-        flat[key] = value
+        # The text alone, where it is a member of an enumeration.
+        flat[key] = value[:]
 
 
 def _is_plain(text: str) -> bool:
@@ -97,7 +114,8 @@ def _double(number: float) -> float:
 
 
 def _microseconds(moment: datetime) -> float:
-    return float((moment - _EPOCH) // timedelta(microseconds=1))
+    since = moment - _EPOCH
+    return float((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
 
 
 def native_where(filter: Filter | None) -> Native:

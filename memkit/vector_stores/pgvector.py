@@ -16,7 +16,7 @@ import psycopg
 
 from memkit.errors import ConfigurationError
 from memkit.filters import Filter
-from memkit.postgres import Address, address_of
+from memkit.postgres_address import Address, address_of
 from memkit.postgres_given import GivenPools
 from memkit.postgres_pool import Pools, Terms
 from memkit.postgres_session import Session

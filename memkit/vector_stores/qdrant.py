@@ -261,12 +261,13 @@ class QdrantStore(VectorStore):
             raise ConfigurationError("The collection is not open. Call `open(dim=, embedder=)` first.")
         from qdrant_client import models
 
+        arrays = self._clients.takes_arrays
         for batch in _batches(checked):
             points = [
                 # Not validated: it was just checked, and reading each number again takes as long as the write.
                 models.PointStruct.model_construct(
                     id=point_id(record.id),
-                    vector=record.vector.tolist(),
+                    vector={"": record.vector} if arrays else record.vector.tolist(),
                     payload=stored_payload(record, payload),
                 )
                 for record, payload in batch

@@ -13,7 +13,7 @@ import sqlite3
 import ssl
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -34,6 +34,7 @@ from memkit.errors import (
     MemkitError,
     RateLimitError,
 )
+from memkit.inflight import InFlight
 from memkit.settings import SecretStr, env
 from memkit.vector_stores.base import StoreSettings
 
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
 _PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4)
 """Waits for a folder that another process is just leaving."""
+_AT_ONCE: Final = 32
+"""Requests of one event loop under way: the vendor's client opens a connection for each, to this machine always."""
 
 
 class QdrantSettings(StoreSettings):
@@ -116,6 +119,7 @@ class QdrantClients:
         self._held: tuple[int, _Folder] | None = None
         self._left: list[_Folder] = []
         self._aclients: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncQdrantClient] = WeakKeyDictionary()
+        self._inflight, self._building = InFlight(_AT_ONCE), InFlight(1)
         self._refused_at = float("-inf")
 
     @property
@@ -136,6 +140,13 @@ class QdrantClients:
         made = self._given.init_options
         return made["path"] is None and made["location"] != ":memory:"
 
+    @property
+    def takes_arrays(self) -> bool:
+        """Whether the engine is in this process's memory, and takes a vector as the array that it makes of it."""
+        if self._given is None:
+            return self._settings.mode == "local" and self.in_memory
+        return self._given.init_options["location"] == ":memory:"
+
     def place(self, folder: Path) -> None:
         """Keep a local database without a path of its own in this folder."""
         if self._given is None and self._settings.mode == "local" and self._path is None:
@@ -145,19 +156,24 @@ class QdrantClients:
         """Call a method of the sync client; never suspends."""
         with self._translating():
             folder = self._client()
-            with folder.lock:
+            # A local database reads what another thread is changing; a server's client is made for threads.
+            with nullcontext() if self.is_remote else folder.lock:
                 return getattr(folder.client, method)(**kwargs)
 
     async def later(self, method: str, **kwargs: Any) -> Any:
         """Call a method of this event loop's client."""
-        loop = asyncio.get_running_loop()
         with self._translating():
-            client = self._aclients.get(loop)
-            if client is None:
+            async with self._inflight.turn():
+                client = self._aclients.get(asyncio.get_running_loop()) or await self._made()
+                return await getattr(client, method)(**kwargs)
+
+    async def _made(self) -> AsyncQdrantClient:
+        loop = asyncio.get_running_loop()
+        async with self._building.turn():
+            if loop not in self._aclients:
                 # Beside the loop: it reads certificates.
-                made: AsyncQdrantClient = await asyncio.to_thread(self._connect, "AsyncQdrantClient")
-                client = self._aclients.setdefault(loop, made)
-            return await getattr(client, method)(**kwargs)
+                self._aclients[loop] = await asyncio.to_thread(self._connect, "AsyncQdrantClient")
+            return self._aclients[loop]
 
     def _client(self) -> _Folder:
         with _guard:

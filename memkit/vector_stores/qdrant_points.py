@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import UUID, uuid5
 
@@ -21,15 +22,13 @@ PAYLOAD: Final = "payload"
 ID: Final = "id"
 ODD: Final = "odd_id"
 """The key of points whose id is no UUID; Qdrant takes no other, so theirs is made from it."""
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SPACE: Final = UUID("4b1d7f0a-3f1e-5c6e-9a52-6d656d6b6974")
 
 
 def is_uuid(id: str) -> bool:
     """Return whether an id is a UUID as Qdrant gives it back, so that its order is that of the text."""
-    try:
-        return str(UUID(id)) == id
-    except ValueError:
-        return False
+    return _UUID.fullmatch(id) is not None
 
 
 def point_id(id: str) -> str:
@@ -39,13 +38,20 @@ def point_id(id: str) -> str:
 
 def stored_payload(record: StoreRecord, payload: str) -> Payload:
     """Return what Qdrant stores beside the vector: the payload as text, and flat keys for filters."""
-    flat = {_key(key): value for key, value in flatten(record.payload).items()}
-    odd = {} if is_uuid(record.id) else {ODD: True}
-    return {**flat, **odd, ID: record.id, PAYLOAD: payload}
+    stored: Payload = {_key(key, value): value for key, value in flatten(record.payload).items()}
+    if not is_uuid(record.id):
+        stored[ODD] = True
+    stored[ID], stored[PAYLOAD] = record.id, payload
+    return stored
 
 
-def _key(key: str) -> str:
-    """Return a flat key as it can stand between quotes in a path."""
+def _key(key: str, value: object) -> str:
+    """Return a flat key as it can stand between quotes in a path; of a truth value a key of its own.
+
+    Local databases of older clients take true for 1.
+    """
+    if isinstance(value, bool) and key.startswith("metadata."):
+        key = f"is:{key}"
     return key.replace("%", "%25").replace('"', "%22") if '"' in key or "%" in key else key
 
 
@@ -98,7 +104,7 @@ def _condition(where: Where) -> vendor.Filter | vendor.FieldCondition:
         # Not `MatchExcept`, which passes over points without the key.
         same = _condition({key: {"$eq" if operator == "$ne" else "$in": operand}})
         return models.Filter(must_not=[same])
-    field = f'"{_key(key)}"' if not key.isidentifier() else key
+    field = f'"{_key(key, operand)}"' if not key.isidentifier() else key
     if operator == "$in":
         return models.FieldCondition(key=field, match=models.MatchAny(any=operand))
     if operator == "$eq" and not isinstance(operand, float):

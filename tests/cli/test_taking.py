@@ -50,6 +50,11 @@ def test_a_database_of_mem0_is_imported_once(
     assert (item["id"], item["memory"]) == (ID, "Name is Ada")
 
 
+def test_mem0_without_a_source_says_what_to_type(memkit: Memkit) -> None:
+    done = memkit("import", "mem0", code=2)
+    assert "`memkit import mem0 SOURCE`" in done.err
+
+
 def test_what_goes_with_mem0_alone_is_refused_elsewhere(memkit: Memkit, tmp_path: Path) -> None:
     (tmp_path / "talk.jsonl").write_text('{"role": "user", "content": "Hi."}\n')
     done = memkit("import", "talk.jsonl", "--collection", "x", "--user", "ada", code=2)

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 import pytest
 
@@ -16,6 +17,7 @@ from memkit.graph_stores.sqlite import SqliteGraph
 from memkit.testing.graph_sharing import SECRET
 from memkit.testing.graph_store import GraphStoreSuite
 from tests.bolt import BoltServer, free_port
+from tests.postgres import QUOTED, PostgresServer
 
 
 class TestNetworkxInMemory(GraphStoreSuite):
@@ -54,6 +56,48 @@ class TestSqlite(GraphStoreSuite):
         return "memkit.graph_stores.sqlite:SqliteGraph", {"path": str(tmp_path / "graph.db")}
 
 
+def _name(tmp_path: Path) -> str:
+    return hashlib.sha256(str(tmp_path).encode()).hexdigest()[:16]
+
+
+@pytest.fixture(scope="class")
+def graph_database(postgres: PostgresServer) -> Generator[str]:
+    """A database in which every test has a graph of its own."""
+    with postgres.database(vector=False) as url:
+        yield url
+
+
+@pytest.mark.engine
+class TestPostgres(GraphStoreSuite):
+    """Over TCP, with a password."""
+
+    capacity = 300
+    url: str
+
+    @pytest.fixture(autouse=True)
+    def _database(self, graph_database: str) -> None:
+        self.url = graph_database
+
+    def settings(self, tmp_path: Path, **more: Any) -> dict[str, Any]:
+        return {"url": self.url, "collection_name": _name(tmp_path), **more}
+
+    def make_store(self, tmp_path: Path) -> GraphStore:
+        return _postgres(self.settings(tmp_path))
+
+    def make_other_graph(self, tmp_path: Path) -> GraphStore:
+        return _postgres(self.settings(tmp_path, collection_name=f"{_name(tmp_path)} of another"))
+
+    def make_down_store(self, tmp_path: Path) -> GraphStore:
+        return _postgres(self.settings(tmp_path, url=f"postgresql://u:{QUOTED}@127.0.0.1:{free_port()}/x"))
+
+    def make_refused_store(self, tmp_path: Path) -> GraphStore:
+        wrong = self.url.replace(QUOTED, quote(SECRET, safe=""))
+        return _postgres(self.settings(tmp_path, url=wrong))
+
+    def process_target(self, tmp_path: Path) -> tuple[str, dict[str, Any]]:
+        return "memkit.graph_stores.postgres:PostgresGraph", self.settings(tmp_path)
+
+
 @pytest.mark.engine
 class TestNeo4j(GraphStoreSuite):
     """Over Bolt, on ArcadeDB, which answers as a Neo4j 5.26 does."""
@@ -71,8 +115,7 @@ class TestNeo4j(GraphStoreSuite):
     database: ClassVar[str]
 
     def settings(self, tmp_path: Path, **more: Any) -> dict[str, Any]:
-        name = hashlib.sha256(str(tmp_path).encode()).hexdigest()[:16]
-        return {**self.server.settings(self.database), "collection_name": name, **more}
+        return {**self.server.settings(self.database), "collection_name": _name(tmp_path), **more}
 
     def make_store(self, tmp_path: Path) -> GraphStore:
         return _neo4j(self.settings(tmp_path))
@@ -105,3 +148,9 @@ def _neo4j(settings: dict[str, Any]) -> GraphStore:
     from memkit.graph_stores.neo4j import Neo4jStore
 
     return Neo4jStore(Neo4jStore.Settings(**settings))
+
+
+def _postgres(settings: dict[str, Any]) -> GraphStore:
+    from memkit.graph_stores.postgres import PostgresGraph
+
+    return PostgresGraph(PostgresGraph.Settings(**settings))

@@ -1,7 +1,8 @@
-"""The public suite over Qdrant: in memory, in a folder, and over HTTP against a local server."""
+"""The public suite over Qdrant: in memory, in a folder, and over HTTP and gRPC against local servers."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import tempfile
 from collections.abc import Generator
@@ -14,6 +15,7 @@ from memkit.testing.vector_store import VectorStoreSuite
 from memkit.vector_stores.base import VectorStore
 from memkit.vector_stores.qdrant import QdrantStore
 from tests.chroma_server import free_port
+from tests.qdrant_grpc import QdrantGrpc
 from tests.qdrant_server import QdrantServer
 
 MEMORY = Path("/dev/shm")
@@ -71,6 +73,36 @@ class TestQdrantServer(VectorStoreSuite):
 
     def make_down_store(self, tmp_path: Path) -> VectorStore:
         return QdrantStore(QdrantStore.Settings(host="127.0.0.1", port=free_port(), timeout_s=5))
+
+    def process_target(self, tmp_path: Path) -> tuple[str, dict[str, Any]]:
+        return "memkit.vector_stores.qdrant:QdrantStore", self.settings(tmp_path)
+
+
+@pytest.mark.engine
+class TestQdrantGrpc(VectorStoreSuite):
+    capacity = 400
+    server: ClassVar[QdrantGrpc]
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _server(cls) -> Generator[None]:
+        # Without its REST interface, so that nothing of a point can go another way.
+        owner = QdrantServer(api_key="secret")
+        with contextlib.closing(owner.engine), QdrantGrpc(owner) as TestQdrantGrpc.server:
+            yield
+
+    def settings(self, tmp_path: Path) -> dict[str, Any]:
+        return {
+            "host": "127.0.0.1", "port": free_port(), "grpc": True, "grpc_port": self.server.port, "https": False,
+            "api_key": "secret", "collection_name": _name(tmp_path),
+        }  # fmt: skip
+
+    def make_store(self, tmp_path: Path) -> VectorStore:
+        return QdrantStore(QdrantStore.Settings(**self.settings(tmp_path)))
+
+    def make_down_store(self, tmp_path: Path) -> VectorStore:
+        settings = self.settings(tmp_path) | {"grpc_port": free_port(), "timeout_s": 5}
+        return QdrantStore(QdrantStore.Settings(**settings))
 
     def process_target(self, tmp_path: Path) -> tuple[str, dict[str, Any]]:
         return "memkit.vector_stores.qdrant:QdrantStore", self.settings(tmp_path)

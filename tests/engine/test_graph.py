@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,7 +28,9 @@ def opened(world: World, store: str = "sqlite", **given: Any) -> Face:
     return world.open(graph_store=config, **given)
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(
+    params=[store if store == "sqlite" else pytest.param(store, marks=pytest.mark.engine) for store in STORES]
+)
 def kept(request: pytest.FixtureRequest, world: World) -> Face:
     """A memory with a graph, in the ledger and in stores of its own."""
     return opened(world, request.param)
@@ -95,9 +95,28 @@ class TestReading:
         kept.undo(deleted.operation_id)
         assert [one.memory_ids for one in graph.neighbours("Bea", user_id="ann")] == [[first]]
 
+    def test_entities_are_found_by_a_part_of_a_name_another_spelling_and_a_sentence(
+        self, plain: Face
+    ) -> None:
+        remember(plain, "Beatrice Lund works at Acme Labs.", "Beatrix lives in Turin.", "Carl likes tea.")
+        remember(plain, "Beatrice Lund works at Acme Labs.", user_id="ben")
+        graph = graph_of(plain)
+
+        def found(text: str, **more: Any) -> list[str]:
+            return [one.name for one in graph.find(text, user_id="ann", **more)]
+
+        assert found("beatrice lund")[0] == "Beatrice Lund" and found("Lund") == ["Beatrice Lund"]
+        assert found("What does Carl do at Acme Labs?")[:2] == ["Acme Labs", "Carl"]
+        assert found("Beatricks") == ["Beatrix"] and found("Turino") == ["Turin"]
+        assert found("Zoe") == [] and found("' OR 1=1 --") == []
+        assert found("Acme", limit=1) == ["Acme Labs"]
+        graph.merge("Beatrix", into="Beatrice Lund", user_id="ann")
+        assert found("Beatrix") == ["Beatrice Lund"]
+
     @pytest.mark.parametrize(
         ("call", "given"),
         [
+            ("find", {"text": " "}),
             ("neighbours", {"entity": " "}),
             ("neighbours", {"entity": "Bea", "depth": 0}),
             ("neighbours", {"entity": "Bea", "depth": -1}),
@@ -359,6 +378,16 @@ class TestExtraction:
         reason = memory.history(added.results[0].id)[0].reason
         assert "'Carl' is not named" in reason and "has no name" in reason
 
+    def test_an_emoji_is_an_entity_and_mere_marks_are_none(self, world: World) -> None:
+        named = [{"name": name, "kind": "thing"} for name in ("🦊", "...", "🐻")]
+        said = [{"source": "Bea", "relation": "likes", "target": name, "memory": 0} for name in ("🦊", "...")]
+        reply = answer(fact("Bea likes 🦊...", entities=named), relations=said)
+        memory = opened(world, llm=FakeLLM(replies=[reply]))
+        added = memory.add("Bea likes 🦊...", user_id="ann")
+        assert edges(added.relations) == [("Bea", "likes", "🦊")]
+        assert graph_of(memory).entity("🦊", user_id="ann")
+        assert not graph_of(memory).entity("🐻", user_id="ann"), "nobody named it"
+
     def test_relations_are_kept_with_the_memory_even_while_there_is_no_graph(self, world: World) -> None:
         reply = answer(
             fact("Bea works at Acme."),
@@ -404,35 +433,6 @@ class TestKeeping:
         for path in [one for one in world.folder.rglob("*") if one.is_file()]:
             found = [word for word in (b"artolomea", b"uixotia") if word in path.read_bytes()]
             assert found == [], path
-
-    def test_an_export_carries_relations_to_another_store(self, world: World, tmp_path: Path) -> None:
-        from memkit.transfer.archive import export_lines, import_archive, read_archive
-
-        memory = opened(world)
-        (one,) = remember(memory, "Bea works at Acme.")
-        memory.update(one, "Bea works at Globex.")
-        lines = json.loads(json.dumps(list(export_lines(memory.raw.to_sync(), None))))
-        other = world.open(tmp_path / "other", graph_store="sqlite")
-        import_archive(other.raw.to_sync(), read_archive(lines, "test"))
-        assert edges(graph_of(other).relations(user_id="ann")) == [("Bea", "works_at", "Globex")]
-        before = other.history(one)[0].operation_id
-        assert before and len(other.history(one)) == 2
-
-    def test_a_graph_that_is_down_fails_no_write_and_the_ledger_answers(self, world: World) -> None:
-        blocked = world.folder / "blocked"
-        blocked.write_text("a file, where a folder is needed")
-        store = {"provider": "sqlite", "config": {"path": str(blocked / "graph.db")}}
-        memory = world.open(graph_store=store)
-        added = memory.add("Bea works at Acme.", user_id="ann")
-        assert added.pending == ["graph:sqlite"]
-        assert edges(graph_of(memory).neighbours("Bea", user_id="ann")) == [("Bea", "works_at", "Acme")]
-        found = memory.search("Acme", user_id="ann")
-        assert edges(found.relations) == [("Bea", "works_at", "Acme")] and "down" in found.warnings[0]
-        assert "graph_store" in memory.health().problems
-        blocked.unlink()
-        assert memory.repair().pending == []
-        assert memory.add("Carl works at Acme.", user_id="ann").pending == []
-        assert len(graph_of(memory).neighbours("Acme", user_id="ann")) == 2
 
     def test_reset_empties_the_graph(self, kept: Face) -> None:
         remember(kept, "Bea works at Acme.")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from memkit.errors import (
+    BackendResponseError,
     BackendTimeoutError,
     BackendUnavailableError,
     EmbedderMismatchError,
@@ -66,6 +67,16 @@ class ShakyStore(MemoryStore):
 
     def health(self) -> None:
         self._may_fail("health")
+
+
+class PickyStore(ShakyStore):
+    """It refuses a request with a memory that says more than it takes."""
+
+    def upsert(self, records: Sequence[StoreRecord]) -> None:
+        self.upserts.append([record.payload["memory"] for record in records])
+        if any("too much" in record.payload["memory"] for record in records):
+            raise BackendResponseError("Payload too large.", backend="shaky")
+        MemoryStore.upsert(self, records)
 
 
 ERRORS = [
@@ -175,6 +186,51 @@ def test_the_next_write_brings_an_index_up_to_date(world: World) -> None:
     store.error = None
     assert memory.add("two", user_id="u", infer=False).pending == []
     in_step(memory, store)
+
+
+def test_a_memory_that_the_index_refuses_holds_up_no_other_and_is_named(world: World) -> None:
+    store = PickyStore()
+    memory = world.open(vector_store=store)
+    bad = memory.add("This is too much", user_id="u", infer=False)
+    assert bad.pending == ["shaky"]
+    texts = [f"Note {n}" for n in range(20)]
+    for text in texts:
+        memory.add(text, user_id="u", infer=False)
+    assert sorted(point.payload["memory"] for point in store.list().records) == sorted(texts)
+    assert sum("This is too much" in asked for asked in store.upserts) <= 4, "it is not sent with each write"
+    refused = bad.results[0].id
+    health = memory.health()
+    assert not health.ok and refused in health.problems["vector_store"]
+    assert "Payload too large" in health.problems["vector_store"]
+    assert memory.repair().pending == ["shaky"]
+    assert "This is too much" in {item.memory for item in memory.get_all(user_id="u").results}
+    memory.update(refused, "This is enough")
+    assert memory.health().ok and memory.repair().pending == []
+    assert store.count() == 21
+
+
+def test_a_rebuild_of_an_index_that_refuses_a_memory_writes_all_others_and_names_it(world: World) -> None:
+    memory = world.open()
+    ids = [
+        memory.add(text, user_id="u", infer=False).results[0].id
+        for text in ("One", "This is too much", "Two")
+    ]
+    store = PickyStore()
+    with pytest.raises(BackendResponseError, match=f"refuses 1 memory, such as {ids[1]}: Payload too large"):
+        memory.rebuild(vector_store=store)
+    assert sorted(point.payload["memory"] for point in store.list().records) == ["One", "Two"]
+    memory.delete(ids[1])
+    assert memory.repair().pending == [] and memory.health().ok
+
+
+def test_an_index_that_refuses_everything_is_not_asked_for_each_memory(world: World) -> None:
+    memory = world.open()
+    for n in range(50):
+        memory.add(f"This is too much {n}", user_id="u", infer=False)
+    store = PickyStore()
+    with pytest.raises(BackendResponseError, match="Payload too large"):
+        memory.rebuild(vector_store=store)
+    assert len(store.upserts) < 30
 
 
 def test_an_emptied_index_is_filled_again_at_open_and_by_repair(world: World) -> None:

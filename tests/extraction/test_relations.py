@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memkit.extraction.relations import relations_in
-from tests.extraction.relation_sentences import ENGLISH, FRENCH, GERMAN, SPANISH, Said
+from tests.extraction.relation_sentences import CHAT, ENGLISH, FRENCH, GERMAN, SPANISH, Said
 
 EVERY = [*ENGLISH, *GERMAN, *SPANISH, *FRENCH]
 
@@ -35,6 +35,26 @@ def test_what_is_read_was_said_and_most_of_what_was_said_is_read(
 def test_over_all_languages_precision_and_recall_are_high() -> None:
     precision, recall = rates(EVERY)
     assert precision >= 0.95 and recall >= 0.9, (precision, recall)
+
+
+def test_of_ordinary_chat_little_is_missed_and_next_to_nothing_made_up() -> None:
+    precision, recall = rates(CHAT)
+    assert len(CHAT) >= 120
+    assert precision >= 0.97 and recall >= 0.93, (precision, recall)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Siemens is based in Munich.", ("Siemens", "located_in", "Munich")),
+        ("My sister Lea is based in Munich.", ("Lea", "lives_in", "Munich")),
+        ("I am based in Munich.", ("User", "lives_in", "Munich")),
+    ],
+)
+def test_only_people_live_where_they_are_based(text: str, said: tuple[str, str, str]) -> None:
+    assert said in relations_in(text).relations
+    others = [one for one in relations_in(text).relations if one[2] == "Munich" and one != said]
+    assert others == []
 
 
 def test_kinds_follow_from_what_is_said_of_an_entity() -> None:

@@ -1,7 +1,7 @@
 """A process that writes to a PostgreSQL ledger until it is told to die, and says what was acknowledged.
 
 `python -m tests.faults.postgres_child URL USER STEP NTH` dies by itself at the nth step of that name; with `-` for the
-step it goes on until somebody kills it.
+step it goes on until somebody kills it. `CHILD_GRAPH` names a graph store; what it writes says a relation then.
 """
 
 from __future__ import annotations
@@ -37,10 +37,12 @@ def main(url: str, user: str, step: str, nth: int) -> None:
         tokenizer_version=TOKENIZER_VERSION,
         on_step=die,
     )
-    memory = Memory(Path(mkdtemp(dir=os.environ["CHILD_FOLDER"])), llm=None, embedder="hash", ledger=ledger)
+    home, graph = Path(mkdtemp(dir=os.environ["CHILD_FOLDER"])), os.environ.get("CHILD_GRAPH")
+    memory = Memory(home, llm=None, embedder="hash", ledger=ledger, graph_store=graph)
+    said = "works at Thing" if graph else "has seen thing number "
     number = 0
     while True:
-        text = f"{user} has seen thing number {number} in {os.getpid()}"
+        text = f"{user} {said}{number}{'of' if graph else ' in '}{os.getpid()}"
         memory.add(text, user_id=user)
         print(text, flush=True)
         number += 1

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 
 from memkit import Memory
-from memkit.errors import AuthenticationError, BackendError, BackendUnavailableError
+from memkit.errors import AuthenticationError, BackendError, BackendUnavailableError, LedgerMismatchError
 from memkit.graph_stores.base import GraphRecord, GraphStore
 from memkit.graph_stores.networkx import NetworkxStore
 from memkit.scope import ReadScope
@@ -168,6 +168,27 @@ def test_two_writers_of_one_graph_lose_nothing(world: World, place: Path) -> Non
     assert employers(memories[1]) == [] and records(lines(place)) == {}
 
 
+def test_a_graph_that_follows_another_ledger_is_refused_and_left_alone(
+    world: World, place: Path, tmp_path: Path
+) -> None:
+    memory = world.open(graph_store=lines(place))
+    assert say(memory, "Acme", "Bolt") == []
+    before = place.read_bytes()
+    other = world.open(tmp_path / "other", graph_store=lines(place))
+    with pytest.raises(LedgerMismatchError, match="collection_name"):
+        say(other, "Coop")
+    assert other.count(user_id="u") == 0, "refused before anything was written"
+    assert place.read_bytes() == before and employers(memory) == ["Acme", "Bolt"]
+    third = world.open(tmp_path / "third")
+    say(third, "Dent", "Eden", "Fair")
+    third.close()
+    third = world.open(tmp_path / "third", graph_store=lines(place))
+    with pytest.raises(LedgerMismatchError, match="collection_name"):
+        employers(third)
+    third.rebuild(graph_store=lines(place))
+    assert employers(third) == ["Dent", "Eden", "Fair"]
+
+
 def test_forgetting_leaves_nothing_in_the_graph(world: World, place: Path) -> None:
     memory = world.open(graph_store=lines(place))
     say(memory, "Acme", "Zyzzyx")
@@ -196,7 +217,7 @@ def gate(bolt: BoltServer) -> Generator[Gate]:
 def neo4j(given: dict[str, Any], **more: Any) -> Any:
     from memkit.graph_stores.neo4j import Neo4jStore
 
-    return Neo4jStore(Neo4jStore.Settings(**{**given, "timeout_s": 5, **more}))
+    return Neo4jStore(Neo4jStore.Settings(**{**given, "timeout_s": 60, **more}))
 
 
 def held(given: dict[str, Any]) -> dict[str, GraphRecord]:

@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.faults.index_faults import IndexFaults
+from tests.faults.index_faults import IndexFaults, IndexWriters
 from tests.postgres import PostgresServer, binaries
 
 pytestmark = pytest.mark.engine
 
 
-class TestPgvectorFaults(IndexFaults):
+class TestPgvectorFaults(IndexFaults, IndexWriters):
     target = "memkit.vector_stores.pgvector:PgvectorStore"
     server: ClassVar[PostgresServer]
 
@@ -27,7 +27,7 @@ class TestPgvectorFaults(IndexFaults):
         cls.server.close()
 
     def settings(self, **more: Any) -> dict[str, Any]:
-        return {"url": self.server.url(), "timeout_s": 1, "patience_s": 1, "exact_rows": 0, **more}
+        return {"url": self.server.url(), "timeout_s": 5, "patience_s": 60, "exact_rows": 0, **more}
 
     def wrong_password(self) -> dict[str, Any]:
         return self.settings(url=self.server.url(password="wr0ng"))

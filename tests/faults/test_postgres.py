@@ -32,7 +32,6 @@ pytestmark = pytest.mark.engine
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = ("begin", "messages", "records", "commit", "committed")
-KILLS = int(os.environ.get("FAULT_KILLS", "3"))
 _PATIENCE_S = 90.0
 _numbers = itertools.count()
 
@@ -125,32 +124,6 @@ def test_a_writer_killed_at_any_step_leaves_all_or_nothing(
         assert len(kept) == len(set(kept)) == (4 if step == "committed" else 3)
         # What the dead one had locked is free.
         memory.add("The last of all", user_id="ana")
-        assert_whole(postgres, fresh_postgres)
-
-
-def test_writers_killed_one_by_one_lose_nothing(
-    postgres: PostgresServer, fresh_postgres: str, tmp_path: Path
-) -> None:
-    with opened(tmp_path / "home", fresh_postgres) as memory:
-        memory.add("The first of all", user_id="user-0")
-        # Two of them write for the same user.
-        running = [Child(tmp_path, fresh_postgres, f"user-{n % 3}") for n in range(4)]
-        everyone = list(running)
-        try:
-            for n in range(KILLS):
-                for process in running:
-                    process.wait_for_some()
-                running.pop(0).kill()
-                running.append(Child(tmp_path, fresh_postgres, f"user-{n % 3}"))
-                everyone.append(running[-1])
-        finally:
-            for process in running:
-                process.kill()
-        acknowledged = [text for process in everyone for text in process.acknowledged()]
-        assert acknowledged
-        kept = [text for n in range(3) for text in texts(memory, f"user-{n}")]
-        assert set(acknowledged) <= set(kept)
-        assert len(kept) == len(set(kept))
         assert_whole(postgres, fresh_postgres)
 
 

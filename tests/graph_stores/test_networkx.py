@@ -62,7 +62,7 @@ def test_new_memories_are_appended_and_nothing_else_is_written(tmp_path: Path) -
     store.upsert([])
     assert path.read_bytes().startswith(before)
     store.upsert([memory("m2", "Ann likes Dee")])
-    assert not path.read_bytes().startswith(before)
+    assert b"Cid" not in path.read_bytes()
     store.close()
 
 
@@ -116,3 +116,59 @@ def test_the_graph_itself_is_there_for_other_algorithms() -> None:
     assert [data["relation"] for *_, data in found.edges(data=True)] == ["likes"]
     found.remove_node(id_of("Ann"))
     assert store.count(ALICE).entities == 2
+
+
+def test_a_changed_memory_costs_its_own_size_and_others_see_it(tmp_path: Path) -> None:
+    path = tmp_path / "graph.lines"
+    store, other = graph(path), graph(path)
+    store.upsert([memory(f"m{n}", f"Ann likes Bob{n}") for n in range(50)])
+    assert len(ids(other)) == 50
+    size = path.stat().st_size
+    store.upsert([memory("m7", "Ann likes Cid")])
+    store.remove(["m8"])
+    assert path.stat().st_size < size * 1.1 and b"Bob7" not in path.read_bytes()
+    assert sorted(ids(other)) == sorted(ids(store)) == sorted(ids(graph(path)))
+    assert "m8" not in ids(other) and len(ids(other)) == 49
+    assert other.find_entities(["Cid"], scope=ALICE) and not other.find_entities(
+        ["Bob7", "Bob8"], scope=ALICE
+    )
+    other.upsert([memory("m8", "Ann likes Dee")])
+    assert store.find_entities(["Dee"], scope=ALICE)
+    for one in (store, other):
+        one.close()
+
+
+def test_a_file_that_is_mostly_blank_is_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "graph.lines"
+    store, other = graph(path), graph(path, "other")
+    other.upsert([memory("m1", "Zoe likes Bob"), memory("m2", "Zoe likes Gone")])
+    other.remove(["m2"])
+    for n in range(200):
+        store.upsert([memory("m1", *(f"Ann likes Cid{n}" for _ in range(20)))])
+    assert path.stat().st_size < 2 * (1 << 16) + 10_000
+    assert ids(store) == ids(graph(path)) == ids(other) == ["m1"]
+    assert [
+        one.key for one in store.find_entities(["Cid199"], scope=ALICE)
+    ] and b"Gone" not in path.read_bytes()
+    for one in (store, other):
+        one.close()
+
+
+@pytest.mark.parametrize("torn", ["kept", "head", "tail"])
+def test_a_crash_between_a_new_line_and_the_end_of_the_old_one_loses_nothing(
+    tmp_path: Path, torn: str
+) -> None:
+    path = tmp_path / "graph.lines"
+    store = graph(path)
+    store.upsert([memory("m1", "Ann likes Old")])
+    old = path.read_bytes().splitlines(keepends=True)[-1]
+    store.upsert([memory("m1", "Ann likes New"), memory("m2", "Ann likes Bob")])
+    store.close()
+    left = {"kept": old, "head": b" " * 9 + old[9:], "tail": old[:-10] + b" " * 9 + b"\n"}[torn]
+    path.write_bytes(path.read_bytes().replace(b" " * (len(old) - 1) + b"\n", left))
+    again = graph(path)
+    assert ids(again) == ["m1", "m2"]
+    assert again.find_entities(["New"], scope=ALICE) and not again.find_entities(["Old"], scope=ALICE)
+    again.upsert([memory("m1", "Ann likes Newer")])
+    assert b"Old" not in path.read_bytes()
+    again.close()

@@ -128,3 +128,15 @@ def test_the_extension_is_made_where_it_is_missing(postgres: PostgresServer) -> 
         fill(memory, 0, 3)
         fill(memory, 3, 3)
         assert columns(postgres, url) == (6, 6)
+
+
+def test_the_sample_is_every_nth_of_whoever_is_asked(fresh_postgres: str) -> None:
+    with opened(fresh_postgres) as memory:
+        fill(memory, 0, 30)
+        memory.add_many([f"a garden {n}" for n in range(20)], user_id="w")
+        ledger = ledger_of(memory)
+        vector = next(iter(ledger.vectors(None)))[1][0]
+        for owners in (None, [1], [2]):
+            there = [rid for rids, _ in ledger.vectors(owners) for rid in rids]
+            sample = ledger.closest(owners, vector, 3, 7)[1]
+            assert sorted(sample) == [rid for rid in there if rid % 7 == 0] != []

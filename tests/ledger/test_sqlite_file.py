@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import sqlite3
@@ -189,6 +190,38 @@ def test_waiting_threads_are_committed_together(path: Path) -> None:
     for thread in threads:
         thread.join(20)
     assert len(begun) == 2 and ledger.size(None) == 12
+    ledger.close()
+
+
+async def test_tasks_of_one_loop_are_committed_together_and_told_by_one_call(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits: list[str] = []
+    told: list[object] = []
+    gate = threading.Event()
+    gate.set()
+
+    def on_step(name: str) -> None:
+        if name == "commit":
+            commits.append(name)
+            gate.wait(30)
+
+    ledger = ledger_at(path, on_step=on_step)
+    ledger.set_embedder(EMBEDDER, DIM)
+    commits.clear()
+    gate.clear()
+    loop = asyncio.get_running_loop()
+    call = loop.call_soon_threadsafe
+    monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *given: (told.append(given), call(*given))[1])
+    first = asyncio.create_task(ledger.aapply(batch(add(text="first"))))
+    while not commits:
+        await asyncio.sleep(0.001)
+    others = [asyncio.create_task(ledger.aapply(batch(add(text=str(n))))) for n in range(11)]
+    while len(ledger._committer._pending) < 11:
+        await asyncio.sleep(0.001)
+    gate.set()
+    await asyncio.gather(first, *others)
+    assert len(commits) == 2 and len(told) == 2 and ledger.size(None) == 12
     ledger.close()
 
 

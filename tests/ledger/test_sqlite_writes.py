@@ -18,11 +18,14 @@ from memkit.errors import (
     ConflictError,
     UnknownProviderError,
 )
-from memkit.ledger.base import NewMessage, Record
+from memkit.ledger.base import Batch, NewJob, NewMessage, Record
 from memkit.ledger.sqlite import SqliteLedger
+from memkit.scope import Scope
 from memkit.testing.ledger_data import (
     ALICE,
+    ALICE_BOT,
     BOB,
+    BOT,
     DIM,
     EMBEDDER,
     LATE,
@@ -308,6 +311,32 @@ def test_a_setting_that_is_none_ends_the_search(
 ) -> None:
     with pytest.raises(error, match=hint):
         Memory(":memory:", ledger=given)
+
+
+# What the engine is told is not read again.
+
+
+def job_of(scope: Scope) -> Batch:
+    return batch(
+        messages=[message(scope)],
+        owner=scope.owner,
+        job=NewJob(kind="extract", payload={}, running=True),
+        worker="w",
+    )
+
+
+def test_a_batch_that_makes_a_job_tells_what_a_search_of_its_user_has_to_know(path: Path) -> None:
+    ledger = SqliteLedger(path, tokenize=tokens, tokenizer_version="1")
+    for scope in (ALICE, ALICE_BOT, BOB):
+        assert ledger.apply(job_of(scope)).outlook == ledger.outlook(read(scope))
+    ledger.set_embedder(EMBEDDER, DIM)
+    ledger.apply(batch(add(text="one"), add(BOB, "two"), add(text="three")))
+    for scope in (ALICE, BOB):
+        told = ledger.apply(job_of(scope)).outlook
+        assert told == ledger.outlook(read(scope)) and told is not None and told.embedder == (EMBEDDER, DIM)
+    assert ledger.apply(job_of(BOT)).outlook is None, "an agent's memories have several owners"
+    assert ledger.apply(batch(add(text="four"))).outlook is None
+    ledger.close()
 
 
 # What comes from an embedder is made unit before it is written.

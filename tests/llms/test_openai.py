@@ -368,3 +368,16 @@ async def test_requests_go_through_a_proxy(server: OpenAIServer, mode: str) -> N
     assert (await ask(llm, mode)).text == "ok"
     await llm.aclose()
     llm.close()
+
+
+async def test_of_a_burst_of_requests_64_are_sent_at_a_time(server: OpenAIServer) -> None:
+    gate = threading.Event()
+    server.say(lambda _: gate.wait(60) and "yes")
+    async with made(server) as llm:
+        asked = asyncio.gather(*(llm.agenerate(HI) for _ in range(200)))
+        while server.count() < 64:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert server.count() == 64, "the others wait here, not at the server"
+        gate.set()
+        assert [answer.text for answer in await asked] == ["yes"] * 200

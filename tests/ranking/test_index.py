@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -308,3 +309,61 @@ def test_explain_of_a_row_out_of_view_raises() -> None:
 def test_weights_follow_the_identity_of_the_embedder() -> None:
     assert weights_for("hash/1024/v1") is KEYLESS
     assert weights_for("openai/text-embedding-3-small/1536") is OTHER
+
+
+@pytest.mark.parametrize("weights", [KEYLESS, EMBEDDED, OTHER], ids=lambda w: w.name)
+@pytest.mark.parametrize("make", [fact, entry], ids=["facts", "turns"])
+def test_a_memory_asked_word_for_word_comes_first_whatever_its_vector(
+    weights: Weights, make: Callable[..., Entry]
+) -> None:
+    near, away = np.eye(2, 64, dtype=np.float32)
+    others = ["Ann's cat Tom is Ann's cat.", "Ann's cat is Tom, and Tom is a cat.", "Bob paints the sea."]
+    index = OwnerIndex(64, weights=weights)
+    index.upsert([replace(make(n, text), vector=near) for n, text in enumerate(others, 3)])
+    index.upsert([replace(make(n, "Ann's cat is Tom."), vector=away) for n in (1, 2, 9)])
+    asked = RankQuery(text=" ann's CAT is Tom. ", vector=near, at=NOW, now=NOW)
+    ranking = index.rank(asked)
+    assert set(ranking.rids(0, 3).tolist()) == {1, 2, 9}
+    assert list(ranking.scores()) == sorted(ranking.scores(), reverse=True)
+
+
+def test_a_question_that_somebody_asked_is_not_its_own_answer() -> None:
+    index = index_of([entry(1, "Where is my key?"), entry(2, "Your key is in the blue drawer.")])
+    contributions = ask(index, "Where is my key?").explain(1)["contributions"]
+    assert isinstance(contributions, dict)
+    assert "exact" not in contributions
+
+
+@pytest.mark.parametrize("weights", [KEYLESS, EMBEDDED, OTHER], ids=lambda w: w.name)
+@pytest.mark.parametrize("asked", ["What happened on 8 May 2023?", "What happened on the 8th of May?"])
+def test_a_day_that_is_named_finds_what_was_said_on_it_and_what_tells_of_it(
+    weights: Weights, asked: str
+) -> None:
+    def at(day: int) -> int:
+        return round(datetime(2023, 5, day, 18, tzinfo=UTC).timestamp() * 1e6)
+
+    turns = [
+        entry(n, f"Something happened in May: {what}", session=f"s{n}", created_at=at(day))
+        for n, (day, what) in enumerate(
+            [
+                (8, "the oven broke."),
+                (9, "the roof leaked yesterday."),
+                (9, "the car was sold."),
+                (7, "the cat ran away."),
+                (28, "the lamp fell last week."),
+            ],
+            1,
+        )
+    ]
+    index = index_of(turns, weights)
+    assert set(order(index, asked)[:2]) == {1, 2}
+
+
+def test_a_span_that_is_asked_for_finds_what_tells_of_it() -> None:
+    said = NOW - 5 * DAY
+    turns = [
+        entry(1, "The roof was repaired.", session="a", created_at=said),
+        entry(2, "The roof was repaired yesterday.", session="b", created_at=said),
+        entry(3, "The roof was repaired last month.", session="c", created_at=said),
+    ]
+    assert order(index_of(turns), "What was repaired six days ago?")[0] == 2

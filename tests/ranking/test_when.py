@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from memkit.ranking.days import named_days, spans_of, told
 from memkit.ranking.when import named_months, relative_days
 
 
@@ -132,3 +133,55 @@ def test_relative_days_are_told_in_many_languages(text: str, inside: str, outsid
 )
 def test_a_word_that_means_something_else_names_no_day(text: str) -> None:
     assert relative_days(text, round(NOW.timestamp() * 1e6)) == []
+
+
+def micros(year: int, month: int, day: int) -> int:
+    return round(datetime(year, month, day, tzinfo=UTC).timestamp() * 1e6)
+
+
+@pytest.mark.parametrize(
+    ("query", "days"),
+    [
+        ("What happened on 7 May 2023?", [(2023, 5, 7)]),
+        ("What happened on May 7th, 2023?", [(2023, 5, 7)]),
+        ("on the 7th of May", [(0, 5, 7)]),
+        ("Was geschah am 7. Mai?", [(0, 5, 7)]),
+        ("¿Qué pasó el 7 de mayo de 2023?", [(2023, 5, 7)]),
+        ("Que s'est-il passé le 1er mai ?", [(0, 5, 1)]),
+        ("2023年5月7日に何があった?", [(2023, 5, 7)]),
+        ("since 2023-05-07", [(2023, 5, 7)]),
+        ("between 3 June and 5 July 2022", [(0, 6, 3), (2022, 7, 5)]),
+        ("on 2023-13-40", []),
+        ("In May 2023", []),
+        ("Will 100 people come?", []),
+        ("7 maybe 8", []),
+    ],
+)
+def test_named_days(query: str, days: list[tuple[int, int, int]]) -> None:
+    assert named_days(query) == days
+
+
+def test_a_day_that_does_not_exist_has_no_span() -> None:
+    assert spans_of([(2023, 2, 30), (0, 2, 29)], [2023]) == []
+    assert spans_of([(0, 2, 29)], [2023, 2024]) == [(micros(2024, 2, 29), micros(2024, 3, 1))]
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("I saw Eve yesterday.", (micros(2023, 5, 7), micros(2023, 5, 8))),
+        ("We moved last Friday.", (micros(2023, 5, 5), micros(2023, 5, 6))),
+        ("We painted it last month!", (micros(2023, 4, 1), micros(2023, 5, 1))),
+        ("We painted it last year!", None),
+        ("We painted it.", None),
+    ],
+)
+def test_what_a_memory_tells_of_is_seen_from_when_it_was_made(
+    text: str, span: tuple[int, int] | None
+) -> None:
+    assert told(text, micros(2023, 5, 8) + 3_600_000_000) == span
+
+
+@pytest.mark.parametrize("instant", [-(2**63), 2**63 - 1])
+def test_a_memory_of_no_calendar_tells_of_no_time(instant: int) -> None:
+    assert told("I saw Eve yesterday.", instant) is None

@@ -21,7 +21,7 @@ from memkit.errors import (
 )
 from memkit.filters import Compare, parse_filter
 from memkit.parts import Parts
-from memkit.postgres import address_of
+from memkit.postgres_address import address_of
 from memkit.testing.store_data import DIM, EMBEDDER, payload, records, vectors
 from memkit.vector_stores.base import StoreRecord, unit_rows
 from memkit.vector_stores.pgvector import PgvectorStore

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from grpc import StatusCode
 from qdrant_client import QdrantClient, models
 
 from memkit.errors import (
@@ -23,6 +25,7 @@ from memkit.runtime import SyncRuntime
 from memkit.testing.store_data import DIM, EMBEDDER, payload, vectors
 from memkit.vector_stores.base import StoreRecord
 from memkit.vector_stores.qdrant import QdrantStore
+from tests.qdrant_grpc import QdrantGrpc
 from tests.qdrant_server import QdrantServer
 
 ROWS = vectors(60)
@@ -234,6 +237,52 @@ async def test_an_answer_that_is_an_error_becomes_ours(
     await store.aclose()
 
 
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (StatusCode.UNAUTHENTICATED, AuthenticationError), (StatusCode.PERMISSION_DENIED, AuthenticationError),
+        (StatusCode.RESOURCE_EXHAUSTED, RateLimitError), (StatusCode.UNAVAILABLE, BackendUnavailableError),
+        (StatusCode.INTERNAL, BackendUnavailableError), (StatusCode.DEADLINE_EXCEEDED, BackendTimeoutError),
+        (StatusCode.INVALID_ARGUMENT, BackendResponseError),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("mode", ["sync", "async"])
+async def test_a_status_of_grpc_becomes_our_error(
+    server: QdrantServer, status: StatusCode, kind: type[Exception], mode: str
+) -> None:
+    with QdrantGrpc(server) as grpc:
+        store = opened(host="127.0.0.1", grpc=True, grpc_port=grpc.port, api_key="hunter2", https=False)
+        grpc.fault = status, "What the server says."
+        with pytest.raises(kind, match="What the server says") as caught:
+            if mode == "sync":
+                store.upsert(points(0, 1))
+            else:
+                assert store.aupsert is not None
+                await store.aupsert(points(0, 1))
+        assert "hunter2" not in str(caught.value)
+        if isinstance(caught.value, RateLimitError):
+            assert caught.value.retry_after_s == 3
+        await store.aclose()
+
+
+def test_over_grpc_nothing_of_a_point_goes_another_way(server: QdrantServer) -> None:
+    with QdrantGrpc(server) as grpc:
+        server.requests.clear()
+        store = opened(host="127.0.0.1", port=server.port, grpc=True, grpc_port=grpc.port, timeout_s=1)
+        store.upsert(points(0, 3))
+        assert [store.count(), len(store.search(ROWS[0], 2)), len(store.list().records)] == [3, 2, 3]
+        store.delete([UUID.format(0)])
+        assert server.requests == [] and server.engine.count("memkit").count == 2
+        server.engine.delete_collection("memkit")
+        with pytest.raises(BackendResponseError, match=r"deleted by somebody else.*repair"):
+            store.search(ROWS[0], 1)
+        server.delay_s = 1.5
+        with pytest.raises(BackendTimeoutError):
+            store.health()
+        server.delay_s = 0
+        store.close()
+
+
 def test_a_server_that_is_too_slow_is_a_timeout_and_one_that_is_gone_is_unavailable(
     server: QdrantServer,
 ) -> None:
@@ -257,6 +306,24 @@ async def test_a_loop_has_a_client_of_its_own_which_it_closes(server: QdrantServ
     assert (await store.asearch(ROWS[1], 1))[0].id == UUID.format(1)
     await store.aclose()
     assert (await store.asearch(ROWS[2], 1))[0].id == UUID.format(2)
+    await store.aclose()
+
+
+@pytest.mark.engine
+async def test_a_burst_of_calls_opens_few_connections_and_each_is_answered(server: QdrantServer) -> None:
+    """The vendor's client opens a connection for each call to this machine; a thousand at once would be reset."""
+    store = opened(url=server.url)
+    assert store.acount is not None
+    assert await store.acount() == 0
+    server.requests.clear()
+    server.gate.clear()
+    asked = asyncio.gather(*(store.acount() for _ in range(1000)))
+    while len(server.requests) < 32:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.3)
+    assert len(server.requests) == 32, "the others wait here, not at the server"
+    server.gate.set()
+    assert await asked == [0] * 1000
     await store.aclose()
 
 

@@ -159,6 +159,30 @@ def learn_remote(state: State, start: int, count: int) -> dict[str, Any]:
     )
 
 
+def bare_calls(state: State, server: str, start: int, count: int, prompt_chars: int) -> dict[str, Any]:
+    """Make the three requests of such an add with the vendor's client alone, one conversation at a time."""
+    import workload
+    from openai import OpenAI
+
+    client = OpenAI(api_key="stub", base_url=server)
+    rules = ("x " * prompt_chars)[:prompt_chars]
+
+    def embed(texts: list[str]) -> None:
+        client.embeddings.create(model="stub", input=texts, dimensions=workload.DIM, encoding_format="base64")
+
+    def turn(number: int) -> None:
+        said = workload.conversation(number)
+        embed([message["content"] for message in said])
+        client.chat.completions.create(
+            model="stub",
+            messages=[{"role": "system", "content": rules}, {"role": "user", "content": said[0]["content"]}],
+            response_format={"type": "json_object"},
+        )
+        embed(workload.facts(number))
+
+    return timed([lambda n=number: turn(n) for number in range(start, start + count)])
+
+
 def fixed_prompt(state: State) -> dict[str, float]:
     """Return the characters of a prompt about one short message to an empty store."""
     before = state.system.model.chars
@@ -214,14 +238,15 @@ def _loop(
     import asyncio
 
     lags: list[float] = []
+    idle: list[float] = []
     done = 0
     errors: Counter[str] = Counter()
 
-    async def clock(stop: float) -> None:
+    async def clock(stop: float, late: list[float]) -> None:
         while time.perf_counter() < stop:
             asked = time.perf_counter()
             await asyncio.sleep(0.005)
-            lags.append(1e3 * (time.perf_counter() - asked - 0.005))
+            late.append(1e3 * (time.perf_counter() - asked - 0.005))
 
     async def work(task: int, stop: float) -> None:
         nonlocal done
@@ -234,19 +259,23 @@ def _loop(
                 errors[f"{type(error).__name__}: {error}"[:200]] += 1
             number += count
 
-    async def run() -> float:
+    async def run() -> tuple[float, float]:
         await turn(start - 1)
-        begun = time.perf_counter()
+        await clock(time.perf_counter() + seconds / 4, idle)
+        begun, busy = time.perf_counter(), time.process_time()
         stop = begun + seconds
-        await asyncio.gather(clock(stop), *[work(task, stop) for task in range(count)])
-        wall = time.perf_counter() - begun
+        await asyncio.gather(clock(stop, lags), *[work(task, stop) for task in range(count)])
+        wall, busy = time.perf_counter() - begun, time.process_time() - busy
         await memory.close()
-        return wall
+        return wall, busy
 
-    wall = asyncio.run(run())
+    wall, busy = asyncio.run(run())
     lags.sort()
+    idle.sort()
     return {
         "per_second": done * ops / wall,
+        "cpu_ms": 1e3 * busy / max(1, done * ops),
+        "idle_lag_p99_ms": idle[int(0.99 * len(idle))],
         "lag_p99_ms": lags[int(0.99 * len(lags))],
         "lag_max_ms": lags[-1],
         "errors": dict(errors),
@@ -254,11 +283,12 @@ def _loop(
 
 
 def first_calls(state: State, folder: str) -> dict[str, float]:
-    """Return how long a fresh process's first calls hold the loop."""
+    """Return how long a fresh process's first calls hold the loop; programs import the class before they have one."""
     import asyncio
 
     import workload
-    from systems import async_memkit
+
+    from memkit import AsyncMemory
 
     async def run() -> float:
         longest, stop = 0.0, False
@@ -272,7 +302,7 @@ def first_calls(state: State, folder: str) -> dict[str, float]:
 
         watching = asyncio.create_task(clock())
         await asyncio.sleep(0.01)
-        memory = async_memkit(Path(folder))
+        memory = AsyncMemory(Path(folder), llm=None, embedder="hash")
         await memory.add(workload.text(1), user_id="user-1", infer=False)
         await memory.search(workload.query(1), user_id="user-1")
         await memory.close()

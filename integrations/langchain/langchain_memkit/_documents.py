@@ -9,7 +9,7 @@ from langchain_core.documents import Document
 
 from memkit import MemoryItem, Message
 
-_IDS = ("user_id", "agent_id", "run_id", "actor_id", "role")
+_PLAIN = ("score", "kind", "origin", "user_id", "agent_id", "run_id", "actor_id", "role")
 _TIMES = ("created_at", "updated_at", "valid_from", "valid_until", "expires_at")
 
 
@@ -27,10 +27,11 @@ def as_document(memory: MemoryItem, turns: Mapping[str, Message] | None = None) 
     if turns is not None:
         ids = dict.fromkeys(source.message_id for source in memory.sources)
         own["source_turns"] = [_turn(turns[id]) for id in ids if id in turns]
-    hidden = {key: value for key, value in memory.metadata.items() if key in own}
-    if hidden:
-        own["metadata"] = hidden
-    return Document(id=memory.id, page_content=memory.memory, metadata={**memory.metadata, **own})
+    if given := memory.metadata:
+        if hidden := {key: value for key, value in given.items() if key in own}:
+            own["metadata"] = hidden
+        own = {**given, **own}
+    return Document(id=memory.id, page_content=memory.memory, metadata=own)
 
 
 def _turn(turn: Message) -> dict[str, Any]:
@@ -40,8 +41,14 @@ def _turn(turn: Message) -> dict[str, Any]:
 
 
 def _facts(memory: MemoryItem) -> dict[str, Any]:
-    facts: dict[str, Any] = {"score": memory.score, "kind": memory.kind, "origin": memory.origin}
-    facts |= {name: getattr(memory, name) for name in _IDS}
-    facts |= {name: value.isoformat() for name in _TIMES if (value := getattr(memory, name)) is not None}
+    facts = {name: value for name in _PLAIN if (value := getattr(memory, name)) is not None}
+    last, written = None, ""
+    for name in _TIMES:
+        time = getattr(memory, name)
+        if time is None:
+            continue
+        if time is not last:  # They are mostly one and the same.
+            last, written = time, time.isoformat()
+        facts[name] = written
     facts["sources"] = [source.model_dump(exclude_none=True) for source in memory.sources]
-    return {name: value for name, value in facts.items() if value is not None}
+    return facts
