@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from .config import place
 from .errors import ConfigurationError, MissingDependencyError, UnknownProviderError, did_you_mean
 from .ledger.base import Ledger
-from .ledger.settings import KINDS, SqliteSettings
+from .ledger.sqlite.settings import KINDS, SqliteSettings
 
 if TYPE_CHECKING:
-    from .ledger.postgres_settings import PostgresSettings
+    from .ledger.postgres.settings import PostgresSettings
 
 LEDGERS: Final = ("postgresql", "sqlite")
 _SCHEMES: Final = ("postgres://", "postgresql://")
@@ -91,8 +91,8 @@ def ledger_shown(given: str) -> str:
         settings = settings_of(given)
         if isinstance(settings, SqliteSettings):
             return given
-        from .ledger.postgres_settings import split_url
-        from .postgres_address import address_of
+        from .ledger.postgres.settings import split_url
+        from .postgres.address import address_of
 
         return f"postgresql://{address_of(split_url(settings)[0], {}).where}"
     except (ConfigurationError, MissingDependencyError):
@@ -121,6 +121,6 @@ def _postgres(values: dict[str, Any]) -> PostgresSettings:
 
     if find_spec("psycopg") is None:
         raise MissingDependencyError("The ledger 'postgresql'", "postgres", "psycopg")
-    from .ledger.postgres_settings import PostgresSettings
+    from .ledger.postgres.settings import PostgresSettings
 
     return PostgresSettings(**values)

@@ -13,10 +13,10 @@ from memkit.errors import ConfigurationError
 from memkit.graph_stores import postgres_tables as tables
 from memkit.graph_stores.base import Capability, GraphRecord, GraphStoreSettings, digest
 from memkit.graph_stores.support import check_records, storable
-from memkit.ledger.postgres_graph_reads import PostgresGraphReads, Work
-from memkit.postgres_address import address_of
-from memkit.postgres_pool import Pools, Terms
-from memkit.postgres_session import Session
+from memkit.ledger.postgres.graph_reads import PostgresGraphReads, Work
+from memkit.postgres.address import address_of
+from memkit.postgres.pool import Pools, Terms
+from memkit.postgres.session import Session
 from memkit.scope import ReadScope
 from memkit.settings import SecretStr, env
 

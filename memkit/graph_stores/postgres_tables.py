@@ -8,13 +8,13 @@ from hashlib import sha256
 from typing import Any, Final
 
 from memkit.graph_stores.base import GraphRecord
-from memkit.ledger.postgres_graph import put_rows
-from memkit.ledger.postgres_rows import OWNER_SPAN
-from memkit.ledger.postgres_schema import GRAPH_TABLES, statements, store_lock
-from memkit.ledger.postgres_scope import scope_where
+from memkit.ledger.postgres.graph import put_rows
+from memkit.ledger.postgres.rows import OWNER_SPAN
+from memkit.ledger.postgres.schema import GRAPH_TABLES, statements, store_lock
+from memkit.ledger.postgres.scope import scope_where
 from memkit.ledger.records import OWNER_SHIFT
 from memkit.ledger.rows import stored_id
-from memkit.postgres_session import Session
+from memkit.postgres.session import Session
 from memkit.scope import Owner, ReadScope
 
 _TABLES: Final = """

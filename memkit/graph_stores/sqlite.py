@@ -16,10 +16,10 @@ from memkit.graph_stores.base import Capability, GraphRecord, GraphStoreSettings
 from memkit.graph_stores.support import check_records
 from memkit.ledger.records import OWNER_SHIFT
 from memkit.ledger.rows import pack_id
-from memkit.ledger.sqlite_graph import drop_rows, put_rows
-from memkit.ledger.sqlite_graph_reads import SqliteGraphReads
-from memkit.ledger.sqlite_schema import GRAPH_TABLES, statements
-from memkit.ledger.sqlite_scope import scope_where
+from memkit.ledger.sqlite.graph import drop_rows, put_rows
+from memkit.ledger.sqlite.graph_reads import SqliteGraphReads
+from memkit.ledger.sqlite.schema import GRAPH_TABLES, statements
+from memkit.ledger.sqlite.scope import scope_where
 from memkit.scope import Owner, ReadScope
 
 R = TypeVar("R")

@@ -16,11 +16,11 @@ import psycopg
 
 from memkit.errors import ConfigurationError
 from memkit.filters import Filter
-from memkit.postgres_address import Address, address_of
-from memkit.postgres_given import GivenPools
-from memkit.postgres_pool import Pools, Terms
-from memkit.postgres_session import Session
-from memkit.postgres_wire import vector_on_wire
+from memkit.postgres.address import Address, address_of
+from memkit.postgres.given import GivenPools
+from memkit.postgres.pool import Pools, Terms
+from memkit.postgres.session import Session
+from memkit.postgres.wire import vector_on_wire
 from memkit.vector_stores.base import (
     Capability,
     StoreHit,
@@ -62,7 +62,7 @@ from memkit.vector_stores.pgvector_table import (
 
 if TYPE_CHECKING:
     from memkit.ledger.base import Ledger
-    from memkit.ledger.postgres_nearest import PostgresNearest
+    from memkit.ledger.postgres.nearest import PostgresNearest
     from memkit.vector_stores.base import Vector
 
 R = TypeVar("R")

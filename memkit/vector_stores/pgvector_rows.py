@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import numpy as np
 
 from memkit.filters import And, Filter, all_of, fields_of
-from memkit.postgres_wire import vector_off_wire, vectors_on_wire
+from memkit.postgres.wire import vector_off_wire, vectors_on_wire
 from memkit.vector_stores.base import StoreRecord, storable_ids
 from memkit.vector_stores.flat import Native, Where, flatten, native_where
 

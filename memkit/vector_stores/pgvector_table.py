@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Final, cast
 from pydantic import Field
 
 from memkit.errors import ConfigurationError
-from memkit.postgres import make_extension
-from memkit.postgres_session import Session
+from memkit.postgres.errors import make_extension
+from memkit.postgres.session import Session
 from memkit.settings import SecretStr, env
 from memkit.vector_stores.base import StoreSettings
 

@@ -41,7 +41,7 @@ class TestPostgresLedger(LedgerSuite):
 
     def make_ledger(self, tmp_path: Path) -> Ledger:
         from memkit.ledger.postgres import PostgresLedger
-        from memkit.ledger.postgres_settings import PostgresSettings
+        from memkit.ledger.postgres.settings import PostgresSettings
 
         schema = f"test_{zlib.crc32(str(tmp_path).encode()):08x}"
         settings = PostgresSettings.model_validate({"url": self.url, "schema_name": schema})

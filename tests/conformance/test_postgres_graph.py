@@ -10,9 +10,13 @@ import pytest
 from tests.engine.faces import Face, Mode, World
 from tests.engine.test_graph import *  # noqa: F403
 from tests.engine.test_graph import opened
+from tests.engine.test_graph_moving import *  # noqa: F403
+from tests.engine.test_graph_search import *  # noqa: F403
 from tests.postgres import PostgresServer
 
 pytestmark = pytest.mark.engine
+# It counts the steps of SQLite; for PostgreSQL `tests/ledger` has one of its own.
+del globals()["test_a_step_reads_what_touches_the_entity_and_not_all_that_a_user_has"]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memkit.ledger.sqlite_graph_reads import neighbours
+from memkit.ledger.sqlite.graph_reads import neighbours
 from memkit.scope import ReadScope
 from memkit.types import SearchResult
 from tests.engine.faces import Face, World

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from memkit.ledger.rows import RECORD_SELECT, column, live_text
-from memkit.ledger.sqlite_words import Book
+from memkit.ledger.sqlite.words import Book
 from memkit.ranking.text import TOKENIZER_VERSION, tokens
 
 # Each selects what must not be there.

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from memkit import Memory
 from memkit.ledger.postgres import PostgresLedger
-from memkit.ledger.postgres_settings import PostgresSettings
+from memkit.ledger.postgres.settings import PostgresSettings
 from memkit.ranking.standing import indexed
 from memkit.ranking.text import TOKENIZER_VERSION
 

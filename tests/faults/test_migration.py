@@ -15,7 +15,7 @@ import pytest
 
 from memkit import Memory
 from memkit.errors import ConfigurationError
-from memkit.ledger.sqlite_schema import MIGRATIONS
+from memkit.ledger.sqlite.schema import MIGRATIONS
 from tests.faults.audit import broken_laws
 from tests.faults.disk import why_not
 from tests.faults.victim import script

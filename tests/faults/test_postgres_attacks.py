@@ -21,7 +21,7 @@ from memkit.errors import (
     ConfigurationError,
     EmbedderMismatchError,
 )
-from memkit.ledger.postgres_schema import NEWEST, store_lock
+from memkit.ledger.postgres.schema import NEWEST, store_lock
 from memkit.testing import FakeEmbedder
 from tests.postgres import PASSWORD, QUOTED, PostgresServer
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from memkit import Memory
-from memkit.ledger.postgres_words import indexed
+from memkit.ledger.postgres.words import indexed
 from memkit.ranking.standing import indexed as words_of
 from memkit.types import RepairReport
 from tests.faults.postgres_writer import USERS, lines_of

@@ -9,10 +9,10 @@ import pytest
 
 from memkit import Memory
 from memkit.errors import BackendUnavailableError, ConfigurationError
-from memkit.ledger.settings import SqliteSettings
+from memkit.ledger.sqlite.settings import SqliteSettings
 from memkit.ledgers import ledger_shown, settings_of
-from memkit.postgres import is_passing, translated
-from memkit.postgres_address import address_of
+from memkit.postgres.address import address_of
+from memkit.postgres.errors import is_passing, translated
 
 psycopg = pytest.importorskip("psycopg")
 

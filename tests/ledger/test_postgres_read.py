@@ -56,7 +56,7 @@ def database(postgres: PostgresServer) -> Generator[str]:
 def opened(database: str) -> Generator[Opener]:
     """Open ledgers of one schema of the test's own, as processes would."""
     from memkit.ledger.postgres import PostgresLedger
-    from memkit.ledger.postgres_settings import PostgresSettings
+    from memkit.ledger.postgres.settings import PostgresSettings
 
     schema, made = f"read_{next(_numbers)}", list[PostgresLedger]()
 

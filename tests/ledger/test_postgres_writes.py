@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from memkit.ledger.base import EditRecord, Ledger, Record
-from memkit.ledger.postgres_schema import NEWEST
+from memkit.ledger.postgres.schema import NEWEST
 from memkit.ledger.sqlite import SqliteLedger
 from memkit.testing.ledger_data import (
     ALICE,
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.engine
 
 def opened(url: str) -> PostgresLedger:
     from memkit.ledger.postgres import PostgresLedger
-    from memkit.ledger.postgres_settings import PostgresSettings
+    from memkit.ledger.postgres.settings import PostgresSettings
 
     settings = PostgresSettings.model_validate({"url": url})
     ledger = PostgresLedger(settings, tokenize=tokens, tokenizer_version="1")

@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from memkit.errors import BackendUnavailableError
-from memkit.ledger import sqlite_schema
 from memkit.ledger.base import OWNER_SHIFT
 from memkit.ledger.liveness import ProcessMark, is_alive, process_start, this_process
 from memkit.ledger.rows import ledger_salt, message_id, message_rid, pack_id, unpack_id
 from memkit.ledger.sqlite import SqliteLedger
+from memkit.ledger.sqlite import schema as sqlite_schema
 from memkit.testing.laws import Driver
 from memkit.testing.ledger_data import (
     ALICE,
@@ -282,7 +282,7 @@ def test_migrations_run_once_whoever_opens_first(path: Path, monkeypatch: pytest
         "CREATE TABLE later (x); -- a comment; with a semicolon\nINSERT INTO later VALUES (1)",
     )
     monkeypatch.setattr(sqlite_schema, "MIGRATIONS", more)
-    monkeypatch.setattr("memkit.ledger.connections.MIGRATIONS", more)
+    monkeypatch.setattr("memkit.ledger.sqlite.connections.MIGRATIONS", more)
     ledgers = [ledger_at(path) for _ in range(4)]
     threads = [threading.Thread(target=one.open) for one in ledgers]
     for thread in threads:

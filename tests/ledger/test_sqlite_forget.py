@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from memkit.ledger import residue
 from memkit.ledger.base import AddRecord, NewJob, Record, SourceRef
-from memkit.ledger.sqlite import SqliteLedger
+from memkit.ledger.sqlite import SqliteLedger, residue
 from memkit.ranking.vectors import encode
 from memkit.scope import ReadScope, Scope
 from memkit.testing.ledger_data import DIM, EMBEDDER, T0, add, batch, edit, message, new_id, tokens, vector

@@ -156,7 +156,7 @@ def test_a_vendor_is_imported_by_its_own_files_alone() -> None:
         for path in CORE
         for line, target in imports(path)
         if (extra := vendors.get(target.split(".")[0]))
-        and extra not in path.stem
+        and extra not in f"{path.parent.name}/{path.stem}"
         and (module(path), extra) not in homes
     ]
     assert found == []

@@ -21,7 +21,7 @@ from memkit.errors import (
 )
 from memkit.filters import Compare, parse_filter
 from memkit.parts import Parts
-from memkit.postgres_address import address_of
+from memkit.postgres.address import address_of
 from memkit.testing.store_data import DIM, EMBEDDER, payload, records, vectors
 from memkit.vector_stores.base import StoreRecord, unit_rows
 from memkit.vector_stores.pgvector import PgvectorStore
@@ -406,7 +406,7 @@ def test_every_connection_sends_values_of_the_wire_whoever_made_the_first_one() 
     from psycopg import adapters
     from psycopg.adapt import AdaptersMap, PyFormat
 
-    from memkit.postgres_session import coded
-    from memkit.postgres_wire import Wire, WireDumper
+    from memkit.postgres.session import coded
+    from memkit.postgres.wire import Wire, WireDumper
 
     assert coded(AdaptersMap(adapters)).get_dumper(Wire, PyFormat.BINARY) is WireDumper
