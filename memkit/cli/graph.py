@@ -1,4 +1,4 @@
-"""`memkit graph entity`, `entities`, `neighbours`, `paths`, `relations`, `merge` and `split`."""
+"""`memkit graph entity`, `entities`, `find`, `neighbours`, `paths`, `relations`, `merge` and `split`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
     )
     command(graph, "entity", "memkit graph entity Bea --user ada")(entity)
     command(graph, "entities", "memkit graph entities --user ada --json")(entities)
+    command(graph, "find", 'memkit graph find "Who is Bea?" --user ada')(find)
     command(graph, "neighbours", "memkit graph neighbours Bea --user ada --depth 2")(neighbours)
     command(graph, "paths", "memkit graph paths Bea Turin --user ada --max-hops 4")(paths)
     command(
@@ -74,6 +75,25 @@ def entities(
         session.out.note(f"There is more: add --cursor {page.next_cursor}")
     elif not page.results:
         session.out.note("There is nothing.")
+
+
+def find(
+    session: Session,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="A name, a part of one, or a sentence.")],
+    limit: LimitOption = 10,
+    agent: AgentOption = None,
+    run: RunOption = None,
+) -> None:
+    """List the entities that a text may mean, the likeliest first."""
+    with _memory(session) as memory:
+        found = memory.graph.find(text, limit=limit, **_scope(session, agent, run))
+    if session.json:
+        session.out.document(found)
+        return
+    for one in found:
+        session.out.entry(one.name, plural(one.relations, "relation"), mark=one.kind)
+    if not found:
+        session.out.note("No memory names anything like it.")
 
 
 def neighbours(

@@ -20,6 +20,9 @@ def test_the_graph_is_shown_merged_and_parted(memkit: Memkit, monkeypatch: pytes
     assert {one["relation"] for one in near} == {"works_at", "located_in", "sister_of", "lives_in"}
     only = memkit(*at, "graph", "relations", "--user", "ada", "--filter", '{"target": "Turin"}')
     assert "Acme located_in Turin" in only.out and "Bob lives_in Turin" in only.out
+    meant = memkit(*at, "graph", "find", "Where does bea work?", "--user", "ada", "--json").json
+    assert [one["name"] for one in meant] == ["Bea"]
+    assert "No memory names" in memkit(*at, "graph", "find", "Zanzibar", "--user", "ada").err
     memkit(*at, "graph", "merge", "Bob", "Bea", "--user", "ada")
     assert memkit(*at, "graph", "entity", "Bob", "--user", "ada", "--json").json["aliases"] == ["Bob"]
     memkit(*at, "graph", "split", "Bob", "--user", "ada")
