@@ -77,7 +77,7 @@ def _checked(method: Callable[P, Any], name: str) -> Callable[P, Any]:
 
 
 _FIRST: Final = (
-    *("embedders.hash", "ledger.sqlite"),
+    *("embedders.hash", "ledger.sqlite.ledger"),
     *(f"engine.{name}" for name in ("add", "change", "context", "conversations", "erase", "items", "jobs")),
     *(f"engine.{name}" for name in ("operate", "read", "search", "undo")),
 )

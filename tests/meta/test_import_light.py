@@ -102,7 +102,7 @@ def test_the_first_awaited_call_imports_nothing_heavy_in_the_event_loop(tmp_path
             seen = set()
 
             def find_spec(self, name, path=None, target=None):
-                if name in {"numpy", "sqlite3", "memkit.engine.search", "memkit.ledger.sqlite"}:
+                if name in {"numpy", "sqlite3", "memkit.engine.search", "memkit.ledger.sqlite.ledger"}:
                     self.seen.add((name, threading.current_thread() is threading.main_thread()))
 
         sys.meta_path.insert(0, Watch())
@@ -113,7 +113,7 @@ def test_the_first_awaited_call_imports_nothing_heavy_in_the_event_loop(tmp_path
                 await memory.add("tea", user_id="ada", infer=False)
 
         asyncio.run(main())
-        assert {name for name, _ in Watch.seen} == {"numpy", "sqlite3", "memkit.engine.search", "memkit.ledger.sqlite"}
+        assert {name for name, _ in Watch.seen} == {"numpy", "sqlite3", "memkit.engine.search", "memkit.ledger.sqlite.ledger"}
         assert not any(in_loop for _, in_loop in Watch.seen), Watch.seen
     """
     probe(code, tmp_path)
