@@ -35,7 +35,7 @@ _WORD: Final = re.compile(r"[a-z0-9]+")
 _SPAN: Final = 1 << 32
 _ASKED: Final = 5
 """Owners that searches go to, in turn."""
-_NEAREST: Final = 20_000
+_IN_LEDGER: Final = 20_000
 """Memories among which the ledger's own column is asked: making the index of more takes minutes."""
 _POOL: Final = 50
 _LIMIT: Final = 10
@@ -97,7 +97,7 @@ def _run(url: str, size: int, owners: int, rounds: int) -> dict[str, Any]:
             **_searches(memory, bare, embedder, size, owners, rounds),
             **_adds(memory, bare, embedder, owners, rounds),
             **_indexes(bare, size, owners, rounds),
-            **postgres_nearest.measure(url, min(size, _NEAREST), owners, max(10, rounds // 3)),
+            **postgres_nearest.measure(url, min(size, _IN_LEDGER), owners, max(10, rounds // 3)),
         }
         version = conn.execute("SHOW server_version").fetchone()
     return {
