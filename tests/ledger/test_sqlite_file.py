@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -295,3 +296,38 @@ def test_migrations_run_once_whoever_opens_first(path: Path, monkeypatch: pytest
     conn = sqlite3.connect(path)
     assert conn.execute("SELECT count(*) FROM later").fetchone() == (1,)
     conn.close()
+
+
+@pytest.mark.parametrize("kept", ["file", "memory"])
+def test_it_may_be_closed_while_threads_use_it(path: Path, kept: str) -> None:
+    ledger = ledger_at(path if kept == "file" else None)
+    stop = threading.Event()
+    acknowledged: list[int] = []
+    failures: list[Exception] = []
+
+    def until_stopped(work: Callable[[], object]) -> None:
+        while not stop.is_set():
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 - asserted below
+                failures.append(error)
+
+    def write() -> None:
+        ledger.apply(batch(messages=[message(text="green tea")]))
+        acknowledged.append(1)
+
+    works = [write, write, lambda: ledger.count(read(ALICE), at=0)]
+    threads = [threading.Thread(target=until_stopped, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for _ in range(100):
+        ledger.close()
+        stop.wait(0.003)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert failures == [] and acknowledged
+    ledger.close()
+    if kept == "file":
+        rows = sqlite3.connect(path).execute("SELECT count(*) FROM message").fetchone()
+        assert rows == (len(acknowledged),)

@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal, NoReturn, Protocol, TypeVar
 
@@ -270,8 +270,7 @@ class Database:
         """Lend a connection to read with; in memory it is the only one, under its lock."""
         if self.path is None:
             with self.memory_lock:
-                assert self._writer is not None
-                yield self._writer
+                yield self.writer()
             return
         generation = self._generation
         try:
@@ -294,11 +293,15 @@ class Database:
     # ------------------------------------------------------------------------------------- writing
 
     def writer(self) -> sqlite3.Connection:
-        """Return the one connection that writes; only the holder of the commit lock may use it.
+        """Return the one connection that writes; only the holder of `alone()` may use it.
+
+        A ledger that was closed since the write was asked for opens again.
 
         Raises:
             BackendUnavailableError: The file could be opened for reading only.
         """
+        if self._writer is None:
+            self.open(create=True)
         if self._writer is None:
             raise BackendUnavailableError(
                 f"The ledger {self.location} could not be used (it was opened for reading only): "
@@ -403,12 +406,13 @@ class Database:
     # ------------------------------------------------------------------------------------- closing
 
     def close(self) -> None:
-        """Close every connection that no thread is using; one in use closes when it is given back."""
-        with self.opening:
+        """Close every connection; one that reads closes when it is given back, the writing one after its commit."""
+        with self.alone(), self.opening:
             self._generation += 1
             self._ready = False
-            while self._readers:
-                self._readers.pop().close()
+            with suppress(IndexError):
+                while True:
+                    self._readers.pop().close()
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
