@@ -309,7 +309,7 @@ def test_it_may_be_closed_while_threads_use_it(path: Path, kept: str) -> None:
         while not stop.is_set():
             try:
                 work()
-            except Exception as error:  # noqa: BLE001 - asserted below
+            except Exception as error:
                 failures.append(error)
 
     def write() -> None:
