@@ -34,6 +34,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from memkit.types import Usage
 
 
 class MemkitError(Exception):
@@ -63,11 +67,23 @@ def _restore(kind: type[MemkitError], message: str, data: dict[str, object]) -> 
 
 
 class ConfigurationError(MemkitError, ValueError):
-    """A setting or an argument cannot be used as given."""
+    """A setting or an argument cannot be used as given.
+
+    Attributes:
+        field: The setting or argument, where one is to blame.
+        path: The file or folder, where one is to blame.
+    """
+
+    field: str | None = None
+    path: str | None = None
 
 
 class UnknownProviderError(ConfigurationError):
     """No provider of that name is registered."""
+
+    kind: str
+    name: str
+    known: Sequence[str]
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
@@ -81,6 +97,10 @@ class UnknownProviderError(ConfigurationError):
 
 class ProviderNotAvailableError(ConfigurationError):
     """The provider is known, but this version of memkit does not have it yet."""
+
+    kind: str
+    name: str
+    available: Sequence[str]
 
     def __init__(self, kind: str, name: str, available: Iterable[str]) -> None:
         names = sorted(available)
@@ -100,7 +120,17 @@ class EmbedderMismatchError(ConfigurationError):
 
 
 class MissingDependencyError(MemkitError, ImportError):
-    """A provider needs a package that is not installed."""
+    """A provider needs a package that is not installed.
+
+    Attributes:
+        feature: What needs it.
+        extra: What to install: `memkit-ai[extra]`.
+        module: What could not be imported.
+    """
+
+    feature: str
+    extra: str
+    module: str | None
 
     def __init__(self, feature: str, extra: str, module: str | None = None) -> None:
         super().__init__(
@@ -112,7 +142,17 @@ class MissingDependencyError(MemkitError, ImportError):
 
 
 class InvalidInputError(MemkitError, ValueError):
-    """An argument is not usable; nothing was written."""
+    """An argument is not usable; nothing was written.
+
+    Attributes:
+        field: The argument, where one is to blame.
+        index: Which of several messages or items, from 0.
+        key: The key in a message, or the idempotency key.
+    """
+
+    field: str | None = None
+    index: int | None = None
+    key: str | None = None
 
 
 class ScopeError(InvalidInputError):
@@ -120,7 +160,13 @@ class ScopeError(InvalidInputError):
 
 
 class FilterError(InvalidInputError):
-    """A filter names an operator, a field or a value that the filter language does not have."""
+    """A filter names an operator, a field or a value that the filter language does not have.
+
+    Attributes:
+        path: The key in the filter.
+    """
+
+    path: str | None = None
 
 
 class IdempotencyError(InvalidInputError):
@@ -130,6 +176,9 @@ class IdempotencyError(InvalidInputError):
 class UnknownArgumentError(InvalidInputError, TypeError):
     """A call was given an argument that it does not have."""
 
+    method: str
+    argument: str
+
 
 class UnsupportedOperationError(MemkitError, NotImplementedError):
     """The backend does not have this capability."""
@@ -137,6 +186,8 @@ class UnsupportedOperationError(MemkitError, NotImplementedError):
 
 class MemoryNotFoundError(MemkitError, LookupError):
     """No memory of that id exists in this scope."""
+
+    memory_id: str
 
     def __init__(self, memory_id: str) -> None:
         super().__init__(
@@ -169,10 +220,12 @@ class ExtractionError(MemkitError):
 
     Attributes:
         raw_output: What the model returned last.
+        usage: What the model has cost all the same.
         operation_id: Pass the same call again, or call `repair()`, to finish it.
     """
 
     raw_output: str = ""
+    usage: Usage
 
 
 class BackendError(MemkitError):
@@ -181,10 +234,12 @@ class BackendError(MemkitError):
     Attributes:
         backend: Its name.
         retryable: Whether the same call may succeed later.
+        status: What it answered over HTTP, if it did.
     """
 
     backend: str = ""
     retryable: bool = False
+    status: int | None = None
 
 
 class AuthenticationError(BackendError):

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final, cast
 
-from .comparison import OPERATORS, Op, as_list, as_mapping, value_test
+from .comparison import OPERATORS, Op, as_list, as_mapping, day_of, value_test
 from .errors import FilterError, did_you_mean
 from .scope import SCOPE_FIELDS, ReadScope
 
@@ -33,6 +33,8 @@ OWN_FIELDS: Final = (
 """Fields of a memory itself; they win over metadata keys of the same name."""
 TEXT_FIELDS: Final = frozenset({"id", "memory", "kind", "role", "origin", "actor_id", *SCOPE_FIELDS})
 """Fields that are compared as text even where it looks like a date, because an id must match exactly."""
+TIME_FIELDS: Final = ("created_at", "updated_at", "valid_from", "valid_until", "expires_at")
+"""Fields that hold an instant."""
 MAX_DEPTH: Final = 32
 """Levels of nesting that a filter may have."""
 MAX_NODES: Final = 10_000
@@ -130,6 +132,25 @@ def parse_filter(filters: Mapping[str, Any] | None) -> Filter | None:
         return None
     tree = _Parser().conditions(filters, "filters", 1)
     return None if isinstance(tree, And) and not tree.parts else tree
+
+
+def memory_filter(filters: Mapping[str, Any] | None) -> Filter | None:
+    """Return the tree of what a user asks of memories, whose own times are compared with instants alone.
+
+    Raises:
+        FilterError: As `parse_filter`, and a time that does not exist in the calendar.
+    """
+    tree = parse_filter(filters)
+    for compare in comparisons(tree):
+        if compare.field in TIME_FIELDS and compare.op not in ("exists", "contains", "icontains"):
+            for value in as_list(compare.value) or [compare.value]:
+                if value is not None and day_of(value) is None:
+                    raise _error(
+                        f"filters.{compare.field}",
+                        f"holds an instant, which {_show(value)} is not. Give a datetime, a date, or ISO 8601 text "
+                        "such as '2026-03-01' or '2026-03-01T09:30:00+01:00'.",
+                    )
+    return tree
 
 
 class _Parser:

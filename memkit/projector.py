@@ -26,7 +26,7 @@ class Projector:
         self._pid = os.getpid()
         self._changed = threading.Condition()
         self._next: tuple[Future[list[str]], Pass] | None = None
-        self._alive = False
+        self._thread: threading.Thread | None = None
         self._busy = False
         self._moved = 0.0
 
@@ -38,11 +38,11 @@ class Projector:
         with self._changed:
             if self._next is None:
                 self._next = Future(), work
-                if self._alive:
-                    self._changed.notify_all()
-                else:
-                    self._alive = True
-                    threading.Thread(target=self._run, name="memkit-index", daemon=True).start()
+            if self._thread is not None and self._thread.is_alive():
+                self._changed.notify_all()
+            else:
+                self._thread = threading.Thread(target=self._run, name="memkit-index", daemon=True)
+                self._thread.start()
             return self._next[0]
 
     def moved(self) -> None:
@@ -66,7 +66,7 @@ class Projector:
             with self._changed:
                 while self._next is None:
                     if not self._changed.wait(_IDLE_S) and self._next is None:
-                        self._alive = False
+                        self._thread = None
                         return
                 future, work = self._next
                 self._next = None

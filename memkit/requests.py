@@ -154,7 +154,7 @@ def search_request(
 ) -> SearchRequest:
     """Return a checked `search`."""
     from .engine.search import SearchRequest
-    from .filters import parse_filter
+    from .filters import memory_filter
 
     scope = bound.read(user_id, agent_id, run_id, allow_global=_boolean("allow_global", allow_global))
     if rerank is not None:
@@ -162,7 +162,7 @@ def search_request(
     return SearchRequest(
         query=required_text("query", query),
         scope=scope,
-        filter=parse_filter(filters),
+        filter=memory_filter(filters),
         limit=positive("limit", limit),
         threshold=_share("threshold", threshold),
         rerank=rerank,
@@ -235,7 +235,7 @@ def one_of(field: str, value: object, known: Iterable[str]) -> Any:
 def _kinds(bound: Bound, value: Kinds) -> frozenset[str] | None:
     if value is None:
         return None
-    wanted = [value] if isinstance(value, str | type) else list(value)
+    wanted = [value] if isinstance(value, type) else _texts("kinds", value)
     if not wanted:
         raise InvalidInputError(
             "`kinds` is an empty list. Name at least one kind, or leave it out.", field="kinds"
@@ -310,11 +310,11 @@ def list_request(
 ) -> ListRequest:
     """Return a checked `get_all` or `count`."""
     from .engine.read import ListRequest
-    from .filters import parse_filter
+    from .filters import memory_filter
 
     return ListRequest(
         scope=bound.read(user_id, agent_id, run_id, allow_global=_boolean("allow_global", allow_global)),
-        filter=_of_kinds(_kinds(bound, kinds), parse_filter(filters)),
+        filter=_of_kinds(_kinds(bound, kinds), memory_filter(filters)),
         limit=positive("limit", limit),
         cursor=optional_text("cursor", cursor),
         as_of=None if as_of is None else to_us(as_of, field="as_of", end_of_day=True),

@@ -6,9 +6,9 @@ Results are pydantic models that also answer like dictionaries, so code written 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -30,19 +30,22 @@ class Model(BaseModel):
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
+    _mem0: ClassVar[Mapping[str, str]] = {}
+    """mem0's keys for what has another name here."""
+
     def __getitem__(self, key: str) -> Any:
-        """Return a field as a dictionary would."""
-        if key in type(self).model_fields:
-            return getattr(self, key)
+        """Return a field as a dictionary would, under mem0's key too."""
+        if key in self:
+            return getattr(self, self._mem0.get(key, key))
         raise KeyError(key)
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return a field, or the default where there is none."""
-        return getattr(self, key) if key in type(self).model_fields else default
+        return getattr(self, self._mem0.get(key, key)) if key in self else default
 
     def __contains__(self, key: object) -> bool:
         """Return whether there is a field of that name."""
-        return key in type(self).model_fields
+        return key in type(self).model_fields or key in self._mem0
 
     def keys(self) -> Iterator[str]:
         """Return the names of the fields."""
@@ -107,9 +110,7 @@ class Relation(Model):
     valid_until: datetime | None = None
     memory_ids: list[str] = Field(default_factory=list[str])
 
-    def __getitem__(self, key: str) -> Any:
-        """Return a field, or mem0's `relationship` and `destination`."""
-        return super().__getitem__({"relationship": "relation", "destination": "target"}.get(key, key))
+    _mem0: ClassVar[Mapping[str, str]] = {"relationship": "relation", "destination": "target"}
 
 
 class GraphEntity(Model):
@@ -218,9 +219,7 @@ class HistoryEvent(Model):
         """The text after (mem0's word)."""
         return self.after.memory if self.after else None
 
-    def __getitem__(self, key: str) -> Any:
-        """Return a field, or mem0's `old_memory` and `new_memory`."""
-        return getattr(self, key) if key in ("old_memory", "new_memory") else super().__getitem__(key)
+    _mem0: ClassVar[Mapping[str, str]] = {"old_memory": "old_memory", "new_memory": "new_memory"}
 
 
 class Usage(Model):

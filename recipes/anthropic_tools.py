@@ -51,9 +51,8 @@ with Memory() as memory, Anthropic(api_key="any", http_client=http) as anthropic
     toolbox = Toolbox(memory, user_id="ada@example.com")
     messages: list[Any] = [{"role": "user", "content": "I play the oboe, remember that."}]
     while True:
-        tools: list[Any] = toolbox.anthropic()
         done = anthropic.messages.create(
-            model="claude-sonnet-5", max_tokens=500, messages=messages, tools=tools
+            model="claude-sonnet-5", max_tokens=500, messages=messages, tools=toolbox.anthropic()
         )
         messages.append({"role": "assistant", "content": done.content})
         answers = toolbox.handle(done)

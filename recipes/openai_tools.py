@@ -28,8 +28,7 @@ def chat(client: OpenAI, toolbox: Toolbox, text: str) -> str | None:
     """One turn, with as many calls of tools as the model asks for."""
     messages: list[Any] = [{"role": "user", "content": text}]
     while True:
-        tools: list[Any] = toolbox.openai()
-        done = client.chat.completions.create(model="gpt-5-mini", messages=messages, tools=tools)
+        done = client.chat.completions.create(model="gpt-5-mini", messages=messages, tools=toolbox.openai())
         answers = toolbox.handle(done)
         if not answers:
             return done.choices[0].message.content

@@ -10,13 +10,12 @@ from benchmarks._retrieval import data
 from benchmarks._retrieval.cached import Level
 from benchmarks._retrieval.metrics import means, of_places
 from benchmarks._retrieval.run import Run
-from memkit.ranking.asked import content
 from memkit.ranking.index import OwnerIndex, RankQuery
 from memkit.ranking.weights import Part, Weights, weights_for
 
 _ADDED: Final = (
     *("previous", "next", "session", "speaker", "date", "day", "first", "question", "length"),
-    *("answers", "tells", "kind", "frame", "spread"),
+    *("answers", "tells", "kind", "frame", "address", "mine", "topic", "spread"),
 )
 _PARTS: Final = ("dense", "words", "window")
 
@@ -79,14 +78,16 @@ def _of(run: Run, level: Level, conversation: data.Conversation) -> Mapping[str,
     embedder = run.embedder(level)
     (filled,) = data.with_vectors([conversation], embedder)
     asked = [q for q in conversation.questions if q.answerable]
-    vectors = embedder.embed([content(q.text) for q in asked], purpose="query")
     out: dict[str, list[dict[str, float]]] = {}
     for label, weights in without(weights_for(embedder.identity)).items():
         index = OwnerIndex(embedder.dim, weights=weights)
         index.upsert(filled.entries)
-        for question, vector in zip(asked, vectors, strict=True):
-            query = RankQuery(text=question.text, vector=vector, at=conversation.end, now=conversation.end)
-            best = index.rank(query).rids(0, 50).tolist()
+        queries = [
+            RankQuery(text=q.text, vector=None, at=conversation.end, now=conversation.end) for q in asked
+        ]
+        vectors = embedder.embed([index.embedded(query) for query in queries], purpose="query")
+        for question, query, vector in zip(asked, queries, vectors, strict=True):
+            best = index.rank(replace(query, vector=vector)).rids(0, 50).tolist()
             places = [place for place, rid in enumerate(best, 1) if rid in question.evidence]
             out.setdefault(label, []).append(of_places(places, len(question.evidence)))
     return out

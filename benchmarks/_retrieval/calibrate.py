@@ -16,9 +16,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from benchmarks._retrieval.data import Conversation
-from benchmarks._retrieval.fitting_texts import GENERAL, paraphrases
+from benchmarks._retrieval.fitting_texts import GENERAL, REQUESTS, paraphrases
 from memkit.embedders.base import CodeEmbedder, Embedder
-from memkit.ranking.asked import content
 from memkit.ranking.index import Entry, OwnerIndex, RankQuery
 from memkit.ranking.late import Tokens, pack
 from memkit.ranking.text import dense_form
@@ -86,9 +85,9 @@ class Pool:
                 if packed is not None:
                     self.tokens[entry.rid] = packed
 
-    def query(self, text: str, at: int) -> RankQuery:
+    def query(self, index: OwnerIndex, text: str, at: int) -> RankQuery:
         """Return a question as an engine would ask it."""
-        about = content(text)
+        about = index.embedded(RankQuery(text=text, vector=None, at=at, now=at))
         tokens: Tokens | None = None
         if isinstance(self.embedder, CodeEmbedder) and self.embedder.token_identity:
             rows, codes = self.embedder.embed_codes([about], purpose="query")
@@ -117,7 +116,7 @@ class Pool:
         scope: int,
         number: int,
     ) -> Sample:
-        ranking = index.rank(self.query(text, at))
+        ranking = index.rank(self.query(index, text, at))
         self.names, features, rids = ranking.features(DEPTH)
         return Sample(
             kind=kind,
@@ -216,6 +215,11 @@ def _paraphrased(pool: Pool, at: int) -> Iterator[Sample]:
             yield pool.ask(pool.index(entries), question, at, own, "paraphrase", len(entries), -1)
             yield pool.ask(pool.index(few), question, at, frozenset(), "foreign", 10, -1)
             yield pool.ask(pool.index(others), question, at, frozenset(), "foreign", 100, -1)
+        for text in REQUESTS:
+            alone, few = pool.random.choice(entries), pool.random.sample(entries, 10)
+            yield pool.ask(pool.index([alone]), text, at, frozenset(), "request", 1, -1)
+            yield pool.ask(pool.index(few), text, at, frozenset(), "request", 10, -1)
+            yield pool.ask(pool.index(entries), text, at, frozenset(), "request", len(entries), -1)
 
 
 def renamed(text: str, theirs: Conversation, ours: Conversation) -> str:

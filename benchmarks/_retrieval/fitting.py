@@ -25,12 +25,12 @@ FOLDS: Final = 5
 ROWS: Final = 20_000
 """How many rows the samples are worth against the penalty of one on each squared coefficient."""
 
-_ABOUT: Final = ("speaker", "other_speaker", "other_date", "own", "length", "margin", "place")
+_ABOUT: Final = ("speaker", "other_speaker", "other_date", "length", "margin", "place")
 MEMORY: Final[dict[str, tuple[str, ...]]] = {
-    "keyless": ("strong", "cosine_matched", "matched", "cosine_share", *_ABOUT),
-    "embedded": ("cosine", "strong", "matched", *_ABOUT),
-    "other": ("cosine", "strong", "matched", *_ABOUT),
-    "late": ("cosine", "late", "strong", "matched", *_ABOUT),
+    "keyless": ("strong", "cosine_matched", "matched", "cosine_share", "own", *_ABOUT),
+    "embedded": ("cosine", "strong", "matched", "own_meant", *_ABOUT),
+    "other": ("cosine", "strong", "matched", "own", *_ABOUT),
+    "late": ("cosine", "late", "strong", "matched", "own_meant", *_ABOUT),
 }
 """Level -> the features of a memory."""
 _QUERY: Final = (
@@ -45,8 +45,8 @@ QUERY: Final[dict[str, tuple[str, ...]]] = {
 }
 """Level -> the features of a query."""
 UPWARDS: Final = {
-    "cosine", "share", "strong", "matched", "cosine_matched", "cosine_share", "late", "speaker", "own", "margin",
-    "place",
+    "cosine", "share", "strong", "matched", "cosine_matched", "cosine_share", "late", "speaker", "own", "own_meant",
+    "margin", "place",
 }  # fmt: skip
 """They may not speak against a memory: one that would is left out."""
 DOWNWARDS: Final = {"other_speaker", "other_date"}
@@ -57,7 +57,7 @@ _WORTH: Final[dict[tuple[str, int], float]] = {
     ("paraphrase", 1): 0.1, ("paraphrase", 10): 0.1, ("paraphrase", 40): 0.1,
     ("general", WHOLE): 3.6, ("general", 1): 0.6, ("general", 10): 1.0, ("general", ALL): 3.0,
     ("foreign", WHOLE): 0.2, ("foreign", 1): 0.03, ("foreign", 10): 0.06, ("foreign", 100): 0.03,
-    ("adversarial", WHOLE): 0.05,
+    ("adversarial", WHOLE): 0.05, ("request", 1): 2.0, ("request", 10): 2.0, ("request", 40): 2.0,
 }  # fmt: skip
 """What all rows of a kind in scopes of a size weigh together."""
 _NEGATIVE_ROWS: Final = 10

@@ -24,6 +24,24 @@ Translate good morning into Finnish|How long do I boil an ostrich egg?
 GENERAL: tuple[str, ...] = tuple(_GENERAL.strip().replace("\n", "|").split("|"))
 """General knowledge, and other people's affairs."""
 
+_REQUESTS = """
+How can I learn to juggle?|Help me plan a surprise party|What should I cook for six guests?
+Can you write me a poem about autumn?|I need an excuse for being late|Which laptop should I buy?
+How do we split a bill fairly?|Give me ten ideas for a blog|My code throws a null pointer, why?
+Tell me a joke|Do I need a jacket in Dublin in May?|Summarise this article for me
+How long should I marinate chicken?|Proofread my essay, please|What do I say at an interview?
+I want to invest a little money|Explain recursion to me|Should I water a cactus in winter?
+How do I tie a bow tie?|Convert my recipe to metric units|Recommend me a film for tonight
+What does my horoscope say?|Can I deduct a home office?|How often should I change the oil?
+Write me an invitation to a housewarming|How do I calm a crying baby?|Teach me some chess openings
+Which vitamins do I get from spinach?|Make me a packing list for a week at sea|How do I unclog a sink?
+Does Saturn have a solid surface?|When did Cleopatra rule Egypt?|How tall is Goliath in the story?
+Why did Hannibal cross the Alps?|Does Portugal border Morocco?|What did Newton discover?
+"""
+
+REQUESTS: tuple[str, ...] = tuple(_REQUESTS.strip().replace("\n", "|").split("|"))
+"""What people who speak of themselves want to be told, and what is asked of people whom nobody knows."""
+
 _PARAPHRASES = """
 I adopted a tabby from the shelter last week. | Which pet lives with me?
 My sister works as a nurse in Lisbon. | Where is my sibling employed?

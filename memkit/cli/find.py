@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..types import MemoryItem
 
 EverybodyOption = Annotated[bool, typer.Option("--all-users", help="Across all users.")]
+KindsOption = Annotated[str | None, typer.Option("--kinds", help="Only these kinds, separated by commas.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -44,21 +45,13 @@ def search(
     ] = None,
     as_of: Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="What was true then.")] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show every signal of every result.")] = False,
-    kinds: Annotated[
-        str | None, typer.Option("--kinds", help="Only these kinds, separated by commas.")
-    ] = None,
+    kinds: KindsOption = None,
     agent: AgentOption = None,
     run: RunOption = None,
     everybody: EverybodyOption = False,
 ) -> None:
     """Find memories, best first."""
-    from ..schemas import Schemas
-
-    wanted = None if kinds is None else [kind.strip() for kind in kinds.split(",") if kind.strip()]
-    known = Schemas(session.config().schemas if wanted else ())
-    for kind in wanted or ():
-        if known.named(kind) is None:
-            one_of(kind, known.kinds, "--kinds")
+    wanted = _kinds(session, kinds)
     filters = json_object(filter_, "--filter")
     scope = _read_scope(session, agent, run, everybody=everybody)
     with session.memory() as memory:
@@ -95,11 +88,13 @@ def list_(
     ] = False,
     filter_: FilterOption = None,
     as_of: Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="What was true then.")] = None,
+    kinds: KindsOption = None,
     agent: AgentOption = None,
     run: RunOption = None,
     everybody: EverybodyOption = False,
 ) -> None:
     """List memories, newest first."""
+    wanted = _kinds(session, kinds)
     filters = json_object(filter_, "--filter")
     scope = _read_scope(session, agent, run, everybody=everybody)
     shown: list[MemoryItem] = []
@@ -112,6 +107,7 @@ def list_(
                 cursor=cursor,
                 as_of=as_of,
                 include_closed=include_closed,
+                kinds=wanted,
             )
             cursor = page.next_cursor
             if session.json:
@@ -176,6 +172,18 @@ def scopes(
         session.out.note(f"There is more: add --cursor {page.next_cursor}")
     elif not page.results:
         session.out.note("There is nothing.")
+
+
+def _kinds(session: Session, given: str | None) -> list[str] | None:
+    """Return the kinds that `--kinds` names, those of the environment's schemas too."""
+    from ..schemas import Schemas
+
+    wanted = None if given is None else [kind.strip() for kind in given.split(",") if kind.strip()]
+    known = Schemas(session.config().schemas if wanted else ())
+    for kind in wanted or ():
+        if known.named(kind) is None:
+            one_of(kind, known.kinds, "--kinds")
+    return wanted
 
 
 def _read_scope(session: Session, agent: str | None, run: str | None, *, everybody: bool) -> dict[str, Any]:

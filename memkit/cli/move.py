@@ -266,7 +266,12 @@ def _target(output: Path | None) -> Generator[TextIO]:
         return
     part = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
-        with part.open("w", encoding="utf-8", newline="\n") as stream:
+        opened = part.open("w", encoding="utf-8", newline="\n")
+    except OSError as error:
+        error.filename = str(output)  # what was typed
+        raise
+    try:
+        with opened as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

@@ -81,8 +81,8 @@ class Session:
 
     @property
     def user(self) -> str | None:
-        """Whose memories: `--user`, else the environment's."""
-        return self.typed_user or os.environ.get(USER_VARIABLE) or None
+        """Whose memories: `--user`, blank too, else the environment's."""
+        return os.environ.get(USER_VARIABLE) or None if self.typed_user is None else self.typed_user
 
     def config(self) -> MemoryConfig:
         """Return the configuration: the environment's, at `--path` and in `--ledger` where those were given."""

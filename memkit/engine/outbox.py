@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from ..clock import now_us
 from ..errors import (
@@ -21,6 +22,9 @@ from ..vector_stores.base import StoreRecord, VectorStore
 from .core import Engine
 from .index import Index, indexes
 from .views import payload
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _BATCH = 1000
 _LEASE_S = 60.0
@@ -50,12 +54,12 @@ async def drain(
 
 
 async def _drain_index(engine: Engine, index: Index, bar: Bar | None, *, asked: bool) -> list[str]:
-    parts, state, patience_s = engine.parts, index.state, index.store.patience_s
+    state, patience_s = index.state, index.store.patience_s
     projector = state.projector
     before = projector.stuck_s() if asked else 0.0
     if projector.stuck_s() - before < patience_s:
         try:
-            going = projector.ask(lambda: run_inline(_pass(Engine(parts, SyncRuntime()), index, bar)))
+            going = _ask(engine, index, bar)
             return await engine.rt.wait(going, lambda: projector.stuck_s() - before, patience_s)
         except BackendTimeoutError as error:
             state.error = BackendTimeoutError(
@@ -64,6 +68,12 @@ async def _drain_index(engine: Engine, index: Index, bar: Bar | None, *, asked: 
             )
             state.ready = False
     return [index.name]
+
+
+def _ask(engine: Engine, index: Index, bar: Bar | None = None) -> Future[list[str]]:
+    """Have a pass begin when the one that runs is done."""
+    beside = Engine(engine.parts, SyncRuntime())
+    return index.state.projector.ask(lambda: run_inline(_pass(beside, index, bar)))
 
 
 async def _pass(engine: Engine, index: Index, bar: Bar | None) -> list[str]:
@@ -82,9 +92,13 @@ async def _pass(engine: Engine, index: Index, bar: Bar | None) -> list[str]:
 
 
 async def _drain_waiting(engine: Engine, index: Index, bar: Bar | None) -> bool:
-    """Return whether the outbox is empty; False while another process drains it."""
+    """Write what waits now, and return whether that is done; False while another process drains the outbox.
+
+    What others go on to write meanwhile is for the next pass: nobody waits for their last word.
+    """
     ledger, name, worker = engine.ledger, index.name, engine.parts.worker_id
-    if not (await engine.call(ledger.outbox_size)).get(name, 0):
+    waiting = (await engine.call(ledger.outbox_size)).get(name, 0)
+    if not waiting:
         return True
     if not await engine.call(ledger.lease, name, worker, _LEASE_S):
         return False
@@ -96,9 +110,13 @@ async def _drain_waiting(engine: Engine, index: Index, bar: Bar | None) -> bool:
             todo = _to_do(index, entries)
             if not todo and len(entries) < limit:
                 return False
+            if todo and waiting <= 0:
+                _ask(engine, index)
+                return len(todo) == len(entries)
             # What the index refuses stays at the head; what comes after it must be seen.
             limit = limit if todo else 2 * limit
             await _follow(engine, index, todo)
+            waiting -= len(todo)
             if bar is not None:
                 bar.advance(len(todo))
             if now_us() - renewed > _RENEW_US:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from operator import index
+from typing import Any, cast
 
 import numpy as np
 
 from ..clock import now_us
 from ..errors import BackendError, LedgerMismatchError
-from ..filters import And, Filter, compile_filter, scope_filter
+from ..filters import And, Filter, scope_filter
 from ..ledger.base import Outlook, OwnerMark, Record
 from ..ranking.asked import content
 from ..ranking.cache import MAX_ROWS, entries
@@ -27,9 +28,12 @@ from .embed import embed_question
 from .graph_search import around
 from .index import look_without_ledger, store_for_search
 from .start import ready
-from .views import is_current, memory_item, payload, row_test
+from .views import is_current, memory_item, record_test, row_test
 
 _WALK = 64
+_READS = 40
+"""A row of a ranking that is read costs as much as so many that the ledger tests."""
+_PIECE = 16
 _TRIES = 4
 
 
@@ -77,7 +81,10 @@ async def search(engine: Engine, request: SearchRequest, meter: Meter | None = N
     asked: Tokens | None = None
     outlook = await engine.call(engine.ledger.outlook, request.scope)
     if outlook.embedder is not None:
-        vector, asked = await embed_question(engine, content(text), meter, stored=outlook.embedder[0])
+        about = content(text)
+        if _may_address(outlook, outlook.embedder[0]):
+            about = await engine.rt.work(_embedded, engine, request, outlook, outlook.embedder, text)
+        vector, asked = await embed_question(engine, about, meter, stored=outlook.embedder[0])
     near: Sequence[str] = ()
     store, down = await store_for_search(engine)
     if down is not None:
@@ -119,6 +126,21 @@ async def search(engine: Engine, request: SearchRequest, meter: Meter | None = N
             "explain": explain,
         },
     )
+
+
+def _may_address(outlook: Outlook, embedder: str) -> bool:
+    """Return whether speakers that a query names may be "you" in what is embedded of it."""
+    weights = weights_for(embedder)
+    return len(outlook.owners) == 1 and not _is_large(outlook) and (weights.chat or weights).address
+
+
+def _embedded(
+    engine: Engine, request: SearchRequest, outlook: Outlook, embedder: tuple[str, int], text: str
+) -> str:
+    """Return what of a query is embedded for the one owner in scope."""
+    (owner,) = outlook.owners
+    with engine.parts.caches.index(owner.number, embedder, owner.event) as (memories, _):
+        return memories.embedded(_rank_query(request, text, None, now_us()))
 
 
 def _is_large(outlook: Outlook) -> bool:
@@ -209,7 +231,7 @@ def _near_in_owner(
         for ranking, head in zip(rankings, heads, strict=True):
             found = [Found(rows[rid], score) for rid, score in head if rid in rows and passes(rows[rid])]
             if len(found) < len(head):
-                found = _walk(engine, request, ranking.hits, request.limit, passes)[0]
+                found = _walk(engine, request, ranking.hits, request.limit, passes, owner.memories)[0]
             out += found
     return out
 
@@ -244,13 +266,15 @@ def _search_owner(
     owner = known.number
     if known.memories > MAX_ROWS:
         ranked = _by_candidates(engine, query, owner, embedder, near, indexed)
-        return _walk(engine, request, lambda start, stop: ranked[start:stop], wanted, passes)[0], None
+        return _walk(engine, request, lambda start, stop: ranked[start:stop], wanted, passes, known.memories)[
+            0
+        ], None
     for attempt in range(_TRIES):
         with engine.parts.caches.index(owner, embedder, None if attempt else known.event) as (index, mark):
             ranking = index.rank(query)
             answerable = ranking.answerable
             explain = ranking.explain if request.explain else None
-            hits, seen = _walk(engine, request, ranking.hits, wanted, passes, explain)
+            hits, seen = _walk(engine, request, ranking.hits, wanted, passes, known.memories, explain)
         moved = owner is not None and seen.get(owner, mark.event) != mark.event
         if not moved or attempt == _TRIES - 1:
             return hits, answerable
@@ -263,47 +287,68 @@ def _walk(
     hits_between: Callable[[int, int], list[tuple[int, float]]],
     wanted: int,
     passes: Callable[[Record], bool],
+    size: int,
     explain: Callable[[int], Mapping[str, Any]] | None = None,
 ) -> tuple[list[Found], dict[int, int]]:
     """Go down a ranking, re-check every row against the ledger, and stop when enough have passed.
 
-    Where few of the first rows pass, the ledger says which rows may pass at all.
+    Where so few pass that many of the `size` rows would be read, the ledger says which rows may pass at all.
     """
     found: list[Found] = []
     marks: dict[int, int] = {}
     start, step = 0, wanted
     test = row_test(request.filter, request.kinds)
     may: frozenset[int] | None = None
-    while len(found) < wanted and (hits := hits_between(start, start + step)):
-        if test is not None and may is None and start >= _WALK:
-            may = frozenset(engine.ledger.passing(request.scope, test, at=now_us()))
+    while hits := hits_between(start, start + step):
+        start, last = start + step, len(hits) < step
         if may is not None:
-            if not may:
-                break
             hits = [hit for hit in hits if hit[0] in may]
-        fetched = engine.ledger.fetch([rid for rid, _ in hits])
-        marks.update(fetched.marks)
-        rows = {record.rid: record for record in fetched.records}
-        for rid, score in hits:
-            record = rows.get(rid)
-            if record is not None and passes(record):
-                found.append(Found(record, float(score), None if explain is None else explain(rid)))
-                if len(found) == wanted:
-                    break
-        start, step = start + step, max(_WALK, 4 * step)
+        while hits and len(found) < wanted:
+            # Of rows that may pass nearly all do.
+            many = len(hits) if may is None else max(_PIECE, wanted - len(found))
+            found += _passing(engine, hits[:many], passes, marks)
+            hits = hits[many:]
+        missing = wanted - len(found)
+        if missing <= 0 or last:
+            break
+        step = max(_WALK, 4 * step)
+        if test is not None and may is None:
+            step = 2 + int(1.5 * missing * start / max(len(found), 0.5))
+            if step > max(_WALK, size // _READS):
+                may = frozenset(engine.ledger.passing(request.scope, test, at=now_us()))
+                step = max(_WALK, 2 * missing * size // max(1, len(may)))
+            if may is not None and not may:
+                break
+    found = found[:wanted]
+    if explain is not None:
+        for hit in found:
+            hit.signals = explain(hit.record.rid)
     return found, marks
+
+
+def _passing(
+    engine: Engine,
+    hits: Sequence[tuple[int, float]],
+    passes: Callable[[Record], bool],
+    marks: dict[int, int],
+) -> list[Found]:
+    """Return the rows that pass as the ledger has them now, and note how far it has come."""
+    fetched = engine.ledger.fetch([rid for rid, _ in hits])
+    marks.update(fetched.marks)
+    rows = {record.rid: record for record in fetched.records}
+    return [Found(rows[rid], float(score)) for rid, score in hits if rid in rows and passes(rows[rid])]
 
 
 def _checker(request: SearchRequest, query: RankQuery) -> Callable[[Record], bool]:
     """Return the check every row must pass, whatever gave it: scope last, and never widened."""
     scope, kinds = request.scope, request.kinds
-    accepts = None if request.filter is None else compile_filter(request.filter)
+    accepts = None if request.filter is None else record_test(request.filter)
 
     def passes(record: Record) -> bool:
         return (
             (kinds is None or record.kind in kinds)
             and is_current(record, query.at, query.now)
-            and (accepts is None or accepts(payload(record)))
+            and (accepts is None or accepts(record))
             and scope.allows(record.user_id, record.agent_id, record.run_id)
         )
 
@@ -393,10 +438,11 @@ async def _reranked(
     except BackendError as error:
         warnings.append(f"The reranker {reranker.name!r} failed ({error.message}); the own order is kept.")
         return hits
-    good = {n: float(score) for n, score in pairs if 0 <= n < len(hits) and 0 <= score <= 1}
-    if len(good) < len(pairs):
+    good, odd = _usable(pairs, len(hits))
+    if odd:
         warnings.append(
-            f"The reranker {reranker.name!r} returned indices or scores out of range; they are left out."
+            f"The reranker {reranker.name!r} must return pairs of an index and a score in 0 to 1, each index once; "
+            f"what else it returned ({odd}) is left out."
         )
     ranked = sorted(good, key=lambda n: -good[n])
     out = [Found(hits[n].record, good[n], {**(hits[n].signals or {}), "rerank": good[n]}) for n in ranked]
@@ -405,3 +451,20 @@ async def _reranked(
         Found(hit.record, min(hit.score, floor), hit.signals) for n, hit in enumerate(hits) if n not in good
     ]
     return out
+
+
+def _usable(answer: object, count: int) -> tuple[dict[int, float], int]:
+    """Return the score of each place that a reranker gave one, the first where it gave several, and what was none."""
+    good: dict[int, float] = {}
+    odd = 0
+    for pair in cast("list[Any]", answer if isinstance(answer, list | tuple) else [answer]):
+        try:
+            given, score = pair
+            place, worth = index(given), float(score)
+        except (OverflowError, TypeError, ValueError):
+            place, worth = -1, 0.0
+        if 0 <= place < count and 0 <= worth <= 1 and place not in good:
+            good[place] = worth
+        else:
+            odd += 1
+    return good, odd

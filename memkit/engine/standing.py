@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from ..clock import now_us
-from ..filters import compile_filter
 from ..ledger.base import Record
 from ..ranking.standing import MARK, Matter, same_matter, standing
 from .core import Engine
 from .packing import Line, line_of
 from .search import SearchRequest
-from .views import is_current, memory_item, payload
+from .views import is_current, memory_item, record_test
 
 _KEPT: Final = 200
 """Of what was stored as an instruction or a preference, the oldest."""
@@ -45,13 +44,13 @@ async def standing_wishes(engine: Engine, request: SearchRequest) -> list[Wish]:
 
 def _wishes(request: SearchRequest, kept: Sequence[Record], said: Sequence[Record]) -> list[Wish]:
     now = now_us()
-    accepts = None if request.filter is None else compile_filter(request.filter)
+    accepts = None if request.filter is None else record_test(request.filter)
 
     def passes(record: Record) -> bool:
         return (
             request.scope.allows(record.user_id, record.agent_id, record.run_id)
             and (request.kinds is None or record.kind in request.kinds)
-            and (accepts is None or accepts(payload(record)))
+            and (accepts is None or accepts(record))
         )
 
     firm = [(record.rid, Wish(line_of(memory_item(record)), 0)) for record in kept if passes(record)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from ..clock import to_datetime, to_iso
 from ..filters import Filter, compile_filter, fields_of
@@ -81,33 +82,43 @@ def history_event(event: Event) -> HistoryEvent:
     )
 
 
+_PAYLOAD: Final[Mapping[str, Callable[[Record], Any]]] = {
+    "id": lambda record: record.id,
+    "memory": lambda record: record.text,
+    "kind": lambda record: record.kind,
+    "user_id": lambda record: record.user_id,
+    "agent_id": lambda record: record.agent_id,
+    "run_id": lambda record: record.run_id,
+    # Filters reach the fields of a typed record as `data.<name>`.
+    "metadata": lambda record: (
+        dict(record.metadata) if record.data is None else {"data": dict(record.data), **record.metadata}
+    ),
+    "version": lambda record: record.version,
+    "created_at": lambda record: to_iso(record.created_at),
+    "updated_at": lambda record: to_iso(record.updated_at),
+    "valid_from": lambda record: to_iso(record.valid_from),
+    "valid_until": lambda record: None if record.valid_until is None else to_iso(record.valid_until),
+    "expires_at": lambda record: None if record.expires_at is None else to_iso(record.expires_at),
+    "actor_id": lambda record: record.actor_id,
+    "role": lambda record: record.role,
+    "origin": lambda record: record.origin,
+    "sources": lambda record: [{"message_id": s.message_id, "quote": s.quote} for s in record.sources],
+    "entities": lambda record: [{"name": name, "kind": kind} for name, kind in record.entities],
+    "pinned": lambda record: record.pinned,
+}
+
+
 def payload(record: Record) -> dict[str, Any]:
     """Return what filters are evaluated on and what an index stores: complete, so that it can be recovered alone."""
-    return {
-        "id": record.id,
-        "memory": record.text,
-        "kind": record.kind,
-        "user_id": record.user_id,
-        "agent_id": record.agent_id,
-        "run_id": record.run_id,
-        # Filters reach the fields of a typed record as `data.<name>`.
-        "metadata": dict(record.metadata)
-        if record.data is None
-        else {"data": dict(record.data), **record.metadata},
-        "version": record.version,
-        "created_at": to_iso(record.created_at),
-        "updated_at": to_iso(record.updated_at),
-        "valid_from": to_iso(record.valid_from),
-        "valid_until": None if record.valid_until is None else to_iso(record.valid_until),
-        "expires_at": None if record.expires_at is None else to_iso(record.expires_at),
-        "actor_id": record.actor_id,
-        "role": record.role,
-        "origin": record.origin,
-        "sources": [{"message_id": s.message_id, "quote": s.quote} for s in record.sources],
-        "entities": [{"name": name, "kind": kind} for name, kind in record.entities],
-        "pinned": record.pinned,
-        **({"relations": [list(edge) for edge in record.relations]} if record.relations else {}),
-    }
+    whole = {name: read(record) for name, read in _PAYLOAD.items()}
+    return whole | {"relations": [list(edge) for edge in record.relations]} if record.relations else whole
+
+
+def record_test(filter: Filter) -> Callable[[Record], bool]:
+    """Return a filter as a test of records: what it says of their payload, of which only what it looks at is made."""
+    accepts = compile_filter(filter)
+    reads = [(name, _PAYLOAD[name]) for name in fields_of(filter)]
+    return lambda record: accepts({name: read(record) for name, read in reads})
 
 
 def row_test(filter: Filter | None, kinds: frozenset[str] | None = None) -> RowTest | None:

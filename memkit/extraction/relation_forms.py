@@ -28,12 +28,25 @@ class Form:
     """A pattern of what must stand behind the object, in the same clause."""
 
 
-_EN_AT: Final = r"(?:at|for|with)"
+_EN_AT: Final = r"(?:at|for)"
 _ADVERBS: Final = (
     r"(?:(?:now|currently|still|also|recently|just|really|actually|already|always|both|all|absolutely|"
     r"jetzt|derzeit|noch|auch|gerade|seit \w+|ahora|también|todavía|maintenant|actuellement|aussi|toujours)\s+)*"
 )
 _JOB: Final = r"(?:an?\s+|the\s+)?(?:[a-zà-ÿ-]+\s+){1,3}"
+
+_BE: Final = r"(?:is|are|am|'m)\s+"
+_NO_CLAUSE: Final = (
+    r"(?![^,;]*\s(?:is|are|was|were|will|has|have|had|can|does|did|likes?|lives?|works?|wants?)\s)"
+)
+"""Not "I know Ana is away"."""
+_NO_SECOND: Final = r"(?!\s+\S+\s+(?:an?|the|back|about|to)\b)"
+"""Not "I wrote Ana a letter"."""
+_MADE: Final = {
+    "wrote": "written", "directed": "directed", "composed": "composed", "painted": "painted", "invented": "invented",
+    "designed": "designed", "created": "created", "developed": "developed", "built": "built",
+}  # fmt: skip
+"""Verbs of what somebody has made, and their passives."""
 
 ENGLISH: Final = (
     Form(
@@ -46,7 +59,7 @@ ENGLISH: Final = (
     Form("lived_in", r"(?:lived|used\s+to\s+live|was\s+living|grew\s+up)\s+in", "person", "place"),
     Form(
         "moved_to",
-        r"(?:(?:has\s+|have\s+|'ve\s+)?(?:moved|relocated|emigrated)(?:\s+(?:back|over))?\s+to)",
+        r"(?:(?:has\s+|have\s+|'ve\s+)?(?:moved|relocated|emigrated)(?:\s+(?:back|over))?(?:\s+from\s+\S+)?\s+to)",
         "person", "place",
     ),
     Form("moved_from", r"(?:(?:has\s+|have\s+)?moved\s+(?:here\s+)?from)", "person", "place"),
@@ -104,10 +117,16 @@ ENGLISH: Final = (
         r"(?:leads?|heads|runs|is\s+(?:the\s+)?(?:head|leader|lead|director|ceo|CEO)\s+of)",
         "person", "thing",
     ),
+    Form("leads", r"(?:is|are|was)\s+(?:led|headed|run)\s+by", "thing", "person", turned=True),
+    Form("works_on", rf"(?:works?|{_BE}working)\s+on", "person", "thing"),
+    Form("works_in", rf"(?:works?|{_BE}working)\s+in", "person", "thing"),
+    Form("works_with", rf"(?:works?|{_BE}working)\s+(?:closely\s+|together\s+)?with", "person", "thing"),
+    Form("teaches_at", rf"(?:teach(?:es)?|{_BE}teaching)\s+(?:[a-z]+\s+){{0,2}}at", "person", "organisation"),
     Form("reports_to", r"(?:reports?(?:\s+directly)?\s+to)", "person", "person"),
     Form(
         "founded",
-        r"(?:(?:has\s+)?(?:co-)?founded|started\s+(?:a|the)\s+company\s+called)",
+        r"(?:(?:has\s+)?(?:co-)?founded|started\s+(?:a|the)\s+company\s+called|"
+        r"(?:is|am|'m|was)\s+(?:an?\s+|the\s+)?(?:co-)?founder\s+of)",
         "person", "organisation",
     ),
     Form("founded", r"(?:was|were)\s+(?:co-)?founded\s+by", "organisation", "person", turned=True),
@@ -124,6 +143,12 @@ ENGLISH: Final = (
         r"(?:(?:is|are)\s+(?:a\s+)?(?:part|subsidiary|division|branch)\s+of|belongs?\s+to)",
         "thing", "thing",
     ),
+    Form(
+        "located_in",
+        r"is\s+in(?=\s+[^\s,;.]+(?:\s+[^\W\d_][^\s,;.]*){0,2}\s*[.!]?\s*$)",
+        "thing", "thing", person="is_in",
+    ),
+    Form("capital_of", r"(?:is|was)\s+the\s+capital(?:\s+city)?\s+of", "place", "place"),
     Form(
         "member_of",
         r"(?:(?:is|am|'m|are)\s+(?:a\s+)?member\s+of|plays\s+(?:for|in)|play\s+(?:for|in)|sings\s+in)",
@@ -156,6 +181,24 @@ ENGLISH: Final = (
     ),
     Form("drives", r"(?:drives?)", "person", "thing", "phrase"),
     Form("met", r"(?:met)", "person", "person"),
+    Form("knows", rf"knows?{_NO_CLAUSE}", "person", "thing"),
+    Form("friend_of", rf"{_BE}(?:[a-z]+\s+)?friends\s+with", "person", "person"),
+    Form("lives_with", rf"(?:lives?|{_BE}living)\s+(?:together\s+)?with", "person", "thing"),
+    Form("left", rf"(?:has\s+|have\s+|'ve\s+)?(?:left|quit|resigned\s+from){_NO_SECOND}", "person", "thing"),
+    Form("hired", r"(?:hires?|hired)", "thing", "person"),
+    Form("hired", r"(?:was|were|got)\s+hired\s+by", "person", "thing", turned=True),
+    Form("mentors", r"mentors?", "person", "person"),
+    Form("trusts", r"trusts?", "person", "thing"),
+    Form("acquired", r"(?:has\s+)?acquired", "organisation", "organisation"),
+    Form("acquired", r"(?:was|were)\s+acquired\s+by", "organisation", "organisation", turned=True),
+    Form("uses", rf"(?:uses?|{_BE}using)", "thing", "thing"),
+    Form("depends_on", r"depends?\s+on", "thing", "thing"),
+    Form("related_to", rf"{_BE}(?:related|connected)\s+to", "thing", "thing"),
+    *(Form(verb, rf"{verb}{_NO_SECOND}", "person", "thing") for verb in _MADE),
+    *(
+        Form(verb, rf"(?:(?:is|are|was|were)\s+)?{passive}\s+by", "thing", "person", turned=True)
+        for verb, passive in _MADE.items()
+    ),
 )  # fmt: skip
 
 GERMAN: Final = (
@@ -181,6 +224,10 @@ GERMAN: Final = (
     Form("located_in", r"(?:liegt|befindet\s+sich|hat\s+(?:seinen|ihren)\s+(?:Haupt)?[Ss]itz)\s+in", "thing", "place"),
     Form("part_of", r"(?:gehört\s+zu|ist\s+(?:ein\s+)?Teil\s+von)", "thing", "thing"),
     Form("speaks", r"(?:spricht|spreche)", "person", "language"),
+    Form("knows", r"(?:kennt|kenne)", "person", "thing"),
+    Form("works_with", r"(?:arbeitet|arbeite|arbeiten)\s+mit", "person", "thing"),
+    Form("works_on", r"(?:arbeitet|arbeite|arbeiten)\s+an(?!\s+der\b)", "person", "thing"),
+    Form("friend_of", r"(?:ist|bin|sind)\s+mit", "person", "person", tail="befreundet"),
 )  # fmt: skip
 
 SPANISH: Final = (
@@ -213,6 +260,9 @@ SPANISH: Final = (
     Form("located_in", r"(?:está|se\s+encuentra)\s+(?:situad[oa]\s+|ubicad[oa]\s+)?en", "thing", "place"),
     Form("part_of", r"(?:forma\s+parte|es\s+parte)\s+de", "thing", "thing"),
     Form("speaks", r"(?:habla|hablo)", "person", "language", "phrase"),
+    Form("knows", r"(?:conoce|conozco)\s+a", "person", "thing"),
+    Form("works_with", r"(?:trabaja|trabajo|trabajan|trabajamos)\s+con", "person", "thing"),
+    Form("friend_of", r"(?:es|soy)\s+amig[oa]\s+de", "person", "person"),
 )  # fmt: skip
 
 SPANISH_FIRST: Final = (
@@ -261,6 +311,8 @@ FRENCH: Final = (
     Form("located_in", r"(?:se\s+trouve|est\s+située?)\s+(?:à|en|au)", "thing", "place"),
     Form("part_of", r"fait\s+partie\s+(?:de|du|d['’])", "thing", "thing"),
     Form("speaks", r"parle", "person", "language", "phrase"),
+    Form("knows", r"(?:connaît|connais)", "person", "thing"),
+    Form("works_with", r"(?:travaille|travaillent|travaillons)\s+avec", "person", "thing"),
 )  # fmt: skip
 
 ADVERBS: Final = _ADVERBS

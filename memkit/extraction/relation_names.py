@@ -29,10 +29,13 @@ def speaks(text: str) -> bool:
 
 def is_name(text: str) -> bool:
     """Return whether a capitalised run is a name, and not a day, a month or a word of grammar."""
+    if text in _ACRONYMS:
+        return True
     words = [word.casefold().strip(".").replace("’", "'") for word in text.split()]
     return bool(words) and not all(
         word in _NOT_NAMES
         or word.startswith("i'")
+        or word.removesuffix("s") in WEEKDAYS
         or word in WEEKDAYS
         or word in MONTHS
         or word in NUMBER_WORDS
@@ -42,6 +45,8 @@ def is_name(text: str) -> bool:
     )
 
 
+_ACRONYMS: Final = frozenset("MIT US UN EU LA".split())
+"""Names that are words of grammar in some language when they are written small."""
 _NOT_NAMES: Final = STOP_WORDS["en"].union(
     STOP_WORDS["de"],
     STOP_WORDS["es"],

@@ -309,6 +309,7 @@ _VERB_WORD: Final = (
     r"prefers?|hates?|enjoys?|manages?|reports?|speaks?|drives?|plays?|leads?|runs?|heads|founded|"
     r"joined|started|married|"
     r"visited|used|grew|dislikes?|dates|met|adopted|attends?|belongs?|comes?|graduated|supervises?|"
+    r"knows?|uses?|depends?|left|quit|hired|mentors?|trusts?|acquired|teach(?:es)?|wrote|built|designed|created|"
     r"wants?|says?|said|thinks?|"
     r"wohnt|wohne|lebt|lebe|arbeitet|arbeite|mag|liebt|liebe|studiert|studiere|kommt|komme|spricht|"
     r"spreche|hat|habe|ist|bin|"

@@ -392,11 +392,14 @@ def _visible(said: GraphRecord | GraphEdge, scope: ReadScope, during: Span | Non
 
 def _distances(lines: Any, starts: Collection[str], most: int) -> dict[str, int]:
     """Return how many steps entities are away from the nearest start, up to a number."""
-    away: dict[str, int] = {}
-    for start in starts:
-        for id, steps in nx.single_source_shortest_path_length(lines, start, cutoff=most).items():
-            away[id] = min(steps, away.get(id, steps))
-    return away
+    if not starts:
+        return {}
+    # From all of them at once: a view counts its nodes anew for each search.
+    return nx.multi_source_dijkstra_path_length(lines, set(starts), cutoff=most, weight=_one_step)
+
+
+def _one_step(*_: Any) -> int:
+    return 1
 
 
 def _ways(lines: Any, starts: set[str], goals: set[str], hops: int) -> Iterator[tuple[str, ...]]:

@@ -107,14 +107,14 @@ class SqliteGraph(SqliteGraphReads):
                 _INHERITED.append(self._connection)
                 self._connection, self._pid = self._open_connection(path.expanduser()), os.getpid()
             connection = self._connection
-            connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
+                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
 
     @contextmanager
     def _translated(self, path: Path) -> Generator[None]:

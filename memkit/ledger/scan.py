@@ -27,6 +27,8 @@ _COLUMNS: Final[Mapping[str, tuple[str, Callable[[Any], Any] | None]]] = {
 }
 """Fields of a payload, the column each comes from, and how it is read; `metadata` comes from two."""
 _METADATA: Final = "metadata"
+_SHARED: Final = frozenset({"kind", "role", "origin", "actor_id", "pinned", _METADATA})
+"""Fields that many memories have alike."""
 
 
 def scan_select(test: RowTest) -> str:
@@ -42,22 +44,22 @@ def scan_select(test: RowTest) -> str:
 def acceptor(test: RowTest) -> Callable[[Sequence[Any]], bool]:
     """Return the test of rows of `scan_select`."""
     names = sorted(test.fields - {_METADATA})
-    meta = _METADATA in test.fields
-    return _verdicts(test) if meta and not names else _reader(names, test, meta=meta)
+    accepts = _reader(names, test, meta=_METADATA in test.fields)
+    return _verdicts(accepts) if test.fields <= _SHARED else accepts
 
 
-def _verdicts(test: RowTest) -> Callable[[Sequence[Any]], bool]:
-    """Return a test of rows on metadata alone: many memories have the same, and one answer serves them all."""
-    known: dict[tuple[str | None, str | None], bool] = {}
+def _verdicts(accepts: Callable[[Sequence[Any]], bool]) -> Callable[[Sequence[Any]], bool]:
+    """Return a test of rows that many memories have alike: one answer serves them all."""
+    known: dict[tuple[Any, ...], bool] = {}
 
-    def accepts(row: Sequence[Any]) -> bool:
-        texts = row[2], row[3]
-        found = known.get(texts)
+    def verdict(row: Sequence[Any]) -> bool:
+        looked_at = tuple(row[2:])
+        found = known.get(looked_at)
         if found is None:
-            found = known[texts] = test.accepts({_METADATA: _metadata(*texts)})
+            found = known[looked_at] = accepts(row)
         return found
 
-    return accepts
+    return verdict
 
 
 def _reader(names: Sequence[str], test: RowTest, *, meta: bool) -> Callable[[Sequence[Any]], bool]:

@@ -194,8 +194,10 @@ class _BlockingShelf(Shelf):
                 self._lent.discard(made)
                 made.pgconn.finish()
                 raise
-        except BaseException:
+        except BaseException as error:
             self._room.release()
+            # The driver's frames hold the password, and some reports show what is in a frame.
+            error.__traceback__ = None
             raise
         return of_round, made
 
@@ -236,8 +238,10 @@ class _AwaitedShelf(Shelf):
                 self._lent.discard(made)
                 made.pgconn.finish()
                 raise
-        except BaseException:
+        except BaseException as error:
             self._room.release()
+            # The driver's frames hold the password, and some reports show what is in a frame.
+            error.__traceback__ = None
             raise
         return of_round, made
 

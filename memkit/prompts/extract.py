@@ -146,8 +146,16 @@ class Malformed:
 
 
 def as_answer(value: object) -> object:
-    """Return a bare list as an answer that holds it."""
-    return {"memories": cast("list[object]", value)} if isinstance(value, list) else value
+    """Return a bare list as an answer that holds it, and a single relation as a list of one."""
+    if isinstance(value, list):
+        return {"memories": cast("list[object]", value)}
+    if not isinstance(value, Mapping):
+        return value
+    answer = cast("Mapping[str, object]", value)
+    relations = answer.get("relations")
+    return (
+        answer if relations is None or isinstance(relations, list) else {**answer, "relations": [relations]}
+    )
 
 
 class Extraction(BaseModel):

@@ -2,6 +2,6 @@
 
 An owner's memories are an `index.OwnerIndex`; a `index.RankQuery` gives a `result.Ranking`. Below it: `text` (words),
 `postings` (who holds them), `vectors`, `view` (what a search may see), `signals` (the order), `calibration` (the
-score), `query` and `when` (what is asked besides words). Beside it: `candidates` for scopes too large to hold,
-`tokenizer` for prompts.
+score), `query` (who is asked about), `when`, `days` and `times` (what time is). Beside it: `candidates` for
+scopes too large to hold, `tokenizer` for prompts.
 """

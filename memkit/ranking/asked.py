@@ -11,9 +11,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from memkit.ranking.text import stems_of, surface
+from memkit.ranking.when_words import (
+    DAYS,
+    DAYS_UNSPACED,
+    PERIODS,
+    PERIODS_UNSPACED,
+    SPANS_UNSPACED,
+    UNITS_UNSPACED,
+    WEEKDAYS_UNSPACED,
+)
+from memkit.ranking.words import STOP_WORDS
 
-USER, QUESTION, TELLS, NAME, TIME = 1, 2, 4, 8, 16
-"""Flags of a memory: of role user; ends in a question mark; somebody speaks of herself; holds a name; holds a time."""
+USER, QUESTION, TELLS, NAME, TIME, TIME_ELSEWHERE = 1, 2, 4, 8, 16, 32
+"""Flags of a memory: of role user; ends in a question mark; somebody speaks of herself; holds a name; holds a time;
+holds a word that is of a time in another language than English."""
 
 HERSELF: Final = frozenset("me my mine myself we our ours us".split())
 """Words of somebody who speaks of herself."""
@@ -27,17 +38,29 @@ TIMES: Final = frozenset(
     """.split()
 )
 """Words that a time is told by."""
+TIMES_ELSEWHERE: Final = frozenset(
+    word
+    for table in (PERIODS, DAYS, DAYS_UNSPACED, SPANS_UNSPACED, UNITS_UNSPACED, PERIODS_UNSPACED, WEEKDAYS_UNSPACED)
+    for key in table
+    for word in surface(key)
+) - {
+    *("an", "ar", "ay", "bahar", "de", "dun", "fin", "fine", "gun", "host", "jul", "lat", "mars", "mes", "rok"),
+    *("week", "weekend", "winter", "yaz", "april", "august", "september", "november"),
+    *STOP_WORDS,
+}  # fmt: skip
+"""The same in other languages, but for those that English texts are full of."""
 
 
 def cues(text: str, words: Collection[str]) -> int:
-    """Return which kinds of answer a memory may hold: `TELLS`, `NAME` and `TIME`.
+    """Return which kinds of answer a memory may hold: `TELLS`, `NAME`, `TIME` and `TIME_ELSEWHERE`.
 
     Args:
         text: The memory.
         words: Its words, lower case.
     """
     tells = not HERSELF.isdisjoint(words) or says_i(text)
-    return TELLS * tells | NAME * (_NAME.search(text) is not None) | TIME * (not TIMES.isdisjoint(words))
+    times = TIME * (not TIMES.isdisjoint(words)) | TIME_ELSEWHERE * (not TIMES_ELSEWHERE.isdisjoint(words))
+    return TELLS * tells | NAME * (_NAME.search(text) is not None) | times
 
 
 def says_i(text: str) -> bool:

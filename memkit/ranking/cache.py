@@ -131,6 +131,8 @@ class IndexCache:
             self._load(slot, owner, embedder)
             return
         _check_dim(delta.vectors, embedder)
+        # Whoever is interrupted in the middle leaves a ranking that is read anew.
+        slot.mark = None
         if delta.removed:
             slot.index.remove(delta.removed)
         if delta.records:

@@ -203,6 +203,7 @@ class Evidence:
         view = self._view
         cosine, share, window = self._cosine[rows], self._share[rows], self._window[rows]
         none = np.zeros(len(rows))
+        own = none if self._own is None else self._own[rows].astype(np.float64)
         speaker, date = self._speaker, self._date
         plain = share if self._scale is None else share / self._scale[rows]
         matched = np.minimum(plain * (self._mass / 14), 1.0)
@@ -221,7 +222,8 @@ class Evidence:
             "other_speaker": none if speaker is None else (~speaker[rows]).astype(np.float64),
             "date": none if date is None else date[rows].astype(np.float64),
             "other_date": none if date is None else (~date[rows]).astype(np.float64),
-            "own": none if self._own is None else self._own[rows].astype(np.float64),
+            "own": own,
+            "own_meant": own * meant**2,
             "asks": view.question[rows].astype(np.float64),
             "length": np.log1p(np.minimum(view.length[rows], LONG)) / 5,
             "late": none if self._late is None else self._late[rows],

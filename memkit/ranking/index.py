@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from memkit.ledger.records import RankRow
 from memkit.ranking import scoring
-from memkit.ranking.asked import QUESTION, TELLS, TIME, USER
+from memkit.ranking.asked import QUESTION, TELLS, TIME, TIME_ELSEWHERE, USER
 from memkit.ranking.days import told
 from memkit.ranking.intake import read_words
 from memkit.ranking.late import Tokens
+from memkit.ranking.ordered import middle
 from memkit.ranking.postings import Postings, Vocabulary
 from memkit.ranking.result import Ranking
 from memkit.ranking.text import fingerprint, month_of
 from memkit.ranking.vectors import ColumnTable, Floats, RowTable, VectorTable
-from memkit.ranking.view import FOREVER, Ints, Mask, Rows, View, make_view
+from memkit.ranking.view import FOREVER, Array, Ints, Mask, Rows, View, make_view
 from memkit.ranking.weights import Weights
 
 _VIEWS = 8
@@ -132,8 +133,8 @@ class OwnerIndex:
         self._vectors: VectorTable = ColumnTable(dim) if weights.hashed else RowTable(dim)
         self._postings = Postings()
         self._vocabulary = Vocabulary()
-        self._words: list[npt.NDArray[np.int32]] = []
-        """Terms of the slots that the postings do not have yet."""
+        self._words = array("i")
+        """Terms of the slots that the postings do not have yet: in one piece, as many small ones leave holes."""
         self._indexed = 0
         """Slots that they have."""
         self._rows = Rows()
@@ -191,13 +192,26 @@ class OwnerIndex:
         if len(self._rows) > _FEW and 2 * self._alive < len(self._rows):
             self._compact()
 
+    def embedded(self, query: RankQuery) -> str:
+        """Return what of a query is to be embedded for the rows in view; its vector is not looked at."""
+        return scoring.embedded(self._view(query), self._names, query.text)
+
     def rank(self, query: RankQuery) -> Ranking:
         """Return every row in view, best first."""
         view = self._view(query)
         self._index_words()
         words = scoring.look_up(query.text, self._vocabulary, self._postings, frame=view.weights.frame)
         cosines = None if query.vector is None else self._vectors.cosines(query.vector, view.slots)
-        return scoring.rank(view, self._names, query.text, query.now, words, cosines, query.tokens)
+        return scoring.rank(
+            view, self._names, query.text, query.now, words, cosines, query.tokens,
+            near=None if cosines is None else lambda rows: self._nearness(view.slots, rows),
+        )  # fmt: skip
+
+    def _nearness(self, slots: Ints | None, rows: Ints) -> Array:
+        """Return how near the vectors of some slots are to the middle of some of them."""
+        some = rows if slots is None else slots[rows]
+        towards = middle(self._vectors.middle(some), self._vectors.middle(slots))
+        return self._vectors.cosines(towards, slots)
 
     # ------------------------------------------------------------------------------------------- writing
 
@@ -211,7 +225,7 @@ class OwnerIndex:
         self._rows.append({**columns, "length": read.lengths, "words": read.words}, len(entries))
         self._alive += len(entries)
         self._last = max(self._last, int(self._rows["rid"][first:].max()))
-        self._words.append(read.terms)
+        self._words.frombytes(read.terms.tobytes())
         self._vectors.put(first, vectors)
         self._place(slots)
         self._limit(slots)
@@ -220,8 +234,8 @@ class OwnerIndex:
     def _index_words(self) -> None:
         """Take the words of new rows into the postings."""
         if self._words:
-            terms = np.concatenate(self._words)
-            self._words = []
+            terms = np.frombuffer(self._words, np.intc)
+            self._words = array("i")
             slots = np.arange(self._indexed, len(self._rows), dtype=np.int32)
             self._postings.add(np.repeat(slots, self._rows["length"][self._indexed :]), terms)
             self._indexed = len(self._rows)
@@ -232,7 +246,12 @@ class OwnerIndex:
         number, talk_of = self._names.number, self._talks
         runs, agents, users = self._runs, self._agents, self._users
         told_of = [
-            (told(entry.text, entry.created_at) if kind & TIME else None) or (0, 0)
+            (
+                told(entry.text, entry.created_at, elsewhere=kind & TIME_ELSEWHERE > 0)
+                if kind & (TIME | TIME_ELSEWHERE)
+                else None
+            )
+            or (0, 0)
             for entry, kind in zip(entries, kinds, strict=True)
         ]
         return {

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from memkit.ranking.asked import HERSELF, NAME, TELLS, TIME, TIMES, cues, says_i
+from memkit.ranking.asked import (
+    HERSELF,
+    NAME,
+    TELLS,
+    TIME,
+    TIME_ELSEWHERE,
+    TIMES,
+    TIMES_ELSEWHERE,
+    cues,
+    says_i,
+)
 from memkit.ranking.languages import ENGLISH, OF_LATIN, TELLING, language_of_latin
 from memkit.ranking.text import ASCII_WORDS, MAX_WORD, english_stems, keyword_form, stemmed, surface
 from memkit.ranking.words import STOP_WORDS
@@ -101,16 +111,17 @@ def _form(entry: Entry | RankRow) -> str:
 
 # --------------------------------------------------------------------------------------- many at once
 
-_LETTER, _I, _STOP, _SELF, _TIME, _FOREIGN, _TELLING = 1, 2, 4, 8, 16, 32, 64
+_LETTER, _I, _STOP, _SELF, _TIME, _FOREIGN, _TELLING, _TIME_ELSEWHERE = 1, 2, 4, 8, 16, 32, 64, 128
 """Kinds of words: a single letter, which counts for nothing, and "i" of them; an English stop word; of one who speaks
-of herself; of a time; of other languages too, and of those alone."""
+of herself; of a time; of other languages too, and of those alone; of a time in another language."""
 _KINDS: Final = {
     word: _STOP * (word in STOP_WORDS)
     | _SELF * (word in HERSELF)
     | _TIME * (word in TIMES)
     | _FOREIGN * (word in OF_LATIN)
     | _TELLING * (word in TELLING)
-    for word in {*STOP_WORDS, *HERSELF, *TIMES, *OF_LATIN}
+    | _TIME_ELSEWHERE * (word in TIMES_ELSEWHERE)
+    for word in {*STOP_WORDS, *HERSELF, *TIMES, *TIMES_ELSEWHERE, *OF_LATIN}
     if len(word) > 1
 } | {letter: _LETTER | _I * (letter == "i") for letter in f"abcdefghijklmnopqrstuvwxyz0123456789_{_APART}"}
 _FULL: Final = 1.05
@@ -189,6 +200,7 @@ class _Many:
         found = np.zeros(len(dated), np.uint8)
         found[rows[(kinds & _SELF) > 0]] |= TELLS
         found[rows[(kinds & _TIME) > 0]] |= TIME
+        found[rows[(kinds & _TIME_ELSEWHERE) > 0]] |= TIME_ELSEWHERE
         for row in np.flatnonzero(self._count(_I)).tolist():
             entry = self._entries[row]
             if entry.speaker is None or says_i(entry.text):

@@ -163,6 +163,8 @@ _SCRIPTS: Final = {
     "armenian": "\u0530-\u058f",
     "tamil": "\u0b80-\u0bff",
 }
+_OTHER_LETTERS: Final = re.compile(r"[^\W\d_\u0000-\u024f\u1e00-\u1eff]")
+_VIETNAMESE: Final = re.compile("[\u0110\u0111\u0102\u0103\u01a0\u01a1\u01af\u01b0\u1ea0-\u1ef9]")
 LATIN_LANGUAGES: Final = tuple(language for language in STOPS if language not in _SCRIPTS)
 _SCRIPT = re.compile("|".join(f"(?P<{name}>[{letters}])" for name, letters in _SCRIPTS.items()))
 
@@ -202,6 +204,25 @@ def language_of_script(word: str) -> str | None:
     """Return the stemmer for a word by its first letter's script; None for Latin and for scripts that have none."""
     found = _SCRIPT.match(word)
     return None if found is None else found.lastgroup
+
+
+def mostly_latin(text: str) -> bool:
+    """Return whether most letters of a text are Latin ones, as European languages write them."""
+    if text.isascii():
+        return True
+    latin = sum("a" <= letter <= "z" for letter in text.lower())
+    return len(_VIETNAMESE.findall(text)) < 2 and len(_OTHER_LETTERS.findall(text)) <= latin
+
+
+def may_be_english(words: Sequence[str], text: str) -> bool:
+    """Return whether a text may be English: in Latin letters, and no other language's words prevail.
+
+    Args:
+        words: Of the text, as `text.surface` gives them.
+        text: As it was written.
+    """
+    english = sum(word in STOP_WORDS for word in words)
+    return mostly_latin(text) and language_of_latin(words, english) == ENGLISH
 
 
 def language_of_latin(words: Sequence[str], english: int) -> str:

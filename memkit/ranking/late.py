@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import numpy.typing as npt
 
-from memkit.ranking.signals import DECIMALS, Fused, best_rows
+from memkit.ranking.signals import Fused, first_rows
 from memkit.ranking.text import stems_by_word, surface
 from memkit.ranking.view import Array, Ints, View
 from memkit.ranking.weights import PRIOR_WEIGHT
@@ -189,10 +189,7 @@ def compare(
         idf: What its stems count in the order.
         told: What they count in the matches that are returned; NaN for a row without tokens.
     """
-    rows = best_rows(fused.score, BEST)
-    if len(rows) > BEST:
-        keys = (-view.rid[rows], -view.created[rows], -fused.score[rows].round(DECIMALS))
-        rows = rows[np.lexsort(keys)[:BEST]]
+    rows = first_rows(view, fused.score, BEST)
     terms = token_terms(tokens.text, tokens.asked.spans)
     weight = token_weights(terms, idf)
     matches = tokens.best(view.rid[rows].tolist(), weight)

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from typing import Final
+
+from memkit.ranking.languages import LATIN, OF_LATIN, TELLING
+from memkit.ranking.text import surface, tokens
+from memkit.ranking.words import STOP_WORDS
 
 LONGEST: Final = 400
 """Characters of a query that are searched for; longer ones are cut down by `sanitise`."""
@@ -101,3 +106,36 @@ ALSO_WORDS: Final = frozenset(
     """.split()
 )
 """Names that are common words: they name a person only when written with a capital letter."""
+
+
+_ENGLISH: Final = STOP_WORDS.difference(OF_LATIN)
+"""Function words of English and of no other language that is known."""
+
+
+def addressed(query: str, names: Collection[str]) -> str:
+    """Return an English query as it is asked of the people it names: "What is Ann's job?" is "What is your job?".
+
+    One in another language stays as it is, and so does one that says nothing but names.
+
+    Args:
+        names: Lower case, whole names; the first word of one names its bearer too.
+    """
+    if not _is_english(surface(query)):
+        return query
+    forms = dict.fromkeys(form for name in names for form in (name, *name.split()[:1]))
+    either = "|".join(sorted(map(_form, forms), key=len, reverse=True))
+    asked = re.sub(
+        rf"\b(?:{either})(?P<owns>['’]s)?(?!\w)", lambda found: "your" if found["owns"] else "you", query
+    )
+    return asked if tokens(asked) else query
+
+
+def _is_english(words: Sequence[str]) -> bool:
+    if max(words, default="") > LATIN or not TELLING.isdisjoint(words):
+        return False
+    return OF_LATIN.isdisjoint(words) or not _ENGLISH.isdisjoint(words)
+
+
+def _form(name: str) -> str:
+    """Return a pattern of a name; one that is a common word has its capital letter."""
+    return re.escape(name.capitalize()) if name in ALSO_WORDS else f"(?i:{re.escape(name)})"

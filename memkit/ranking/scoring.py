@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from memkit.ranking import calibration as cal
-from memkit.ranking.asked import Asked, asked
-from memkit.ranking.days import named_days, spans_of
+from memkit.ranking.asked import Asked, asked, content
+from memkit.ranking.languages import may_be_english, mostly_latin
 from memkit.ranking.late import Tokens, compare
+from memkit.ranking.ordered import Nearness, follow
 from memkit.ranking.postings import Postings, Vocabulary
-from memkit.ranking.query import ALSO_WORDS, NOT_NAMES, first_person, people
+from memkit.ranking.query import ALSO_WORDS, NOT_NAMES, addressed, first_person, people
 from memkit.ranking.result import Ranking
-from memkit.ranking.signals import Found, fuse, idf_of, lift, locate, own_words, spread, window_words
+from memkit.ranking.signals import (
+    Found,
+    cosines_of_words,
+    fuse,
+    idf_of,
+    lift,
+    locate,
+    own_words,
+    window_words,
+)
 from memkit.ranking.text import fingerprint, other_stems, query_terms, stems_in, surface
+from memkit.ranking.times import asked_times
 from memkit.ranking.view import Array, Ints, Mask, View
-from memkit.ranking.when import named_months, relative_days
+from memkit.ranking.weights import KEYLESS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,11 @@ class Names:
                 self._by_word.setdefault(word, []).append(known)
         return known
 
+    def of(self, numbers: Sequence[int]) -> list[str]:
+        """Return the names of some speakers, lower case."""
+        names = list(self._numbers)
+        return [names[number] for number in numbers]
+
     def named(self, query: str) -> tuple[list[int], set[str]]:
         """Return the numbers of the speakers a query names as a whole word, and the words that name them."""
         numbers: list[int] = []
@@ -62,6 +79,19 @@ class Names:
                 numbers += found
                 words.add(word)
         return numbers, words
+
+
+def embedded(view: View, names: Names, query: str) -> str:
+    """Return what of a query is embedded.
+
+    A turn is embedded with its speaker (`Ann said, "I paint"`), so "What does Ann paint?" is near to all that Ann says,
+    and to all that is said to her. "What does you paint?" is near to who paints, and who said it is another signal.
+    """
+    about = content(query)
+    if not view.weights.address:
+        return about
+    here = [number for number in names.named(about)[0] if (view.speaker == number).any()]
+    return addressed(about, names.of(here)) if here else about
 
 
 def look_up(query: str, vocabulary: Vocabulary, postings: Postings, *, frame: bool) -> Words:
@@ -88,9 +118,15 @@ def rank(
     words: Words,
     cosines: Array | None,
     tokens: Tokens | None = None,
+    near: Nearness | None = None,
 ) -> Ranking:
     """Return the ranking of a view for a query."""
     found = locate(view, words.postings, words.repeats)
+    meant, level = cosines, view.weights.name
+    if cosines is not None and view.weights.english and not may_be_english(surface(query), query):
+        # To a model of English all of another language is alike: any two texts in it are near.
+        meant, tokens, level = cosines_of_words(view, found), None, KEYLESS.name
+        cosines = cosines if mostly_latin(query) else meant
     named, name_words = names.named(query)
     speaker = _any_of(view.speaker, named) if named else None
     if speaker is not None and not speaker.any():
@@ -99,7 +135,7 @@ def rank(
     said = speaker
     if speaker is not None:
         speaker = speaker | _about(view, found, words.terms, name_stems)
-    date, day = _dates(view, query, now)
+    date, day = asked_times(view, query, now)
     first = first_person(query)
     strangers = [word for name in people(query) for word in surface(name)]
     evidence = cal.Evidence(
@@ -107,7 +143,7 @@ def rank(
         found=found,
         names=name_stems,
         strangers=stems_in(query, strangers) if strangers else set[str](),
-        cosine=None if cosines is None else _known(cosines, view.weights.fitted),
+        cosine=None if meant is None else _known(meant, view.weights.fitted),
         speaker=speaker,
         said=said,
         date=date,
@@ -137,16 +173,15 @@ def rank(
             zip(words.terms, (idf_of(n, len(view)) for n in found.frequency.tolist()), strict=True)
         )
         evidence.see_tokens(*compare(view, fused, tokens, telling, evidence.told))
-    if words.asked.ordered and view.weights.spread and view.talk_from < len(view):
-        spread(view, fused)
+    if words.asked.ordered and view.talk_from < len(view):
+        follow(view, fused, mine=first, near=near)
     lift(fused, (view.text == fingerprint(query)) & ~view.question)
 
     def raw() -> dict[str, Array]:
         around = window_words(view, found, evidence.weight)[0] if window is bm25 else window
         return {"bm25": bm25, "window": around} | ({} if cosines is None else {"dense": cosines})
 
-    level = "late" if evidence.compared else view.weights.name
-    return Ranking(view, fused, evidence, level, raw)
+    return Ranking(view, fused, evidence, "late" if evidence.compared else level, raw)
 
 
 def _any_of(column: Ints, numbers: list[int]) -> Mask:
@@ -172,67 +207,3 @@ def _about(view: View, found: Found, terms: list[str], names: set[str]) -> Mask:
     mask = np.zeros(len(view), np.bool_)
     mask[found.at[np.isin(found.term, [n for n, term in enumerate(terms) if term in names])]] = True
     return mask & (view.speaker < 0)
-
-
-def _dates(view: View, query: str, now: int) -> tuple[Mask | None, Mask | None]:
-    """Return which rows are of the time that a query names, and which of the very day.
-
-    By any clock: when it was said, since when it is true, and the time that it tells of.
-    """
-    months, years = named_months(query)
-    # "the weekend before 10 April 2023" is relative to that day, not to now
-    spans = [] if months or years else relative_days(query, now)
-    if not months and not years and not spans:
-        return None, None
-    apart = np.flatnonzero(view.since != view.created)
-    if spans:  # near now, what was learned is of its time whether or not that was given
-        match = _within(view.created, spans) | _tells_of(view, spans)
-        match[apart] |= _within(view.since[apart], spans)
-        return match, None
-    match = _in_months(view.month, months, years)
-    match[apart] |= _in_months(_months(view.since[apart]), months, years)
-    told = np.flatnonzero(view.told[1])
-    match[told] |= _in_months(_months(view.told[0][told]), months, years)
-    days = named_days(query) if months else []
-    if not days:
-        return match, None
-    spans = spans_of(days, [] if all(year for year, _, _ in days) else _years(view))
-    day = _tells_of(view, spans) | (match & _within(view.created, spans))
-    day[apart] |= match[apart] & _within(view.since[apart], spans)
-    return match, day
-
-
-def _years(view: View) -> list[int]:
-    """Return the years in which something in view was said."""
-    return np.unique(view.month[view.month >= 0] // 12).tolist()
-
-
-def _tells_of(view: View, spans: list[tuple[int, int]]) -> Mask:
-    """Return the rows that tell of a time inside any of the spans, or around it."""
-    told_from, told_until = view.told
-    match = np.zeros(len(view), np.bool_)
-    for start, end in spans:
-        match |= (told_from < end) & (told_until > start)
-    return match
-
-
-def _within(instants: Ints, spans: list[tuple[int, int]]) -> Mask:
-    inside = np.zeros(len(instants), np.bool_)
-    for start, end in spans:
-        inside |= (instants >= start) & (instants < end)
-    return inside
-
-
-def _months(instants: Ints) -> Ints:
-    """Return the months of instants, counted from the year 0 on."""
-    return instants.astype("M8[us]").astype("M8[M]").astype(np.int64) + 12 * 1970
-
-
-def _in_months(month: Ints, months: frozenset[int], years: frozenset[int]) -> Mask:
-    """Return which months, counted from the year 0 on, are of these names and these years; -1 is of none."""
-    match = month >= 0
-    if months:
-        match &= np.isin(month % 12 + 1, list(months))
-    if years:
-        match &= np.isin(month // 12, list(years))
-    return match

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-_END: Final = re.compile(r"[.!?…]+[\"'”’)]*\s+(?=[^a-z\s])|[。！？]+[」』”]*")
+_END: Final = re.compile(r"(?<![.!?…])[.!?…]++[\"'”’)]*\s+(?=[^a-z\s])|[。！？]+[」』”]*")
 _MARK: Final = re.compile(r"^(?:[-*•>#|]+|\d{1,2}[.)])\s+")
 _FENCE: Final = "```"
 

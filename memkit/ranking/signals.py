@@ -101,6 +101,12 @@ def own_words(view: View, found: Found) -> Array:
     return total(found.at, part, len(view))
 
 
+def cosines_of_words(view: View, found: Found) -> Array:
+    """Return the cosine of the words of each row with those of the query, each word counting the same."""
+    shared = total(found.at, np.ones(len(found.at)), len(view))
+    return shared / np.sqrt(max(len(found.frequency), 1) * np.maximum(view.length, 1))
+
+
 def window_words(view: View, found: Found, mass: Array) -> tuple[Array, Array]:
     """Return BM25 of each row's window, and the share of `mass` (a weight per word) that its window holds."""
     size = len(view)
@@ -259,7 +265,7 @@ def fuse(
     window: Array,
     speaker: Mask | None,
     date: Mask | None,
-    day: Mask | None,
+    day: Array | None,
     first: bool,
     kinds: int,
 ) -> Fused:
@@ -332,18 +338,6 @@ def _sum(added: dict[str, tuple[Array | Mask, float, float]]) -> Array:
     return out
 
 
-def spread(view: View, fused: Fused) -> None:
-    """Take from each row for every better row of its session: the best of each session come before second bests."""
-    talk_from = view.talk_from
-    order = np.lexsort((-fused.score[talk_from:].round(DECIMALS), view.session))
-    better = np.empty(len(order), np.int64)
-    better[order] = np.arange(len(order)) - (view.starts[view.session] - talk_from)[order]
-    behind = np.zeros(len(view))
-    behind[talk_from:] = better
-    np.subtract(fused.score, view.weights.spread * behind, out=fused.score)
-    fused.added["spread"] = (behind, -view.weights.spread, 0.0)
-
-
 def lift(fused: Fused, rows: Mask) -> None:
     """Put the memories that say what is asked word for word before all others; a wrong vector does not hide them."""
     if not rows.any() or rows.all():
@@ -364,3 +358,11 @@ def best_rows(score: Array, count: int) -> Ints:
         bests = score[: height * 16 * count].reshape(height, -1).max(axis=0)
     border = np.partition(bests, len(bests) - count)[len(bests) - count]
     return np.flatnonzero(score >= border - 2 * 10.0**-DECIMALS)
+
+
+def first_rows(view: View, score: Array, count: int) -> Ints:
+    """Return the rows that a ranking begins with: `count` of them, best first, or all in no order."""
+    rows = best_rows(score, count)
+    if len(rows) > count:
+        rows = rows[np.lexsort((-view.rid[rows], -view.created[rows], -score[rows].round(DECIMALS)))[:count]]
+    return rows

@@ -7,9 +7,10 @@ indexed, and again when it is shown, to know which sentence says it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from itertools import chain
 from typing import Final, Literal
 
 from memkit.ranking.sentences import lines, split
@@ -62,17 +63,35 @@ class Standing:
         return tuple(_WORD.findall(what)), frozenset(_WORD.findall(when)) - _ASKED
 
 
+class _Cues:
+    """Words and phrases of which a text that holds a wish has one."""
+
+    def __init__(self, words: Iterable[str], phrases: Iterable[str]) -> None:
+        self.words = frozenset(words)
+        self.phrases = tuple(phrases)
+        # Between blanks a word of a phrase is a word of the text: to know these is faster than to look for the phrase.
+        self._inside: dict[str, list[str]] = {}
+        self._short: list[str] = []
+        for phrase in self.phrases:
+            inner = [word for word in phrase.split(" ")[1:-1] if word]
+            (self._inside.setdefault(inner[-1], []) if inner else self._short).append(phrase)
+
+    def found(self, low: str, words: set[str]) -> bool:
+        """Return whether a text in lower case, with these words between blanks, has any of them."""
+        if not self.words.isdisjoint(words) or any(map(low.__contains__, self._short)):
+            return True
+        return any(phrase in low for word in self._inside.keys() & words for phrase in self._inside[word])
+
+
 class _Language:
     """The forms of a language, ready to look for; the patterns are made when a text may need them."""
 
     def __init__(self, forms: Forms) -> None:
         self._forms = forms
-        self._words = frozenset(word + end for word in forms.words.split() for end in ("", *_ENDS))
-        self._phrases = tuple(phrase for phrase in forms.phrases.split("|") if phrase)
-
-    def may(self, low: str, words: set[str]) -> bool:
-        """Return whether a text may hold a wish at all."""
-        return not self._words.isdisjoint(words) or any(map(low.__contains__, self._phrases))
+        self.cues = _Cues(
+            [word + end for word in forms.words.split() for end in ("", *_ENDS)],
+            [phrase for phrase in forms.phrases.split("|") if phrase],
+        )
 
     def wish(self, low: str) -> tuple[Wish, int] | None:
         """Return what a sentence wishes, and where the wish begins."""
@@ -96,12 +115,22 @@ def _languages(*, latin: bool) -> tuple[_Language, ...]:
     return tuple(map(_Language, LATIN)) if latin else (*_languages(latin=True), *map(_Language, OTHER))
 
 
+@cache
+def _cues(*, latin: bool) -> _Cues:
+    """Return those of all languages together."""
+    each = [language.cues for language in _languages(latin=latin)]
+    return _Cues(
+        chain.from_iterable(cues.words for cues in each), chain.from_iterable(cues.phrases for cues in each)
+    )
+
+
 def standing(text: str) -> Standing | None:
     """Return the sentence of a text that holds whatever is asked, an order before a preference; None without one."""
     text = text[:_LOOKED_AT]
-    spoken = _spoken(text.lower(), _languages(latin=text.isascii() or max(text) < _BEYOND_LATIN))
-    if not spoken:
+    low, latin = text.lower(), text.isascii() or max(text) < _BEYOND_LATIN
+    if not _cues(latin=latin).found(low, set(low.split())):
         return None
+    spoken = _spoken(low, _languages(latin=latin))
     liked: Standing | None = None
     for line in lines(text):
         if not (here := _spoken(line.lower(), spoken)):
@@ -128,7 +157,7 @@ def _wish(sentence: str, languages: Sequence[_Language]) -> Standing | None:
 
 def _spoken(low: str, languages: Sequence[_Language]) -> list[_Language]:
     words = set(low.split())
-    return [language for language in languages if language.may(low, words)]
+    return [language for language in languages if language.cues.found(low, words)]
 
 
 def indexed(text: str) -> list[str]:

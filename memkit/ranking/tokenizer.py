@@ -61,10 +61,16 @@ def counter(tokenizer: Tokenizer | None = None) -> Counter:
 
     Raises:
         ConfigurationError: The named table is not on this machine.
-        InvalidInputError: The function returned something else than a number.
+        InvalidInputError: It is none of these, or the function returned something else than a number.
     """
     if callable(tokenizer):
         return Counter("yours", _checked(tokenizer))
+    if not isinstance(tokenizer, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidInputError(
+            f"`tokenizer` must be a function or a name, not {tokenizer!r:.80}. Give a function from a text to its "
+            f"number of tokens, a table such as 'o200k_base', a model, or {ESTIMATE!r}.",
+            field="tokenizer",
+        )
     name = tokenizer or os.environ.get(ENVIRONMENT) or ""
     with _lock:
         if name not in _known:

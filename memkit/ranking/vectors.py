@@ -165,6 +165,10 @@ class VectorTable(Protocol):
         """Return the dot products with the query of these slots (None: all); NaN where there is no vector."""
         ...
 
+    def middle(self, slots: npt.NDArray[np.int64] | None) -> Floats:
+        """Return the mean of the vectors of these slots (None: all), without those that have none."""
+        ...
+
 
 class RowTable:
     """Dense embeddings: one float32 row a slot, scored by one matrix-vector product."""
@@ -208,6 +212,13 @@ class RowTable:
             every = products(self._rows[: self._size], query)
             return (every if slots is None else every[slots]).astype(np.float64)
         return products(self._rows[slots], query).astype(np.float64)
+
+    def middle(self, slots: npt.NDArray[np.int64] | None) -> Floats:
+        """Return the mean of the vectors of these slots (None: all), without those that have none."""
+        rows = self._rows[: self._size] if slots is None else self._rows[slots]
+        missing = np.isnan(rows[:, 0])
+        rows = rows[~missing] if missing.any() else rows
+        return rows.mean(axis=0) if len(rows) else np.zeros(self._dim, np.float32)
 
 
 def products(rows: Floats, query: Floats) -> Floats:
@@ -288,6 +299,14 @@ class ColumnTable:
         if slots is not None and few is None:
             dots = sums[slots]
         return dots.astype(np.float64) * scales * float(scale[0])
+
+    def middle(self, slots: npt.NDArray[np.int64] | None) -> Floats:
+        """Return the mean of the vectors of these slots (None: all), without those that have none."""
+        taken = slice(0, self._size) if slots is None else slots
+        scales = self._scales[taken]
+        known = ~np.isnan(scales)
+        sums = self._codes[:, taken].astype(np.float32) @ np.where(known, scales, np.float32(0))
+        return sums / np.float32(max(1, np.count_nonzero(known)))
 
 
 def grown_capacity(now: int, wanted: int) -> int:

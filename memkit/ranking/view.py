@@ -98,7 +98,7 @@ class View:
         window_norm: The same for its window; empty without talk.
         prior: What the length of a memory, somebody speaking of herself in it, and a question mark at its end add to
             its place in the order; None where that is nothing for every row.
-        lead: How much of its base score each row lends to the next turn.
+        lead: How much of its base score each row lends to the next turn; empty without talk.
         length_z: Empty where the weights have no use for it.
     """
 
@@ -187,7 +187,7 @@ def make_view(rows: Rows, slots: Ints | None, weights: Weights) -> View:
         own_norm=norm(length, weights.b),
         window_norm=window_norm,
         prior=_prior(weights, length_z, (flags & TELLS) > 0, question),
-        lead=weights.previous + weights.answers * question.astype(np.float64),
+        lead=weights.previous + weights.answers * question.astype(np.float64) if has_talk else np.empty(0),
         length_z=length_z,
     )
 

@@ -50,11 +50,15 @@ class Weights:
         tells: Added to memories in which somebody speaks of herself.
         kind: Added to memories that hold a time or a name where the query asks for one.
         frame: Whether the words that only say how to answer are left out of queries for an order or an overview.
+        address: Whether speakers whom a query names are "you" in what is embedded of it.
+        mine: Added to memories of role "user" where the query asks for an order of what the asker said.
+        topic: Nearness to the middle of the best memories, where the query asks for an order.
         spread: Taken for each better memory of the same session, where the query asks for an order.
         late: Of the match token by token among the best rows, where their tokens are kept; 0 leaves it out.
         around: Of that match with the tokens of neighbouring turns.
         b: Length normalisation of BM25 on the own text.
         fitted: The constants of the score were fitted on this embedder's cosines; others are brought to their scale.
+        english: The embedder reads English alone: of a query in another language its words decide.
         chat: Used instead where turns are short.
         long: Used instead where turns are long.
     """
@@ -78,11 +82,15 @@ class Weights:
     tells: float = 0.0
     kind: float = 0.0
     frame: bool = True
+    address: bool = False
+    mine: float = 2.0
+    topic: Part = Part(weight=0.0, mean=0.05, std=0.15)
     spread: float = 1.0
     late: float = 0.0
     around: float = 0.0
     b: float = 0.9
     fitted: bool = True
+    english: bool = False
     chat: Weights | None = None
     long: Weights | None = None
 
@@ -136,6 +144,7 @@ _EMBEDDED = Weights(
     first=1.5,
     question=0.25,
     late=0.5,
+    english=True,
 )
 
 
@@ -191,8 +200,10 @@ EMBEDDED: Final = replace(
 
 
 def _unfitted(weights: Weights) -> Weights:
-    chat, long = (of and replace(of, name="other", fitted=False) for of in (weights.chat, weights.long))
-    return replace(weights, name="other", fitted=False, chat=chat, long=long)
+    chat, long = (
+        of and replace(of, name="other", fitted=False, english=False) for of in (weights.chat, weights.long)
+    )
+    return replace(weights, name="other", fitted=False, english=False, chat=chat, long=long)
 
 
 OTHER: Final = _unfitted(EMBEDDED)

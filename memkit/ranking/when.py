@@ -7,24 +7,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from memkit.ranking.languages import language_of_latin
+from memkit.ranking.spans import FEASTS, MONTH_NAMES, SEASONS, WEEKDAYS, Span, away, called, of_day, rolling
 from memkit.ranking.text import MONTHS, folded, surface
-from memkit.ranking.when_words import (
-    AGO,
-    AGO_FIRST,
-    DAYS,
-    DAYS_UNSPACED,
-    LAST,
-    MONTHS_ELSEWHERE,
-    NEXT,
-    NUMBERS,
-    NUMBERS_UNSPACED,
-    OF_MONTHS,
-    SPANS_UNSPACED,
-    THIS,
-    UNITS,
-    UNITS_UNSPACED,
-)
+from memkit.ranking.when_elsewhere import elsewhere_spans
+from memkit.ranking.when_words import MONTHS_ELSEWHERE, NUMBERS, OF_MONTHS
 
 # ------------------------------------------------------------------------------------------ months and years
 
@@ -34,11 +20,18 @@ _YEAR = re.compile(r"(?<![\dA-Za-z])(?:19|20)\d\d(?![\dA-Za-z])")
 _ISO = re.compile(r"\b((?:19|20)\d\d)-(0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01]))?\b")
 NAMED_MONTHS: Final = {**MONTHS_ELSEWHERE, **_MONTH_NAMES}
 """Name of a month, folded -> its number, in all languages."""
+_DIRECTED = re.compile(r"\b(?:last|past|previous|next|coming)\s+$", re.IGNORECASE)
+"""Before a month that is that of one year, told by `relative_days`."""
 _BEFORE_MONTH = re.compile(
     r"\b(?:in|of|since|during|last|next|this|by|until|till|before|after|early|late|mid|\d{1,2}(?:st|nd|rd|th)?)\W+$",
     re.IGNORECASE,
 )
 _AFTER_MONTH = re.compile(r"^\W*\d")
+_SEASON_NAMES: Final = (*SEASONS, "fall")
+_SEASON: Final = re.compile(
+    r"\b(?:(?:in|during|over|throughout|of) (?:the |that )?(?=\w+\b(?! of (?!(?:19|20)\d\d)))"
+    rf"|(?=\w+ (?:of )?(?:19|20)\d\d\b))({'|'.join(_SEASON_NAMES)})\b"
+)
 _NUMBERED_MONTH = re.compile(r"(?<!\d)(1[0-2]|0?[1-9])\s?[月월](?!間)")
 _ELSEWHERE = re.compile(
     rf"(?:(?:{OF_MONTHS})\s+|(?<!\d)\d{{1,2}}(?:[.º]|er)?\s+(?:de\s+|di\s+)?)"
@@ -62,6 +55,10 @@ def named_months(query: str) -> tuple[frozenset[int], frozenset[int]]:
         months = {_MONTH_NAMES[m[0].lower()] for m in _MONTH.finditer(query) if _is_month(query, m)}
     if not months:
         months = set(_months_elsewhere(query))
+    if any(season in lower for season in _SEASON_NAMES):
+        for found in _SEASON.finditer(lower):
+            first = SEASONS["autumn" if found[1] == "fall" else found[1]]
+            months |= {(first + after - 1) % 12 + 1 for after in range(3)}
     if "19" not in query and "20" not in query:
         return frozenset(months), frozenset()
     months |= {int(m[2]) for m in _ISO.finditer(query)}
@@ -70,6 +67,8 @@ def named_months(query: str) -> tuple[frozenset[int], frozenset[int]]:
 
 def _is_month(query: str, found: re.Match[str]) -> bool:
     word = found[0]
+    if _DIRECTED.search(query[: found.start()]):
+        return False
     if word.lower() not in ("may", "march", "august"):
         return True
     if word[0].isupper() and found.start() > 0 and query[found.start() - 2 : found.start() - 1] not in ".!?":
@@ -90,38 +89,42 @@ def _months_elsewhere(query: str) -> Iterator[int]:
 
 # -------------------------------------------------------------------------------------------- relative spans
 
-_WEEKDAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_DAY_PARTS: Final = ("night", "morning", "evening", "afternoon")
+_NAMED_UNITS: Final = "|".join(
+    ["week", "weekend", "month", "year", *_DAY_PARTS, *WEEKDAYS, *MONTH_NAMES, *SEASONS, "fall", *FEASTS]
+)
+_COUNT: Final = "\\d{1,3}|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|several"
+_UNITS: Final = "(?P<{}>day|week|month|year)s?"
 _RELATIVE = re.compile(
     r"\b(?:(?P<day>today|tonight|yesterday|day before yesterday|(?:day after )?tomorrow)"
-    r"|(?P<which>this|last|past|previous|next|coming) (?P<unit>week|weekend|month|year|night|morning|evening|"
-    rf"{'|'.join(_WEEKDAYS)})"
-    rf"|on (?P<weekday>{'|'.join(_WEEKDAYS)})"
-    r"|(?P<count>\d{1,3}|an?|one|two|three|four|five|six|seven|eight|nine|ten)(?: (?P<vague>couple|few)(?: of)?)? "
-    r"(?P<ago>day|week|month|year)s? ago)\b",
-    re.IGNORECASE,
+    rf"|(?:this )?(?P<which>this|last|past|previous|next|coming|upcoming) (?P<unit>{_NAMED_UNITS})"
+    rf"|on (?P<weekday>{'|'.join(WEEKDAYS)})"
+    rf"|(?P<count>{_COUNT})(?: (?P<vague>couple|few)(?: of)?)? {_UNITS.format('ago')} (?P<from>ago|from now)"
+    rf"|in (?P<ahead>{_COUNT})(?: (?P<vague2>couple|few)(?: of)?)? {_UNITS.format('in')}(?: time)?"
+    rf"|(?P<side>last|past|previous|next|coming) (?P<rolling>{_COUNT}|couple(?: of)?|few) {_UNITS.format('of')})\b"
 )
 _RELATIVE_WORDS: Final = (
     "today", "tonight", "yesterday", "tomorrow", "this ", "last ", "past ", "previous ", "next ", "coming ", "on ",
-    " ago",
+    " ago", "in ", " from now",
 )  # fmt: skip
 """One of them is in every text that `_RELATIVE` finds something in."""
 _DAYS_AWAY: Final = {"today": 0, "tonight": 0, "yesterday": -1, "tomorrow": 1, "day after tomorrow": 2}
-_DAY = timedelta(days=1)
+_FUTURE: Final = re.compile(
+    r"\b(?:will|going to|gonna|plan(?:s|ned|ning)?|scheduled|hop(?:e|ing) to|looking forward|next)\b|'ll\b"
+)
 _ZONES = timedelta(hours=14)
-
-Span = tuple[datetime, datetime]
 
 
 def relative_days(query: str, now: int) -> list[tuple[int, int]]:
     """Return the spans of time that words such as "yesterday" and "last week" name, in microseconds UTC.
 
     In English, German, French, Spanish, Italian, Portuguese, Dutch, Polish, Russian, Swedish, Turkish, Arabic, Hindi,
-    Chinese, Japanese and Korean. Spans are widened by the largest time zone offset on both sides, for a day of the one
-    who asks is not a day in UTC.
+    Chinese, Japanese and Korean. Where words may mean one time or another ("on Friday"), both are returned. Spans are
+    widened by the largest time zone offset on both sides, for a day of the one who asks is not a day in UTC.
     """
     try:
         today = datetime.fromtimestamp(now / 1e6, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        spans = list(english_spans(query, today)) or list(_elsewhere(query, today))
+        spans = list(english_spans(query, today)) or list(elsewhere_spans(query, today))
     except (OverflowError, ValueError, OSError):
         return []
     return [(_micros(start - _ZONES), _micros(end + _ZONES)) for start, end in spans]
@@ -129,132 +132,40 @@ def relative_days(query: str, now: int) -> list[tuple[int, int]]:
 
 def english_spans(query: str, today: datetime) -> Iterator[Span]:
     """Yield the spans that a text names in English, seen from a day, in the order of the text."""
-    lower = query.casefold()
+    lower = query.lower()
     if any(word in lower for word in _RELATIVE_WORDS):
-        for found in _RELATIVE.finditer(query):
-            yield _span(found, today)
+        for found in _RELATIVE.finditer(lower):
+            yield from _spans(found, lower, today)
 
 
-def _span(found: re.Match[str], today: datetime) -> Span:
+def _spans(found: re.Match[str], lower: str, today: datetime) -> Iterator[Span]:
     if found["day"]:
-        return _day(_DAYS_AWAY.get(found["day"].lower(), -2), today)
-    if found["ago"]:
-        word = (found["vague"] or found["count"]).lower()
-        return _ago(int(word) if word.isdigit() else NUMBERS[word], found["ago"].lower(), today)
-    if found["weekday"]:
-        return _weekday(found["weekday"].lower(), -1, today)
-    unit, which = found["unit"].lower(), found["which"].lower()
-    direction = {"this": 0, "next": 1, "coming": 1}.get(which, -1)
-    return _weekday(unit, direction or -1, today) if unit in _WEEKDAYS else _calendar(unit, direction, today)
+        yield of_day(_DAYS_AWAY.get(found["day"], -2), today)
+    elif found["ago"]:
+        sign = -1 if found["from"] == "ago" else 1
+        yield away(sign * _number(found["vague"] or found["count"]), found["ago"], today)
+    elif found["ahead"]:
+        yield away(_number(found["vague2"] or found["ahead"]), found["in"], today)
+    elif found["rolling"]:
+        count = _number(found["rolling"].split()[0])
+        yield rolling(count * _direction(found["side"]), found["of"], today)
+    elif found["weekday"]:
+        ahead = 1 if _FUTURE.search(lower) else -1
+        for direction in (ahead, -ahead):
+            yield next(called(found["weekday"], direction, today))
+    else:
+        unit = found["unit"]
+        # "this may be" names no month
+        if unit not in MONTH_NAMES or _direction(found["which"]):
+            yield from called("autumn" if unit == "fall" else unit, _direction(found["which"]), today)
 
 
-def _day(away: int, today: datetime) -> Span:
-    return today + away * _DAY, today + (away + 1) * _DAY
+def _direction(word: str) -> int:
+    return {"this": 0, "next": 1, "coming": 1, "upcoming": 1}.get(word, -1)
 
 
-def _ago(count: int, unit: str, today: datetime) -> Span:
-    size = {"day": 1, "week": 7, "month": 30, "year": 365}[unit]
-    centre, slack = today - count * size * _DAY, size // 2 * _DAY
-    return centre - slack, centre + slack + _DAY
-
-
-def _weekday(name: str, direction: int, today: datetime) -> Span:
-    """Return the last day of that name before today, or the next one after it."""
-    back = (today.weekday() - _WEEKDAYS.index(name)) % 7 or 7
-    return _day(-back if direction < 0 else 7 - back or 7, today)
-
-
-def _calendar(unit: str, direction: int, today: datetime) -> Span:
-    """Return the week, weekend, month, year or day part before (-1), around (0) or after (1) today."""
-    monday = today - today.weekday() * _DAY
-    if unit == "week":
-        start = monday + 7 * direction * _DAY
-        return start, start + 7 * _DAY
-    if unit == "weekend":
-        # "This weekend" is still the last one on Monday and Tuesday.
-        weeks = direction if direction or today.weekday() >= 2 else -1
-        saturday = monday + (5 + 7 * weeks) * _DAY
-        return saturday, saturday + 2 * _DAY
-    if unit in ("month", "year"):
-        months = today.year * 12 + today.month - 1 if unit == "month" else today.year * 12
-        step = 1 if unit == "month" else 12
-        start = months + direction * step
-        return _first_of(start, today), _first_of(start + step, today)
-    return _day(-1 if direction < 0 else direction, today)
-
-
-def _first_of(months: int, today: datetime) -> datetime:
-    return today.replace(year=months // 12, month=months % 12 + 1, day=1)
-
-
-# -------------------------------------------------------------------------------------- in other languages
-
-
-def _any(words: str) -> str:
-    return "|".join(sorted(words.split("|"), key=len, reverse=True))
-
-
-_UNIT: Final = _any("|".join(UNITS))
-_COUNT: Final = rf"(?P<count>\d{{1,3}}|{_any('|'.join(NUMBERS))})"
-_NAMED: Final = re.compile(
-    rf"(?<!\w)(?:(?:(?P<last>{LAST})|(?P<this>{THIS})|(?P<next>{NEXT}))\s+(?P<unit>{_UNIT})"
-    rf"|(?P<unit2>{_UNIT})\s+(?:(?P<last2>{LAST})|(?P<next2>{NEXT})))(?!\w)"
-)
-_COUNTED: Final = re.compile(
-    rf"(?<!\w)(?:{AGO_FIRST})\s+{_COUNT}\s+(?P<unit>{_UNIT})(?!\w)"
-    rf"|(?<!\w)(?:{_COUNT.replace('count', 'count2')}\s+)?(?P<unit2>{_UNIT})\s+(?:{AGO})(?!\w)"
-)
-_COUNTED_UNSPACED: Final = re.compile(
-    rf"(?P<count>\d{{1,3}}|[{''.join(NUMBERS_UNSPACED)}])\s?(?P<unit>{_any('|'.join(UNITS_UNSPACED))})\s?(?:前|전)"
-)
-_SIGNS: Final = '?!.,;:¿¡()"؟'
-_APART: Final = str.maketrans("-'’", "   ")
-_TIMELY: Final = frozenset(UNITS) | frozenset(DAYS)
-_UNSPACED_SPAN: Final = re.compile(_any("|".join([*SPANS_UNSPACED, *DAYS_UNSPACED])))
-
-
-def _elsewhere(query: str, today: datetime) -> Iterator[Span]:
-    plain = folded(query)
-    if not query.isascii():
-        yield from _unspaced(plain, today)
-    words = [word.strip(_SIGNS) for word in plain.translate(_APART).split()]
-    if _TIMELY.isdisjoint(words):
-        return
-    written = query.translate(_APART).split()
-    for at, word in enumerate(words):
-        if word not in DAYS or not _names_a_day(word, words[at - 1] if at else "", query):
-            continue
-        # Inside a sentence only a name has a capital.
-        if at == 0 or not written[min(at, len(written) - 1)].strip(_SIGNS)[:1].isupper():
-            yield _day(DAYS[word].away, today)
-    for found in _NAMED.finditer(plain):
-        direction = -1 if found["last"] or found["last2"] else 1 if found["next"] or found["next2"] else 0
-        yield _calendar(UNITS[found["unit"] or found["unit2"]], direction, today)
-    for found in _COUNTED.finditer(plain):
-        word = found["count"] or found["count2"] or "1"
-        unit = UNITS[found["unit"] or found["unit2"]]
-        if unit != "weekend":
-            yield _ago(int(word) if word.isdigit() else NUMBERS[word], unit, today)
-
-
-def _names_a_day(word: str, before: str, query: str) -> bool:
-    known = DAYS[word]
-    if before in known.not_after:
-        return False
-    return known.language is None or language_of_latin(surface(query), 0) == known.language
-
-
-def _unspaced(plain: str, today: datetime) -> Iterator[Span]:
-    for found in _UNSPACED_SPAN.finditer(plain):
-        if found[0] in DAYS_UNSPACED:
-            yield _day(DAYS_UNSPACED[found[0]], today)
-        else:
-            unit, direction = SPANS_UNSPACED[found[0]]
-            yield _calendar(unit, direction, today)
-    for found in _COUNTED_UNSPACED.finditer(plain):
-        word = found["count"]
-        count = int(word) if word.isdigit() else NUMBERS_UNSPACED[word]
-        yield _ago(count, UNITS_UNSPACED[found["unit"]], today)
+def _number(word: str) -> int:
+    return int(word) if word.isdigit() else NUMBERS[word]
 
 
 def _micros(instant: datetime) -> int:

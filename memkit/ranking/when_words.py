@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from memkit.ranking.spans import MONTH_NAMES, SEASONS, WEEKDAYS
+
 
 def _rows(rows: str) -> dict[str, int]:
     """Return word -> number from lines that give the words of 1, 2, 3, ... in turn."""
@@ -71,6 +73,10 @@ def _days() -> dict[str, DayWord]:
 
 
 DAYS: Final[Mapping[str, DayWord]] = _days()
+PAIRS: Final = {
+    ("avant", "hier"): -2, ("altro", "ieri"): -2, ("apres", "demain"): 2, ("pasado", "manana"): 2, ("de", "amanha"): 2,
+}  # fmt: skip
+"""Two words that name a day together, of which the second has a meaning of its own."""
 DAYS_UNSPACED: Final[Mapping[str, int]] = {
     "昨天": -1, "昨日": -1, "昨晚": -1, "昨夜": -1, "어제": -1, "前天": -2, "一昨日": -2, "그저께": -2, "今天": 0,
     "今日": 0, "오늘": 0, "明天": 1, "明日": 1, "내일": 1, "后天": 2, "明後日": 2, "모레": 2,
@@ -91,7 +97,7 @@ UNITS: Final[Mapping[str, str]] = {
         "лет ar aret yıl سنة السنة عام العام سنوات साल",
     }.items()
     for word in words.split()
-}  # fmt: skip
+} | {"fin de semana": "weekend", "fim de semana": "weekend", "fine settimana": "weekend"}  # fmt: skip
 UNITS_UNSPACED: Final[Mapping[str, str]] = {
     "天": "day", "日": "day", "일": "day", "周": "week", "星期": "week", "个星期": "week", "週間": "week", "주": "week",
     "个月": "month", "個月": "month", "か月": "month", "ヶ月": "month", "カ月": "month", "개월": "month", "달": "month",
@@ -99,13 +105,13 @@ UNITS_UNSPACED: Final[Mapping[str, str]] = {
 }  # fmt: skip
 
 LAST: Final = (
-    r"letzte[nrsm]?|vorige[nrsm]?|vergangene[nrsm]?|derniere?|passee?|pasad[oa]|ultim[oa]|scors[oa]|passad[oa]"
-    r"|afgelopen|laatste|zesz[lł]\w+|ubieg[lł]\w+|ostatni\w*|прошл\w+|forra|sista|senaste|forrige|siste|sidste|gecen"
-    r"|पिछल\S*|الماضي|الماضية"
+    r"letzte[nrsm]?|vorige[nrsm]?|vergangene[nrsm]?|derniere?s?|passee?s?|pasad[oa]s?|ultim[oaie]s?|scors[oaie]"
+    r"|passad[oa]s?|vorige?|afgelopen|laatste|zesz[lł]\w+|ubieg[lł]\w+|ostatni\w*|прошл\w+|последн\w+|forra|sista"
+    r"|senaste|forrige|siste|sidste|gecen|पिछल\S*|الماضي|الماضية"
 )
 THIS: Final = (
-    r"diese[nrsm]?|cette|ce|est[ea]|quest[oa]|nest[ea]|deze|dit|ten|tym|tego|эт\w+|denna|detta|denne|dette|bu|इस"
-    r"|هذا|هذه"
+    r"diese[nrsm]?|cette|cet|ce|est[ea]|quest[oa]?|nest[ea]|deze|dit|ten|ta|tym|tego|эт\w+|denna|detta|denne|dette|bu"
+    r"|इस|هذا|هذه"
 )
 NEXT: Final = (
     r"nachste[nrsm]?|kommende[nrsm]?|prochaine?|proxim[oa]|que viene|prossim[oa]|que vem|volgende?|komende?"
@@ -113,6 +119,68 @@ NEXT: Final = (
 )
 AGO_FIRST: Final = "vor|il y a|hace|ha|for|قبل|منذ"
 AGO: Final = "fa|geleden|temu|назад|once|sedan|siden|atras|पहले"
+AHEAD_FIRST: Final = "in|dans|dentro de|en|tra|fra|daqui a|over|za|через|om|بعد|خلال"
+AHEAD: Final = "sonra|बाद"
+EVERY: Final = frozenset(
+    """
+    jeden jede jedes chaque los ogni elke iedere toda todas cada kazdy kazda kazdy каждый каждую каждое varje hver her
+    كل हर
+    """.split()
+)
+"""Words before a weekday that is every one."""
+
+DAYS_OF_WEEK: Final = _rows("""
+montag dienstag mittwoch donnerstag freitag samstag|sonnabend sonntag
+lundi mardi mercredi jeudi vendredi samedi dimanche
+lunes martes miercoles jueves viernes sabado domingo
+lunedi martedi mercoledi giovedi venerdi sabato domenica
+segunda-feira terca-feira quarta-feira quinta-feira sexta-feira sabado domingo
+maandag dinsdag woensdag donderdag vrijdag zaterdag zondag
+poniedziałek|poniedziałku wtorek|wtorku sroda|srode|srody czwartek|czwartku piatek|piatku sobota|sobote|soboty niedziela|niedziele|niedzieli
+понедельник|понедельника вторник|вторника среда|среду|среды четверг|четверга пятница|пятницу|пятницы суббота|субботу|субботы воскресенье|воскресенья
+mandag|mandags tisdag|tisdags|tirsdag|tirsdags onsdag|onsdags torsdag|torsdags fredag|fredags lordag|lordags|lørdag sondag|sondags|søndag
+pazartesi salı carsamba persembe cuma cumartesi pazar
+الاثنين|الإثنين الثلاثاء الأربعاء|الاربعاء الخميس الجمعة السبت الأحد|الاحد
+सोमवार मंगलवार बुधवार गुरुवार शुक्रवार शनिवार रविवार
+""")  # noqa: E501
+_SEASONS: Final = _rows("""
+fruhling|fruhjahr sommer herbst winter
+printemps ete automne hiver
+primavera verano otono invierno
+primavera estate autunno inverno
+primavera verao outono inverno
+lente|voorjaar zomer herfst|najaar winter
+wiosna|wiosne|wiosny lato|latem|lecie jesien|jesieni|jesienia zima|zime|zimy
+весна|весной|весну|весны лето|летом|лета осень|осенью|осени зима|зимой|зиму|зимы
+varen sommaren|sommar|sommer hosten|host|høst vintern|vinter
+ilkbahar|bahar yaz sonbahar kıs
+الربيع الصيف الخريف الشتاء
+""")
+PERIODS: Final[Mapping[str, str]] = (
+    dict(UNITS)
+    | {word: MONTH_NAMES[number - 1] for word, number in MONTHS_ELSEWHERE.items()}
+    | {word: WEEKDAYS[number - 1] for word, number in DAYS_OF_WEEK.items()}
+    | {word: tuple(SEASONS)[number - 1] for word, number in _SEASONS.items()}
+    | {
+        word: feast
+        for feast, words in {
+            "christmas": "weihnachten|noel|navidad|navidades|natale|natal|kerst|kerstmis|boze narodzenie|рождество"
+            "|julen|jul|عيد الميلاد",
+            "easter": "ostern|paques|pascua|pasqua|pascoa|pasen|wielkanoc|пасха|пасху|pasken|paske",
+            "new year": "neujahr|silvester|nouvel an|ano nuevo|nochevieja|capodanno|ano novo|reveillon|nieuwjaar"
+            "|nowy rok|sylwester|новый год|nyar|nytar|yılbası",
+        }.items()
+        for word in words.split("|")
+    }
+)
+"""Units, weekdays, months, seasons and feasts -> the English name."""
+
+EARLY: Final = (
+    "anfang|debut|principios|comienzos|inicios?|inizio|comeco|begin|poczatku|начале|начала|borjan|starten"
+)
+MIDDLE: Final = "mitte|mi|mediados|meta|meados|midden|half|medio|połowie|середине|mitten"
+LATE: Final = "ende|fin|finales|fines|fine|final|fim|finais|eind|einde|koniec|koncu|конце|slutet|slutten"
+"""Parts of a month or a year."""
 
 SPANS_UNSPACED: Final[Mapping[str, tuple[str, int]]] = {
     word: (unit, direction)
@@ -133,8 +201,47 @@ SPANS_UNSPACED: Final[Mapping[str, tuple[str, int]]] = {
     for word in words.split()
 }
 
+WEEKS_UNSPACED: Final[Mapping[str, int]] = {
+    word: direction
+    for direction, words in {
+        -1: "上周 上週 上星期 上个星期 上礼拜 上个礼拜 先週の 先週 지난주 지난",
+        0: "这周 這週 本周 这星期 这个星期 这礼拜 今週の 今週 이번주 이번",
+        1: "下周 下週 下星期 下个星期 下礼拜 下个礼拜 来週の 来週 다음주 다음",
+    }.items()
+    for word in words.split()
+}
+"""Before a day of the week."""
+WEEK_UNSPACED: Final = "周|週|星期|礼拜"
+DAYS_OF_WEEK_UNSPACED: Final[Mapping[str, int]] = {
+    sign: day
+    for signs in ("一二三四五六日", "月火水木金土日", "월화수목금토일")
+    for day, sign in enumerate(signs)
+} | {"天": 6}
+WEEKDAYS_UNSPACED: Final = tuple(
+    day for sign in DAYS_OF_WEEK_UNSPACED for day in (f"周{sign}", f"期{sign}", f"{sign}曜", f"{sign}요")
+)
+"""Pairs of signs of which one is in every day of the week."""
+YEARS_UNSPACED: Final[Mapping[str, int]] = {
+    word: direction
+    for direction, words in {-1: "去年の 昨年の 去年 昨年 작년 지난해 지난", 0: "今年の 今年 올해 이번",
+                             1: "明年 来年の 来年 내년 다음"}.items()
+    for word in words.split()
+}  # fmt: skip
+"""Before a season or a feast."""
+PERIODS_UNSPACED: Final[Mapping[str, str]] = {
+    word: name
+    for name, words in {
+        "spring": "春天 春季 春 봄", "summer": "夏天 夏季 夏 여름", "autumn": "秋天 秋季 秋 가을",
+        "winter": "冬天 冬季 冬 겨울", "christmas": "圣诞节 圣诞 聖誕節 クリスマス 크리스마스 성탄절",
+        "new year": "元旦 お正月 正月 설날", "easter": "复活节 イースター 부활절",
+        "halloween": "万圣节 ハロウィン 할로윈",
+    }.items()
+    for word in words.split()
+}  # fmt: skip
+
 NUMBERS: Final[Mapping[str, int]] = {
-    "a": 1, "an": 1, "couple": 2, "few": 3, "ein": 1, "une": 1, "uma": 1, "een": 1, "en": 1, "ett": 1, "bir": 1,
+    "a": 1, "an": 1, "couple": 2, "few": 3, "several": 4, "eleven": 11, "twelve": 12,
+    "ein": 1, "une": 1, "uma": 1, "een": 1, "en": 1, "ett": 1, "bir": 1,
     "एक": 1,
 } | _rows("""
 one two three four five six seven eight nine ten

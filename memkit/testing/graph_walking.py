@@ -56,6 +56,19 @@ class WalkingLaws(SharedGraphLaws):
             ids += [entity.id for entity in page]
         assert ids == sorted(ids) and len(set(ids)) == 7
 
+    def test_a_walk_goes_through_an_entity_that_very_many_others_touch(self, store: Driver) -> None:
+        """The ends of some hundred edges may all be where the next step begins.
+
+        Troubleshooting: give ids as one parameter, or in parts; databases bound the terms of a statement.
+        """
+        hub = [f"P{n} likes Hub" for n in range(520)]
+        store.call("upsert", [memory("m0", *hub), memory("m1", "P7 likes Far")])
+        everyone = [id_of(f"P{n}") for n in range(520)]
+        edges = store.call("neighbours", everyone, scope=ALICE, limit=1_000)
+        assert len(edges) == 521
+        (way,) = store.call("paths", [id_of("P3")], [id_of("Far")], scope=ALICE, max_hops=4)
+        assert list(way.entities) == [id_of(name) for name in ("P3", "Hub", "P7", "Far")]
+
     def test_neighbours_are_met_in_both_directions_nearest_first(self, store: Driver) -> None:
         """Each step goes along and against edges; each edge is met once, with the step it was met at.
 

@@ -146,6 +146,13 @@ def _named(source: str) -> dict[str, Any] | None:
         return {"provider": "pgvector", "config": {"url": source}}
     if source.startswith(("http://", "https://")):
         return {"provider": "qdrant", "config": {"url": source}}
+    if "://" in source:
+        # Whatever it is, a password may be in it.
+        scheme = source.partition("://")[0]
+        raise ConfigurationError(
+            f"No collection of mem0 is read from {scheme!r}. Give a URL of Qdrant ('https://...') or PostgreSQL "
+            "('postgresql://...'), a folder of Qdrant or Chroma, or mem0's configuration."
+        )
     folder = Path(source).expanduser()
     if not folder.is_dir():
         if folder.is_file():
@@ -183,9 +190,8 @@ def _memory(id: str, payload: Mapping[str, Any], log: Sequence[dict[str, Any]]) 
         raise InvalidInputError("The payload has no text under `data`.")
     metadata = {key: value for key, value in payload.items() if key not in _OWN}
     check_metadata(metadata, "the metadata")
-    ids = {name: payload[name] for name in ("user_id", "agent_id", "run_id") if payload.get(name) is not None}
-    write_scope(ids.get("user_id"), ids.get("agent_id"), ids.get("run_id"))
-    said = payload.get("created_at") or payload.get("updated_at")
+    scope = write_scope(payload.get("user_id"), payload.get("agent_id"), payload.get("run_id"))
+    said = payload.get("created_at") or payload.get("updated_at") or None
     created = said or to_datetime(now_us())
     changes = _changes(log, text)
     role = payload.get("role")
@@ -193,7 +199,7 @@ def _memory(id: str, payload: Mapping[str, Any], log: Sequence[dict[str, Any]]) 
     by_assistant = "assistant" in (role, payload.get("attributed_to"))
     return ArchivedMemory.model_validate(
         {
-            **ids, "id": id, "memory": text, "metadata": metadata,
+            **scope.as_dict(), "id": id, "memory": text, "metadata": metadata,
             "kind": "procedure" if procedure else "fact" if role is None else "message",
             "created_at": created, "updated_at": payload.get("updated_at") or created, "valid_from": created,
             "expires_at": _end_of(payload.get("expiration_date")), "dated": said is not None,
@@ -205,15 +211,16 @@ def _memory(id: str, payload: Mapping[str, Any], log: Sequence[dict[str, Any]]) 
 
 
 def _end_of(day: object) -> datetime | None:
-    """Return the instant after the last day on which mem0 shows a memory."""
+    """Return the instant after the last day on which mem0 shows a memory; None where it is shown for ever."""
     if day is None:
         return None
     try:
-        return datetime.combine(
-            date.fromisoformat(str(day)[:10]) + timedelta(days=1), datetime.min.time(), UTC
-        )
+        last = date.fromisoformat(str(day)[:10])
     except ValueError as error:
         raise InvalidInputError(f"`expiration_date` is no date: {day!r}.") from error
+    if last == date.max:
+        return None
+    return datetime.combine(last + timedelta(days=1), datetime.min.time(), UTC)
 
 
 # What the history says.

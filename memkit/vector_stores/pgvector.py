@@ -32,7 +32,6 @@ from memkit.vector_stores.base import (
     check_limit,
     check_records,
     check_vector,
-    no_collection,
     record_filter,
     score_of,
     storable_ids,
@@ -53,7 +52,7 @@ from memkit.vector_stores.pgvector_table import (
     check_pool,
     collections,
     facts_of,
-    foreign_tables,
+    foreign_page,
     make_index,
     make_table,
     measured,
@@ -439,19 +438,8 @@ class PgvectorStore(VectorStore):
 
     def foreign(self, limit: int = 500, cursor: str | None = None) -> StorePage:
         """Return rows of a table with `id`, `vector` and `payload` that another program wrote, ordered by id."""
-        return self._run(lambda session: self._foreign(session, limit, cursor))
-
-    async def _foreign(self, session: Session, limit: int, cursor: str | None) -> StorePage:
         name = self._settings.collection_name
-        if not await session.rows("SELECT 1 FROM pg_class WHERE oid = to_regclass(%s)", [self._table]):
-            raise no_collection(name, "in this database", await foreign_tables(session))
-        rows = await session.rows(
-            f"SELECT id::text, payload, vector FROM {self._table} WHERE vector IS NOT NULL AND id::text > %s "
-            f"ORDER BY id::text LIMIT {limit}",
-            [cursor or ""],
-        )
-        records = [record_of(row) for row in rows]
-        return StorePage(records=records, cursor=records[-1].id if len(records) == limit else None)
+        return self._run(lambda session: foreign_page(session, name, self._table, limit, cursor))
 
     # The rest.
 

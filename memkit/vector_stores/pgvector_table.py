@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, ClassVar, Final, cast
 
+import numpy as np
 from pydantic import Field
 
 from memkit.errors import ConfigurationError
 from memkit.postgres.errors import make_extension
 from memkit.postgres.session import Session
+from memkit.postgres.wire import vector_off_wire
 from memkit.settings import SecretStr, env
-from memkit.vector_stores.base import StoreSettings
+from memkit.vector_stores.base import StorePage, StoreRecord, StoreSettings, no_collection
 
 HNSW_DIMS: Final = 2000
 """Dimensions that an index of `vector` takes, one of `halfvec` twice as many.
@@ -24,6 +26,8 @@ _PLAIN_DIMS: Final = 1900
 _MOST_DIMS: Final = 16_000
 _BUILD_S: Final = 3600.0
 _MARK: Final = "memkit"
+_FOREIGN: Final = ("id", "payload", "vector")
+"""Columns of a table of points, whoever made it."""
 
 _PREPARE: Final = """
 SELECT
@@ -193,7 +197,38 @@ async def collections(session: Session) -> Sequence[str]:
     return sorted(name for name, comment in rows if _about(comment) is not None)
 
 
-async def foreign_tables(session: Session) -> Sequence[str]:
+async def foreign_page(session: Session, name: str, table: str, limit: int, cursor: str | None) -> StorePage:
+    """Return rows of a table that another program wrote, ordered by id; one without a vector has an empty one.
+
+    Raises:
+        ConfigurationError: There is no such table, or it is none of points.
+    """
+    columns = await session.rows(
+        "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0", [table]
+    )
+    if not columns:
+        raise no_collection(name, "in this database", await _foreign_tables(session))
+    if missing := [one for one in _FOREIGN if (one,) not in columns]:
+        raise ConfigurationError(
+            f"The table {name!r} has no column {missing[0]!r}: no collection of points is kept there. "
+            f"Those in this database are: {', '.join(map(repr, await _foreign_tables(session))) or 'none'}."
+        )
+    rows = await session.rows(
+        f"SELECT id::text, payload, vector FROM {table} WHERE id::text > %s ORDER BY id::text LIMIT {limit}",
+        [cursor or ""],
+    )
+    records = [
+        StoreRecord(
+            id=id,
+            vector=np.zeros(0, np.float32) if vector is None else vector_off_wire(vector),
+            payload=cast("dict[str, Any]", payload) if isinstance(payload, dict) else {},
+        )
+        for id, payload, vector in rows
+    ]
+    return StorePage(records=records, cursor=records[-1].id if len(records) == limit else None)
+
+
+async def _foreign_tables(session: Session) -> Sequence[str]:
     """Return the names of all tables with a vector that memkit did not make, sorted."""
     rows = await session.rows(
         "SELECT c.relname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "

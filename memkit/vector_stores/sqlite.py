@@ -135,14 +135,14 @@ class SqliteStore(VectorStore):
                 _INHERITED.append(self._connection)
                 self._connection, self._pid, self._cache = self._open_connection(), os.getpid(), None
             connection = self._connection
-            connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             try:
+                connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
                 yield connection
+                connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-            connection.execute("COMMIT")
 
     @contextmanager
     def _translated(self) -> Generator[None]:

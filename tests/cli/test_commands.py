@@ -118,6 +118,14 @@ def test_list_goes_page_by_page_or_through_all(memkit: Memkit) -> None:
     assert [item["id"] for item in everything["results"]] == ids[::-1]
 
 
+def test_list_shows_the_kinds_that_are_asked_for(memkit: Memkit) -> None:
+    remember(memkit, "A turn.")
+    memkit("add", "Answer briefly.", "--kind", "preference", "--no-infer", "--user", "ada")
+    listed = memkit("list", "--kinds", "preference, fact", "--user", "ada", "--json").json["results"]
+    assert [item["memory"] for item in listed] == ["Answer briefly."]
+    assert "Did you mean 'fact'" in memkit("list", "--kinds", "fct", "--user", "ada", code=2).err
+
+
 def test_list_shows_what_is_closed_only_when_asked(memkit: Memkit, tmp_path: Path) -> None:
     (item,) = remember(memkit, "I live in Oslo.")
     with Memory(tmp_path / HOME) as memory:
@@ -196,6 +204,16 @@ def test_erasing_needs_a_yes_and_a_typed_scope(
     monkeypatch.setenv("MEMKIT_USER_ID", "ada")
     memkit("forget", *args, code=2)
     assert len(memkit("list", "--json").json["results"]) == 1
+
+
+def test_a_user_that_is_typed_blank_is_not_the_environments(
+    memkit: Memkit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEMKIT_USER_ID", "ada")  # and `--user "$WHO"` with a variable that nobody set
+    memkit("add", "I sail.")
+    for command in (("forget", "--yes"), ("search", "sail"), ("list",), ("export",), ("add", "I row.")):
+        assert "`user_id` is blank" in memkit(*command, "--user", "", code=1).err
+    assert [item["memory"] for item in memkit("list", "--json").json["results"]] == ["I sail."]
 
 
 def test_rebuild_changes_the_embedder_for_good(memkit: Memkit) -> None:

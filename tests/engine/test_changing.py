@@ -201,7 +201,8 @@ def test_history_is_complete_oldest_first_and_survives_deletion(memory: Face) ->
         (None, "I live in Oslo."), ("I live in Oslo.", "I live in Bergen."), ("I live in Bergen.", None),
     ]  # fmt: skip
     assert events[1].before.metadata == {} and events[1].after.metadata == {"a": 1}
-    assert events[1]["old_memory"] == "I live in Oslo."
+    assert events[1]["old_memory"] == events[1].get("old_memory") == "I live in Oslo."
+    assert events[0].get("old_memory", "nothing") is None and "new_memory" in events[0]
     assert [e.seq for e in events] == sorted(e.seq for e in events)
     assert all(e.memory_id == id for e in events)
     assert events[0].at <= events[1].at <= events[2].at

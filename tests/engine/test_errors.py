@@ -116,6 +116,8 @@ def test_it_is_raised_says_what_to_do_and_can_be_pickled(
 
 def check(error: errors.MemkitError) -> None:
     assert len(str(error)) > 5 and str(error) == error.message
+    declared = {name for kind in type(error).__mro__ for name in vars(kind).get("__annotations__", {})}
+    assert vars(error).keys() - declared <= {"message"}, "an attribute that no type checker knows"
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is type(error) and again.__dict__ == error.__dict__ and str(again) == str(error)
 

@@ -459,3 +459,5 @@ def test_both_graphs_have_the_same_calls() -> None:
 def test_a_relation_answers_to_the_names_that_mem0_gave_its_ends() -> None:
     edge = Relation(source="Ann", relation="likes", target="tea")
     assert (edge["relationship"], edge["destination"], edge["target"]) == ("likes", "tea", "tea")
+    assert (edge.get("relationship"), edge.get("destination"), edge.get("verb")) == ("likes", "tea", None)
+    assert "destination" in edge and "verb" not in edge

@@ -55,6 +55,20 @@ def test_relations_keep_to_their_facts_when_one_before_them_is_left_out() -> Non
     assert found is not None and [relation.memory for relation in found.relations] == [0, -1, 1, -1]
 
 
+def test_a_single_relation_without_a_list_around_it_is_one() -> None:
+    found = read(
+        {"memories": [fact("one")], "relations": {"source": "a", "relation": "knows", "target": "b"}}
+    )
+    assert found is not None and [relation.relation for relation in found.relations] == ["knows"]
+
+
+@pytest.mark.parametrize("junk", ["none", 7, {"a": 1}, True])
+def test_relations_that_are_none_cost_no_fact(junk: object) -> None:
+    found = read({"memories": [fact("one")], "relations": junk})
+    assert found is not None and [memory.text for memory in found.memories] == ["one"]
+    assert found.relations == [] and len(found.malformed) == 1
+
+
 def test_a_relation_that_cannot_be_read_costs_no_fact() -> None:
     found = read({"memories": [fact("one")], "relations": [{"source": 1}]})
     assert found is not None and [memory.text for memory in found.memories] == ["one"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memkit.extraction.relations import relations_in
-from tests.extraction.relation_sentences import CHAT, ENGLISH, FRENCH, GERMAN, SPANISH, Said
+from tests.extraction.relation_sentences import BETWEEN, CHAT, ENGLISH, FRENCH, GERMAN, SPANISH, Said
 
 EVERY = [*ENGLISH, *GERMAN, *SPANISH, *FRENCH]
 
@@ -35,6 +35,11 @@ def test_what_is_read_was_said_and_most_of_what_was_said_is_read(
 def test_over_all_languages_precision_and_recall_are_high() -> None:
     precision, recall = rates(EVERY)
     assert precision >= 0.95 and recall >= 0.9, (precision, recall)
+
+
+@pytest.mark.parametrize(("text", "said"), BETWEEN)
+def test_how_people_places_and_things_stand_to_each_other_is_read(text: str, said: Said) -> None:
+    assert set(relations_in(text).relations) == said
 
 
 def test_of_ordinary_chat_little_is_missed_and_next_to_nothing_made_up() -> None:

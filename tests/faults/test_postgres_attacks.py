@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -359,4 +360,10 @@ def test_no_error_of_a_connection_shows_the_password(postgres: PostgresServer, t
         while error is not None:
             shown = f"{error} {error!r} {vars(error)}"
             assert not any(one in shown for one in (secret, "hunter%20two", PASSWORD, QUOTED, "p@ss"))
+            frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+            ours = [frame for frame in frames if frame.f_code.co_filename != __file__]
+            held = repr([frame.f_locals for frame in ours])
+            assert not any(one in held for one in ("hunter", "p@ss", QUOTED)), (
+                "reports may show what frames hold"
+            )
             error = error.__cause__ or error.__context__

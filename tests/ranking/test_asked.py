@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from memkit.ranking.asked import NAME, TELLS, TIME, asked, content, cues
+from memkit.ranking.asked import NAME, TELLS, TIME, TIME_ELSEWHERE, asked, content, cues
 from memkit.ranking.index import Entry
 from memkit.ranking.result import Ranking
 from memkit.ranking.text import surface
@@ -22,7 +22,7 @@ from tests.ranking.corpus import entry, index_of, query
         ("My sister moved to Porto last week.", TELLS | NAME | TIME),
         ('The choir sang "Alleluia" badly.', NAME),
         ("Wonderful, congratulations!", 0),
-        ("Gestern war es kalt.", 0),
+        ("Gestern war es kalt.", TIME_ELSEWHERE),
     ],
 )
 def test_the_wording_of_a_memory_tells_what_kind_of_answer_it_holds(text: str, kinds: int) -> None:

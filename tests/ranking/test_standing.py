@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memkit.ranking.standing import MARK, indexed, same_matter, standing
+from memkit.ranking.standing import MARK, _cues, indexed, same_matter, standing  # pyright: ignore[reportPrivateUsage]
+from memkit.ranking.standing_forms import LATIN, OTHER, Forms
 from memkit.ranking.text import tokens
 
 ORDERS = [
@@ -122,3 +123,20 @@ def test_only_a_wish_that_excludes_another_takes_its_place(one: str, other: str,
             is same
             is same_matter(second.matter(), first.matter())
         )
+
+
+@pytest.mark.parametrize("forms", [*LATIN, *OTHER])
+def test_a_text_is_looked_through_wherever_a_word_or_phrase_of_a_wish_stands_in_it(forms: Forms) -> None:
+    every = _cues(latin=False)
+    phrases = [phrase for phrase in forms.phrases.split("|") if phrase]
+    for told in [*forms.words.split(), *(f"{word}," for word in forms.words.split()), *phrases]:
+        for low in (told, f"zq {told} zq", f"zq {told}", f"{told} zq", f"zq\n{told}\tzq"):
+            assert every.found(low, set(low.split())), low
+    for phrase in phrases:
+        low = f"zq{phrase}zq"  # A part of the text, not its words.
+        assert every.found(low, set(low.split())), low
+
+
+def test_a_text_with_the_words_of_a_phrase_but_not_the_phrase_is_not_looked_through() -> None:
+    low = "in the answer, i ask when my mind was to end"
+    assert not _cues(latin=True).found(low, set(low.split()))

@@ -221,6 +221,57 @@ def _state(source: str) -> Any:
     return {path.name: path.read_bytes() for path in files if path.name != ".lock"}
 
 
+ODD: dict[str, dict[str, Any]] = {
+    "a number for a user": {"user_id": 7},
+    "shown for ever": {"user_id": "eve", "expiration_date": "9999-12-31"},
+    "times left empty": {"user_id": "eve", "created_at": "", "updated_at": ""},
+    "before the first year": {"user_id": "eve", "created_at": "0001-01-01T00:00:00+14:00"},
+    "two users": {"user_id": ["eve", "bob"]},
+    "a day that is none": {"user_id": "eve", "expiration_date": "never"},
+}
+
+
+def test_one_odd_payload_is_told_and_costs_no_other(memory: Memory, tmp_path: Path) -> None:
+    client = QdrantClient(path=str(tmp_path / "odd"))
+    client.create_collection(
+        "mem0", vectors_config=models.VectorParams(size=DIM, distance=models.Distance.COSINE)
+    )
+    points = [
+        models.PointStruct(id=number, vector=vector, payload=payload(text, **more))
+        for number, ((text, more), vector) in enumerate(zip(ODD.items(), rows(list(ODD)), strict=True))
+    ]
+    client.upsert("mem0", points)
+    client.close()
+    result = memory.import_mem0(str(tmp_path / "odd"))
+    assert {id: why.split(":")[0] for id, why in result.skipped.items()} == {
+        "3": "`created_at`", "4": "`user_id` must be one id, not list", "5": "`expiration_date` is no date",
+    }  # fmt: skip
+    assert [item.memory for item in memory.get_all(user_id=7).results] == ["a number for a user"]
+    eve = {item.memory: item.expires_at for item in memory.get_all(user_id="eve").results}
+    assert eve == {"shown for ever": None, "times left empty": None}
+
+
+@pytest.mark.engine
+def test_rows_without_a_vector_or_a_payload_are_not_passed_over(memory: Memory, pgvector: Make) -> None:
+    source = pgvector(VECTORS)
+    with psycopg.connect(source) as connection:
+        connection.execute("UPDATE mem0 SET vector = NULL WHERE id = %s", (A,))
+        connection.execute("UPDATE mem0 SET payload = '[1]' WHERE id = %s", (B,))
+        connection.execute("UPDATE mem0 SET payload = NULL WHERE id = %s", (D,))
+    result = memory.import_mem0(source)
+    assert (result.found, result.imported, set(result.skipped)) == (7, 3, {B, D, *BROKEN})
+    assert memory.search("What is her name?", user_id="ada", limit=1).results[0].id == A
+
+
+@pytest.mark.engine
+def test_a_table_of_something_else_is_said_to_be_none(memory: Memory, pgvector: Make) -> None:
+    source = pgvector(VECTORS)
+    with psycopg.connect(source) as connection:
+        connection.execute("CREATE TABLE notes (id int, body text)")
+    with pytest.raises(ConfigurationError, match=r"'notes' has no column 'payload'.*'mem0'"):
+        memory.import_mem0(source, collection="notes")
+
+
 @pytest.mark.parametrize("change", ["dimension", "embedder"])
 def test_vectors_of_another_embedder_are_made_anew(memory: Memory, qdrant: Make, change: str) -> None:
     if change == "dimension":
@@ -308,6 +359,13 @@ def test_a_place_that_is_none_of_mem0s_is_an_error_that_says_why(
 ) -> None:
     with pytest.raises(ConfigurationError, match=said):
         memory.import_mem0(source(tmp_path))
+
+
+@pytest.mark.parametrize("scheme", ["postgresql+psycopg", "mysql", "redis"])
+def test_a_url_that_is_not_understood_is_not_shown(memory: Memory, scheme: str) -> None:
+    with pytest.raises(ConfigurationError, match=scheme.partition("+")[0]) as caught:
+        memory.import_mem0(f"{scheme}://mem0:hidden@db/app")
+    assert "hidden" not in str(caught.value)
 
 
 def test_a_collection_that_is_not_there_names_those_that_are(memory: Memory, make: Make) -> None:

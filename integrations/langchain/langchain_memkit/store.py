@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
@@ -322,9 +323,11 @@ def _ttl_config(ttl: object) -> TTLConfig | None:
 
 
 def _seconds(minutes: object) -> float | None:
-    if minutes is None or (isinstance(minutes, int | float) and not isinstance(minutes, bool)):
-        return None if minutes is None else minutes * 60
-    raise InvalidInputError(f"`ttl` must be minutes or None, not {minutes!r:.80}.", field="ttl")
+    if minutes is None:
+        return None
+    if isinstance(minutes, int | float) and not isinstance(minutes, bool) and 0 <= minutes < math.inf:
+        return minutes * 60
+    raise InvalidInputError(f"`ttl` must be minutes from 0, or None, not {minutes!r:.80}.", field="ttl")
 
 
 # ------------------------------------------------------------------------------------------- namespaces

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from memkit.errors import InvalidInputError
 
@@ -12,6 +12,8 @@ from .answers import ToolResult
 
 Shape = Literal["openai", "openai_responses", "anthropic", "gemini"]
 Json = Mapping[str, Any]
+Message: TypeAlias = Any
+"""A message as a plain dict, untyped: every SDK types the same dict as a class of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,7 @@ def calls_of(response: object) -> tuple[Shape, list[AskedCall]]:
     )
 
 
-def messages_of(shape: Shape, answered: Sequence[tuple[AskedCall, ToolResult]]) -> list[dict[str, Any]]:
+def messages_of(shape: Shape, answered: Sequence[tuple[AskedCall, ToolResult]]) -> list[Message]:
     """Return the messages that answer the calls, in order, to be appended after the model's own message."""
     if not answered:
         return []

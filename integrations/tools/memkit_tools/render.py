@@ -7,13 +7,16 @@ required, nullable where it is optional, nothing else is allowed, and there are 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from pydantic import BaseModel
 
 from .spec import ToolSpec
 
-Definition = dict[str, Any]
+Definition: TypeAlias = Any
+"""A tool as a plain dict, untyped: every SDK types the same dict as a class of its own."""
+Schema = dict[str, Any]
+"""A JSON Schema."""
 
 
 def openai(tools: Iterable[ToolSpec], *, strict: bool = True) -> list[Definition]:
@@ -74,7 +77,7 @@ def json_schema(tools: Iterable[ToolSpec]) -> list[Definition]:
     ]
 
 
-def schema(arguments: type[BaseModel], *, strict: bool = False) -> Definition:
+def schema(arguments: type[BaseModel], *, strict: bool = False) -> Schema:
     """Return the JSON Schema of a tool's arguments; an optional one is nullable in strict form, else left out."""
     made = arguments.model_json_schema()
     properties = {
@@ -90,9 +93,9 @@ def schema(arguments: type[BaseModel], *, strict: bool = False) -> Definition:
     }
 
 
-def _property(given: Mapping[str, Any], *, strict: bool) -> Definition:
+def _property(given: Mapping[str, Any], *, strict: bool) -> Schema:
     kept = {key: value for key, value in given.items() if key not in ("title", "default")}
-    options = cast("list[Definition] | None", kept.pop("anyOf", None))
+    options = cast("list[Schema] | None", kept.pop("anyOf", None))
     if options is None:
         return kept
     if strict:

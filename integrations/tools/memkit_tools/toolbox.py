@@ -11,7 +11,7 @@ from memkit.scope import IdLike
 
 from . import render
 from .answers import ToolResult, clip, refusal
-from .dispatch import calls_of, messages_of
+from .dispatch import Message, calls_of, messages_of
 from .spec import MAX_RESULTS, Mode, ToolSpec, arun, offered, run
 
 
@@ -90,7 +90,7 @@ class Toolbox:
             return self._unknown(name)
         return await arun(tool, self._async, arguments, prefix=self._prefix, max_results=self._max_results)
 
-    def handle(self, response: object) -> list[dict[str, Any]]:
+    def handle(self, response: object) -> list[Message]:
         """Answer every tool call of a model's message; append what is returned after that message.
 
         Args:
@@ -106,7 +106,7 @@ class Toolbox:
         shape, asked = calls_of(response)
         return messages_of(shape, [(one, self.call(one.name, one.arguments)) for one in asked])
 
-    async def ahandle(self, response: object) -> list[dict[str, Any]]:
+    async def ahandle(self, response: object) -> list[Message]:
         """Async version of `handle`."""
         shape, asked = calls_of(response)
         return messages_of(shape, [(one, await self.acall(one.name, one.arguments)) for one in asked])

@@ -75,7 +75,7 @@ async def over_http(url: str, token: str | None = None, **headers: str) -> Async
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     async with (
-        http_library().AsyncClient(headers=headers, timeout=30) as library,
+        http_library().AsyncClient(headers=headers, timeout=120) as library,
         streamable_http.streamable_http_client(url, http_client=library) as streams,
         ClientSession(streams[0], streams[1]) as session,
     ):

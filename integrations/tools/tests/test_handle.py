@@ -175,7 +175,7 @@ def test_an_agent_loop_over_the_sdk(box: Toolbox, server: OpenAIServer) -> None:
     client = OpenAI(api_key="k", base_url=server.base_url)
     messages: list[Any] = [{"role": "user", "content": "I sail."}]
     while True:
-        done = client.chat.completions.create(model="m", messages=messages, tools=box.openai())  # type: ignore[arg-type]  # plain dicts
+        done = client.chat.completions.create(model="m", messages=messages, tools=box.openai())
         messages.append(done.choices[0].message)
         answers = box.handle(done)
         if not answers:

@@ -40,7 +40,7 @@ async def memory() -> AsyncGenerator[AsyncMemory]:
 
 
 async def post(url: str, body: Any = LIST, **headers: str) -> Any:
-    async with http_library().AsyncClient() as client:
+    async with http_library().AsyncClient(timeout=120) as client:
         return await client.post(url, content=json.dumps(body), headers=ACCEPT | headers)
 
 

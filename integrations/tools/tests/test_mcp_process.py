@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Generator
@@ -238,6 +239,21 @@ def test_what_cannot_be_served_says_so_on_standard_error(
     assert (done.returncode, done.stdout) == (code, "")
     assert hint in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_port_that_is_taken_is_named_with_what_to_type(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        command = ["mcp", "--user", "ada", "--transport", "streamable-http", "--port", str(port)]
+        done = subprocess.run(
+            [sys.executable, "-m", "memkit", *command],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=tmp_path,
+        )
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port} cannot be bound" in done.stderr and "--port" in done.stderr
 
 
 def test_without_memkit_tools_the_command_names_what_to_install(tmp_path: Path) -> None:

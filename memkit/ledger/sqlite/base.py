@@ -124,11 +124,13 @@ class SqliteBase(Ledger):
             with self._db.reader() as conn:
                 if conn.in_transaction:
                     return work(conn)
-                conn.execute("BEGIN")
                 try:
+                    conn.execute("BEGIN")
                     return work(conn)
                 finally:
-                    conn.execute("COMMIT")
+                    # Interrupted or not: a snapshot that stays open would be old news to whoever reads next.
+                    if conn.in_transaction:
+                        conn.execute("COMMIT")
         except sqlite3.Error as error:
             raise_translated(error, self._db.location)
 

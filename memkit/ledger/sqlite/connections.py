@@ -277,8 +277,8 @@ class Database:
             conn = self._readers.pop()
         except IndexError:
             conn = self._connect_reader()
-        self._lent.add(conn)
         try:
+            self._lent.add(conn)
             yield conn
         finally:
             self._lent.discard(conn)

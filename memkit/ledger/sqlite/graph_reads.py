@@ -49,6 +49,12 @@ _EDGE: Final = (
     "edge.rid, edge.place, edge.relation, edge.source, edge.source_key, edge.source_name, edge.source_kind,"
     " edge.target, edge.target_key, edge.target_name, edge.target_kind"
 )
+_ID_BYTES: Final = 16
+_STARTS: Final = (
+    f"given (ids) AS (VALUES (?)), start (id, next) AS (SELECT substr(ids, 1, {_ID_BYTES}), {_ID_BYTES + 1} FROM given"
+    f" UNION ALL SELECT substr(ids, next, {_ID_BYTES}), next + {_ID_BYTES} FROM start, given WHERE next <= length(ids))"
+)
+"""Ids that come one behind the other as a single value: a statement takes no more than some thousand."""
 _RECORD: Final = f"record.id, record.agent, record.run, record.owner, {_TIMES}"
 
 
@@ -289,7 +295,7 @@ def neighbours(
 ) -> list[GraphEdge]:
     """Return the edges that a walk meets, each once: nearest first, then the latest, then by memory and place."""
     living = _living(conn, scope, during)
-    starts = [raw for one in dict.fromkeys(ids) if (raw := _raw(one)) is not None]
+    starts = b"".join(raw for one in dict.fromkeys(ids) if len(raw := _raw(one)) == _ID_BYTES)
     if living is None or not starts:
         return []
     where, parameters = living
@@ -302,7 +308,7 @@ def neighbours(
         f" CROSS JOIN edge ON edge.{{here}} = near.id CROSS JOIN record ON record.rid = edge.rid WHERE {where}"
     )
     sql = (
-        f"WITH RECURSIVE reach (id, hop) AS (VALUES {','.join(['(?, 0)'] * len(starts))}"
+        f"WITH RECURSIVE {_STARTS}, reach (id, hop) AS (SELECT id, 0 FROM start"
         f" UNION {step.format(here='source', there='target')}"
         f" UNION {step.format(here='target', there='source')}),"
         " near (id, hop) AS (SELECT id, min(hop) FROM reach GROUP BY id HAVING min(hop) < ?)"
@@ -311,7 +317,7 @@ def neighbours(
     ).replace(f"{_SINCE}, record.valid_until", f"{_SINCE} AS valid_from, record.valid_until")
     # A walk of n steps begins at the edges of what is n - 1 steps away.
     steps = (depth - 1, *parameters)
-    rows = conn.execute(sql, (*starts, *steps, *steps, depth, *parameters, *parameters, limit)).fetchall()
+    rows = conn.execute(sql, (starts, *steps, *steps, depth, *parameters, *parameters, limit)).fetchall()
     return [edge_of(conn, owner_of, row, hop=row[-1]) for row in rows]
 
 
@@ -340,12 +346,12 @@ def edge_of(conn: sqlite3.Connection, owner_of: OwnerOf, row: Sequence[Any], *, 
     )
 
 
-def _raw(entity: str) -> bytes | None:
-    """Return an id as it is stored; None for what is none of ours."""
+def _raw(entity: str) -> bytes:
+    """Return an id as it is stored; nothing for what is none of ours."""
     try:
         return bytes.fromhex(entity)
     except ValueError:
-        return None
+        return b""
 
 
 def count(conn: sqlite3.Connection, scope: ReadScope, saying: str) -> GraphCount:

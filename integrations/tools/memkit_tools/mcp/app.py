@@ -119,8 +119,7 @@ def run_http(
         port: 0 takes a free one; standard error says which.
 
     Raises:
-        ConfigurationError: As `build_app` does.
-        OSError: The address cannot be bound.
+        ConfigurationError: As `build_app` does, or the address cannot be bound.
     """
     app = build_app(memory, user_id=user_id, agent_id=agent_id, mode=mode, host=host)
     asyncio.run(_serve(app, memory, host, port))
@@ -129,8 +128,7 @@ def run_http(
 async def _serve(app: Starlette, memory: AsyncMemory, host: str, port: int) -> None:
     import uvicorn
 
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family) as bound:
+    with _bound(host, port) as bound:
         # Of a socket that is handed to it, asyncio does not know that it is TCP, and leaves answers waiting for 40 ms.
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # uvicorn ends at these by itself and then raises them once more, which must not cost the rest its turn.
@@ -141,6 +139,16 @@ async def _serve(app: Starlette, memory: AsyncMemory, host: str, port: int) -> N
         sys.stderr.write(f"memkit: {url}\n")
         async with memory:
             await uvicorn.Server(config).serve(sockets=[bound])
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{_bracketed(host)}:{port} cannot be bound: {error.strerror}. Give another --port; 0 takes a free one.",
+            field="port",
+        ) from error
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:
