@@ -263,10 +263,15 @@ def place(path: Any) -> tuple[Path | None, Path | None]:
     if "\0" in str(cast("str", path)):
         raise ConfigurationError(f"`path` holds a null character, which no file can have: {path!r}")
     try:
-        place = Path(cast("str", path)).expanduser()
+        # It stays there when the process goes to another folder.
+        place = Path(cast("str", path)).expanduser().absolute()
     except RuntimeError as error:
         raise ConfigurationError(
             f"`path` names a home that is not here: {str(cast('str', path))!r}"
+        ) from error
+    except OSError as error:
+        raise ConfigurationError(
+            f"`path` is in the current folder, which is gone: {str(cast('str', path))!r}. Give a whole path."
         ) from error
     # Not `Path.is_dir`, which raises for a name that is too long.
     if place.suffix and not os.path.isdir(place):

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
-from .errors import MissingDependencyError
+from .errors import InvalidInputError, MissingDependencyError
+
+_ROLES: Final = ("system", "developer", "user")
 
 
 def openai_messages(parts: Sequence[str], role: str) -> list[dict[str, Any]]:
-    """Return one chat message per part."""
+    """Return one chat message per part.
+
+    Raises:
+        InvalidInputError: Nobody says a context in this role.
+    """
+    if role not in _ROLES:
+        raise InvalidInputError(f"`role` must be one of {', '.join(_ROLES)}, not {role!r:.80}.", field="role")
     return [{"role": role, "content": part} for part in parts]
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from memkit.errors import InvalidInputError
 from memkit.types import Context
 
 BOTH = Context(stable="what stays", evidence="what was found")
@@ -16,6 +19,12 @@ def test_openai_takes_one_message_a_part() -> None:
     ]
     assert [message["role"] for message in BOTH.to_openai(role="developer")] == ["developer", "developer"]
     assert Context().to_openai() == [] and len(Context(evidence="x").to_openai()) == 1
+
+
+@pytest.mark.parametrize("role", ["tool", "assistant", "System", "", None])
+def test_a_context_is_said_by_whoever_may_give_instructions_or_ask(role: Any) -> None:
+    with pytest.raises(InvalidInputError, match="role"):
+        BOTH.to_openai(role=role)
 
 
 def test_openai_accepts_them() -> None:

@@ -14,7 +14,7 @@ from memkit.ranking.index import OwnerIndex, RankQuery
 from memkit.ranking.weights import Part, Weights, weights_for
 
 _ADDED: Final = (
-    *("previous", "next", "session", "speaker", "date", "day", "first", "question", "length"),
+    *("previous", "next", "session", "speaker", "date", "day", "first", "question", "length", "event"),
     *("answers", "tells", "kind", "frame", "address", "mine", "topic", "spread"),
 )
 _PARTS: Final = ("dense", "words", "window")

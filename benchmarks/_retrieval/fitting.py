@@ -29,7 +29,7 @@ _ABOUT: Final = ("speaker", "other_speaker", "other_date", "length", "margin", "
 MEMORY: Final[dict[str, tuple[str, ...]]] = {
     "keyless": ("strong", "cosine_matched", "matched", "cosine_share", "own", *_ABOUT),
     "embedded": ("cosine", "strong", "matched", "own_meant", *_ABOUT),
-    "other": ("cosine", "strong", "matched", "own", *_ABOUT),
+    "other": ("cosine", "strong", "matched", "own_shared", *_ABOUT),
     "late": ("cosine", "late", "strong", "matched", "own_meant", *_ABOUT),
 }
 """Level -> the features of a memory."""
@@ -46,7 +46,7 @@ QUERY: Final[dict[str, tuple[str, ...]]] = {
 """Level -> the features of a query."""
 UPWARDS: Final = {
     "cosine", "share", "strong", "matched", "cosine_matched", "cosine_share", "late", "speaker", "own", "own_meant",
-    "margin", "place",
+    "own_shared", "margin", "place",
 }  # fmt: skip
 """They may not speak against a memory: one that would is left out."""
 DOWNWARDS: Final = {"other_speaker", "other_date"}
@@ -60,6 +60,8 @@ _WORTH: Final[dict[tuple[str, int], float]] = {
     ("adversarial", WHOLE): 0.05, ("request", 1): 2.0, ("request", 10): 2.0, ("request", 40): 2.0,
 }  # fmt: skip
 """What all rows of a kind in scopes of a size weigh together."""
+_LESS: Final = {("other", "request"): 0.15}
+"""Level and kind -> of that. Where vectors tell little, many requests would leave no score to what is rightly found."""
 _NEGATIVE_ROWS: Final = 10
 """Of a query that nothing answers, the best rows; of one that is asked word for word, the best three."""
 _TASKS: Final = {"found": 8.0, "false premise": 2.2, "foreign": 3.0, "general": 1.2, "pieces": 0.3}
@@ -130,7 +132,10 @@ def memories(names: Sequence[str], found: Sequence[Sample], use: Sequence[str]) 
     counts: dict[tuple[str, int], int] = {}
     for sample, n in zip(found, rows, strict=True):
         counts[_kind(sample)] = counts.get(_kind(sample), 0) + n
-    each = [_WORTH.get(_kind(s), 0.0) / max(1, counts[_kind(s)]) for s in found]
+    each = [
+        _WORTH.get(_kind(s), 0.0) * _LESS.get((s.level, s.kind), 1.0) / max(1, counts[_kind(s)])
+        for s in found
+    ]
     return _fit({name: x[:, list(names).index(name)] for name in use}, y, np.repeat(each, rows))
 
 

@@ -14,7 +14,7 @@ import typer
 
 from .mem0 import import_from_mem0
 from .output import dumps, plural
-from .session import AgentOption, RunOption, Session, command, one_of, usage_error
+from .session import AgentOption, RunOption, Session, command, one_of, piped_text, usage_error
 
 if TYPE_CHECKING:
     from ..memory import Memory
@@ -90,7 +90,7 @@ def import_(
     name = "standard input" if str(file) == "-" else file.name
     streamed = str(file) != "-" and is_archive(file)
     entries = (
-        [] if streamed else parse_entries(sys.stdin.read(), name) if str(file) == "-" else read_entries(file)
+        [] if streamed else parse_entries(piped_text(), name) if str(file) == "-" else read_entries(file)
     )
     found = "memkit" if streamed else format_of(entries)
     wanted = {"json": "openai", "jsonl": "openai", "auto": found}.get(format_, format_)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .output import plural
-from .session import AgentOption, RunOption, Session, command, json_object, one_of, usage_error
+from .session import AgentOption, RunOption, Session, command, json_object, one_of, piped_text, usage_error
 
 
 def register(app: typer.Typer) -> None:
@@ -95,13 +95,13 @@ def _given(text: str | None, file: Path | None) -> str | list[dict[str, Any]]:
     if file is not None:
         if str(file) != "-":
             return read_transcript(file)
-        return parse_transcript(parse_entries(sys.stdin.read(), "standard input"), "standard input").messages
+        return parse_transcript(parse_entries(piped_text(), "standard input"), "standard input").messages
     if text in (None, "-"):
         if text is None and sys.stdin.isatty():
             usage_error(
                 'What is to be remembered? Type a text, for example: memkit add "I live in Oslo." --user ada'
             )
-        text = sys.stdin.read().strip()
+        text = piped_text().strip()
     if not text:
         usage_error("There is nothing to remember: the text is empty.")
     return text

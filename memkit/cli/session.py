@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, cast
 
 import typer
 
-from ..errors import MemkitError, MemoryNotFoundError, OperationNotFoundError, did_you_mean
+from ..errors import InvalidInputError, MemkitError, MemoryNotFoundError, OperationNotFoundError, did_you_mean
 from .output import Output, write_error
 
 if TYPE_CHECKING:
@@ -121,6 +121,22 @@ class Session:
 def usage_error(message: str) -> NoReturn:
     """End with exit code 2 and a line that says what to type."""
     raise UsageError(message)
+
+
+def piped_text() -> str:
+    """Return what stands on standard input.
+
+    Raises:
+        InvalidInputError: It is no text.
+    """
+    try:
+        text = sys.stdin.read()
+        text.encode()  # a lenient reader leaves lone surrogates where it could not decode
+    except UnicodeError:
+        raise InvalidInputError(
+            f"Standard input is not {sys.stdin.encoding.upper()}. Convert it, for example with iconv."
+        ) from None
+    return text
 
 
 def json_object(text: str | None, option: str) -> dict[str, Any] | None:

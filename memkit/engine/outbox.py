@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from ..clock import now_us
 from ..errors import (
@@ -17,14 +16,11 @@ from ..graph_stores.base import GraphStore
 from ..ledger.base import OutboxEntry
 from ..ledger.graph import projected
 from ..progress import Bar
-from ..runtime import SyncRuntime, run_inline
+from ..runtime import Future, SyncRuntime, run_inline
 from ..vector_stores.base import StoreRecord, VectorStore
 from .core import Engine
 from .index import Index, indexes
 from .views import payload
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
 
 _BATCH = 1000
 _LEASE_S = 60.0

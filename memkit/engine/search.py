@@ -33,7 +33,6 @@ from .views import is_current, memory_item, record_test, row_test
 _WALK = 64
 _READS = 40
 """A row of a ranking that is read costs as much as so many that the ledger tests."""
-_PIECE = 16
 _TRIES = 4
 
 
@@ -303,11 +302,7 @@ def _walk(
         start, last = start + step, len(hits) < step
         if may is not None:
             hits = [hit for hit in hits if hit[0] in may]
-        while hits and len(found) < wanted:
-            # Of rows that may pass nearly all do.
-            many = len(hits) if may is None else max(_PIECE, wanted - len(found))
-            found += _passing(engine, hits[:many], passes, marks)
-            hits = hits[many:]
+        found += _passing(engine, hits, passes, marks)
         missing = wanted - len(found)
         if missing <= 0 or last:
             break
@@ -316,7 +311,7 @@ def _walk(
             step = 2 + int(1.5 * missing * start / max(len(found), 0.5))
             if step > max(_WALK, size // _READS):
                 may = frozenset(engine.ledger.passing(request.scope, test, at=now_us()))
-                step = max(_WALK, 2 * missing * size // max(1, len(may)))
+                step = max(_WALK, int(1.5 * missing * size / max(1, len(may))))
             if may is not None and not may:
                 break
     found = found[:wanted]

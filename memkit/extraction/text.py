@@ -221,6 +221,8 @@ def _in_digits(text: str) -> set[str]:
             out |= {str(int(clock.group(1)) - 12), f"{int(clock.group(1)) - 12}:{clock.group(2)}"}
         for piece in raw.split(":"):
             out |= number_forms(piece)
+    for year in re.findall(r"(?<!\w)'(\d\d)(?!\d)", text):
+        out |= {f"19{year}", f"20{year}"}
     digit_runs = re.findall(r"\d[\d\s()./-]*\d", text)
     out.update(re.sub(r"\D", "", run) for run in digit_runs)
     for match in _SCALED.finditer(text):

@@ -325,12 +325,13 @@ class Evidence:
 
 
 def unlicensed(memory: ExtractedMemory, ground: Ground) -> str | None:
-    """Return a date, a number or a name of a text that nobody said, or None."""
+    """Return a date, a number, an address or a name of a text that nobody said, or None."""
     text = fold(memory.text)
     rest, dated = _without_dates(text)
     return (
         _unlicensed_date(text, dated, ground)
         or _unlicensed_number(rest, ground)
+        or _unlicensed_address(text, ground)
         or unlicensed_name(memory, ground.words)
     )
 
@@ -407,6 +408,18 @@ def _unlicensed_number(text: str, ground: Ground) -> str | None:
             continue
         if not number_forms(f"{value:g}") & ground.numbers:
             return f"the number {token.raw!r} was not said"
+    return None
+
+
+_ADDRESS: Final = re.compile(r"""https?://[^\s<>"']+|[^\s<>()\[\]"'|,;:]*@[^\s<>()\[\]"'|,;:]+""")
+
+
+def _unlicensed_address(text: str, ground: Ground) -> str | None:
+    """An address must stand in the message or the two before it, letter by letter."""
+    for found in _ADDRESS.findall(text):
+        address = found.strip("@.!?)")
+        if address not in ground.said:
+            return f"the address {address!r} was not said"
     return None
 
 

@@ -96,7 +96,8 @@ class NetworkxStore(GraphStore):
             self._keep_in(folder / "graph.lines")
 
     def _keep_in(self, path: Path) -> None:
-        self._file = LinesFile(path.expanduser(), backend=self.name, timeout_s=self._settings.timeout_s)
+        place = path.expanduser().absolute()
+        self._file = LinesFile(place, backend=self.name, timeout_s=self._settings.timeout_s)
         self.capabilities = _SHARED
 
     @property

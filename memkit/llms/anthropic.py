@@ -249,7 +249,7 @@ class AnthropicLLM:
             elif tools:
                 request["tool_choice"] = {"type": "any"}
             else:
-                request["tool_choice"] = {"type": "tool", "name": name}
+                request["tool_choice"] = {"type": "tool", "name": name, "disable_parallel_tool_use": True}
         if offered:
             request["tools"] = offered
         if system:
@@ -309,7 +309,9 @@ class AnthropicLLM:
             answers = [call for call in calls if call.name == name]
             calls = [call for call in calls if call.name != name]
             if answers:
-                text, parsed = _answer(answers[0].input, schema)
+                # Several are not one: what the others say must not be lost without a word.
+                given = answers[0].input if len(answers) == 1 else [answer.input for answer in answers]
+                text, parsed = _answer(given, schema)
                 finish = "stop" if finish == "tool_calls" and not calls else finish
             elif text:
                 parsed = parse_as(text, schema)[0]

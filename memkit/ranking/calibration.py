@@ -224,6 +224,7 @@ class Evidence:
             "other_date": none if date is None else (~date[rows]).astype(np.float64),
             "own": own,
             "own_meant": own * meant**2,
+            "own_shared": own * share,
             "asks": view.question[rows].astype(np.float64),
             "length": np.log1p(np.minimum(view.length[rows], LONG)) / 5,
             "late": none if self._late is None else self._late[rows],

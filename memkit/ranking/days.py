@@ -23,6 +23,8 @@ LONGEST: Final = 31 * DAY
 _FARTHEST: Final = 93 * DAY
 _READ: Final = 600
 """Characters of a memory in which the time that it tells of is looked for."""
+_YEARS: Final = range(100, 9_900)
+"""From any day in them, what a query counts is still in the calendar."""
 _NAMES: Final = "|".join(sorted(NAMED_MONTHS, key=len, reverse=True))
 _DIGITS: Final = re.compile(r"\d")
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
@@ -100,6 +102,7 @@ def asked_spans(query: str, years: Sequence[int]) -> tuple[list[Instants], list[
         years: Those in which something was said.
     """
     plain = folded(query)
+    years = [year for year in years if year in _YEARS]
     days = list(_days(plain))
     near: list[Instants] = []
     far: list[Instants] = []

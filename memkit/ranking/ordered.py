@@ -17,8 +17,8 @@ from memkit.ranking.signals import DECIMALS, Fused, first_rows, line
 from memkit.ranking.vectors import Floats
 from memkit.ranking.view import Array, Ints, View
 
-ABOUT: Final = 6
-"""Best memories whose middle is what a query is about; 5 to 12 of them find as much, within 2 of a hundred."""
+ABOUT: Final = 8
+"""Best memories whose middle is what a query is about; 6 to 10 of them find as much, within 2 of a hundred."""
 
 Nearness = Callable[[Ints], Array]
 """Gives how near each row in view is to the middle of some of them; NaN where it has no vector."""

@@ -18,7 +18,7 @@ LONGEST: Final = 400
 _SPOKEN = re.compile(r"^\W*(?:user|human|question|query|customer|me|q)\W*?[:>]\s*(.+)$", re.IGNORECASE)
 _LABEL = re.compile(r"^\W*(?:\w+\W+){0,3}\w*\W*$")
 _LABEL_LENGTH: Final = 80
-_SENTENCE_END = re.compile(r"(?<=[.!?。！？…])[\s\"'”’)\]]*|\n+")
+_SENTENCE_END = re.compile(r"(?<=[.!?。！？…])[\s\"'”’)\]]*|\n+|</?[A-Za-z][^<>\n]{0,80}>")
 
 
 def sanitise(query: str) -> str:
@@ -41,6 +41,8 @@ def sanitise(query: str) -> str:
     if spoken:
         return _tail(_question(spoken[-1]) if len(spoken[-1]) > LONGEST else spoken[-1])
     asked = _question(text[-600:])
+    if not asked and len(lines[0]) <= LONGEST:  # what is pasted behind a question is what it is about
+        asked = _question(lines[0])
     if asked:
         return _tail(asked)
     said = [line for line in lines if not _is_label(line)]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from memkit.ranking import calibration as cal
+from memkit.ranking.anchor import anchored
 from memkit.ranking.asked import Asked, asked, content
 from memkit.ranking.languages import may_be_english, mostly_latin
 from memkit.ranking.late import Tokens, compare
@@ -168,6 +169,10 @@ def rank(
         kinds=words.asked.kinds,
     )
 
+    event = anchored(view, query, words.terms, found) if view.weights.event else None
+    if event is not None:
+        np.add(fused.score, view.weights.event * event, out=fused.score)
+        fused.added["event"] = (event, view.weights.event, 0.0)
     if tokens is not None and view.weights.late:
         telling = dict(
             zip(words.terms, (idf_of(n, len(view)) for n in found.frequency.tolist()), strict=True)

@@ -54,6 +54,7 @@ class Weights:
         mine: Added to memories of role "user" where the query asks for an order of what the asker said.
         topic: Nearness to the middle of the best memories, where the query asks for an order.
         spread: Taken for each better memory of the same session, where the query asks for an order.
+        event: Added to memories of the time that a query tells by an event ("before she moved").
         late: Of the match token by token among the best rows, where their tokens are kept; 0 leaves it out.
         around: Of that match with the tokens of neighbouring turns.
         b: Length normalisation of BM25 on the own text.
@@ -86,6 +87,7 @@ class Weights:
     mine: float = 2.0
     topic: Part = Part(weight=0.0, mean=0.05, std=0.15)
     spread: float = 1.0
+    event: float = 0.5
     late: float = 0.0
     around: float = 0.0
     b: float = 0.9
@@ -167,11 +169,12 @@ EMBEDDED: Final = replace(
     _EMBEDDED,
     chat=replace(
         _EMBEDDED,
-        dense=replace(_EMBEDDED.dense, weight=0.5),
-        words=replace(_EMBEDDED.words, weight=0.2),
+        dense=replace(_EMBEDDED.dense, weight=0.6),
+        words=replace(_EMBEDDED.words, weight=0.1),
         window=replace(_EMBEDDED.window, weight=0.2),
         next=0.2,
-        session=0.4,
+        session=0.3,
+        speaker=3.0,
         date=1.0,
         first=1.0,
         question=0.4,
@@ -181,7 +184,8 @@ EMBEDDED: Final = replace(
         tells=0.7,
         kind=1.2,
         b=0.6,
-        late=0.3,
+        address=True,
+        late=0.2,
         around=0.3,
     ),
     long=replace(
@@ -194,6 +198,7 @@ EMBEDDED: Final = replace(
         speaker=2.0,
         first=1.0,
         question=0.0,
+        topic=Part(weight=0.8, mean=0.05, std=0.15),
         late=0.0,  # long messages offer more tokens to match, whatever they say
     ),
 )

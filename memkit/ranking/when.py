@@ -125,9 +125,9 @@ def relative_days(query: str, now: int) -> list[tuple[int, int]]:
     try:
         today = datetime.fromtimestamp(now / 1e6, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         spans = list(english_spans(query, today)) or list(elsewhere_spans(query, today))
+        return [(_micros(start - _ZONES), _micros(end + _ZONES)) for start, end in spans]
     except (OverflowError, ValueError, OSError):
         return []
-    return [(_micros(start - _ZONES), _micros(end + _ZONES)) for start, end in spans]
 
 
 def english_spans(query: str, today: datetime) -> Iterator[Span]:

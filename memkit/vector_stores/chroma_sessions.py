@@ -131,7 +131,7 @@ class ChromaSessions:
     def __init__(self, settings: ChromaSettings, client: ClientAPI | None) -> None:
         self._settings = settings
         self._given = client
-        self._path = settings.path
+        self._path = None if settings.path is None else settings.path.absolute()
         self._lock: SharedLock | None = None
         self._guard = RLock()
         self._session: Session | None = None

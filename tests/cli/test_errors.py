@@ -176,3 +176,19 @@ def _wait_until_it_reads(pid: int) -> None:
         except OSError:
             return
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("reader", ["utf-8:strict", "utf-8:surrogateescape"])
+@pytest.mark.parametrize("command", [("add",), ("add", "--file", "-"), ("import", "-")], ids=" ".join)
+def test_what_is_piped_in_and_is_no_text_is_named(
+    tmp_path: Path, command: tuple[str, ...], reader: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "memkit", *command, "--user", "ada", "--path", str(tmp_path)],
+        env={**os.environ, "PYTHONIOENCODING": reader},
+        input=b"caf\xe9",
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 1 and b"Standard input is not UTF-8" in done.stderr, done.stderr

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from memkit import AsyncMemory
 from memkit.llms.fake import FakeLLM
 from tests.engine.faces import Face, World, answer, fact
 
@@ -126,3 +131,34 @@ def test_messages_of_langchain_are_taken_as_they_are(memory: Face) -> None:
         o.event for o in memory.add(HumanMessage("I live in Oslo.", name="ana", id="h1"), user_id="u").results
     ] == ["NONE"]
     assert [o.event for o in memory.add_many(HumanMessage("Alone."), user_id="u").results] == ["ADD"]
+
+
+@pytest.mark.parametrize("background", [False, True])
+async def test_turns_written_for_a_call_that_is_cancelled_meanwhile_are_learned_by_the_next(
+    tmp_path: Path, background: bool
+) -> None:
+    async with AsyncMemory(tmp_path, llm=FakeLLM(lambda _: OSLO), embedder="hash") as memory:
+        await memory.add("Something before", user_id="u", infer=False)
+        loop, seen = asyncio.get_running_loop(), threading.Event()
+
+        def cancel() -> None:
+            call.cancel()
+            loop.call_soon(seen.set)
+
+        def step(name: str) -> None:
+            if name == "commit" and not seen.is_set():
+                loop.call_soon_threadsafe(cancel)
+                assert seen.wait(20)
+
+        memory._parts.ledger._committer._on_step = step  # pyright: ignore[reportAttributeAccessIssue]
+        call = asyncio.create_task(memory.add("I live in Oslo.", user_id="u", background=background))
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        if background:
+            await memory.flush()
+        else:
+            assert len((await memory.repair()).finished) == 1
+        assert (await memory.stats()).unfinished == 0
+        assert "The user lives in Oslo." in {
+            item.memory for item in (await memory.get_all(user_id="u")).results
+        }

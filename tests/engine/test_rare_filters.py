@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,3 +83,32 @@ def test_a_kind_that_few_have_is_found_at_the_end_of_the_ranking(memory: Memory)
         found = memory.search("tea in the garden", user_id="ann", limit=400, kinds=[kind]).results
         assert {item.kind for item in found} == {kind}
         assert len(found) == memory.count(user_id="ann", filters={"kind": kind})
+
+
+def test_rows_that_pass_a_filter_and_hold_no_more_leave_their_places_to_others(tmp_path: Path) -> None:
+    with Memory(tmp_path, llm=None, embedder="hash") as memory:
+        for first in (0, 1):
+            memory.add_many(
+                [
+                    {
+                        "role": "user",
+                        "content": f"note {n} on tea",
+                        "metadata": {"rare": n % 3 == 0},
+                        "created_at": "2020-01-01",
+                    }
+                    for n in range(first, 240, 2)
+                ],
+                user_id="ann",
+            )
+        over = [item.id for item in memory.get_all(user_id="ann", limit=400).results][::2]
+        for id in over:
+            memory.update(id, valid_until="2021-01-01")
+        whole = memory.search("tea", user_id="ann", limit=400).results
+        assert len(whole) == 120 and not set(over) & {item.id for item in whole}
+        expected = [item.id for item in whole if item.metadata["rare"]]
+        for limit in (1, 7, 25, 400):
+            found = memory.search("tea", user_id="ann", limit=limit, filters={"rare": True}, explain=True)
+            assert [item.id for item in found.results] == expected[:limit]
+            assert found.explain is not None
+            assert [each["id"] for each in found.explain] == expected[:limit]
+            assert all("probability" in each for each in found.explain)

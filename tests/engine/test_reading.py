@@ -130,6 +130,27 @@ def test_pages_give_everything_once_and_in_order(memory: Face, limit: int) -> No
     assert seen == [f"note {n}" for n in reversed(range(7))]
 
 
+def test_pages_across_users_are_newest_first_whoever_they_are_of(memory: Face) -> None:
+    said: list[str] = []
+    for n in range(24):
+        text = f"note {n}"
+        day = f"2024-01-{1 + n * 7 % 24:02}"
+        memory.add(
+            [{"role": "user", "content": text, "created_at": day}], user_id=f"user-{n % 5}", infer=False
+        )
+        said.append(text)
+    expected = sorted(said, key=lambda text: -(int(text.split()[1]) * 7 % 24))
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = memory.get_all(allow_global=True, limit=7, cursor=cursor)
+        found += [item.memory for item in page.results]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+    assert found == expected
+
+
 def test_a_cursor_stays_good_while_others_write(memory: Face) -> None:
     memory.add_many([f"note {n}" for n in range(4)], user_id="u")
     first = memory.get_all(user_id="u", limit=2)

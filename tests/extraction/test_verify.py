@@ -175,9 +175,28 @@ def test_an_echo_of_recalled_text_is_refused_unless_the_message_says_it() -> Non
         ("मेरे पास तीन बिल्लियाँ हैं", "उपयोगकर्ता के पास 3 बिल्लियाँ हैं", True),
         ("لدي ٣ قطط", "لدى المستخدم 3 قطط", True),
         ("لدي ٣ قطط", "لدى المستخدم 5 قطط", False),
+        ("born in ’92", "User was born in 1992.", True),
+        ("born in ’92", "User was born in 1993.", False),
+        ("I'm 34 & my wife's 36", "User was born in 1934.", False),
     ],
 )
 def test_a_number_is_the_same_in_every_notation_and_no_other(said: str, fact: str, ok: bool) -> None:
+    assert judge(fact, said, turn(said)).ok is ok
+
+
+@pytest.mark.parametrize(
+    ("said", "fact", "ok"),
+    [
+        ("My email is ada.l@example.org.", "User's email is ada.l@example.org.", True),
+        ("My email is ada.l@example.org", "User's email is eda.l@example.org.", False),
+        ("mail ADA.L@Example.org", "User's email is ada.l@example.org", True),
+        ("I am ada_l there", "User's handle is @ada_l.", True),
+        ("I am @ada_l there", "User's handle is @ada_k.", False),
+        ("see https://ada.example/cv", "User's site is https://ada.example/cv.", True),
+        ("see https://ada.example/cv", "User's site is https://ada.example/cw.", False),
+    ],
+)
+def test_an_address_is_the_same_letter_by_letter(said: str, fact: str, ok: bool) -> None:
     assert judge(fact, said, turn(said)).ok is ok
 
 

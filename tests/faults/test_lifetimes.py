@@ -104,6 +104,25 @@ def test_a_memory_dropped_without_close_leaves_its_file_to_the_next(tmp_path: Pa
     assert broken_laws(tmp_path / "s" / "memory.db") == []
 
 
+@pytest.mark.parametrize("early", [False, True])
+def test_a_memory_stays_where_it_was_made_when_the_process_goes_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, early: bool
+) -> None:
+    for folder in ("here", "there"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with memory_at(Path("store")) as memory:
+        if early:
+            memory.add("before", user_id="u", infer=False)
+        monkeypatch.chdir(tmp_path / "there")
+        memory.add("after", user_id="u", infer=False)
+        counts: list[int] = []
+        assert in_threads(4, lambda _: counts.append(memory.count(user_id="u"))) == []
+        assert counts == [1 + early] * 4
+        memory.forget(user_id="u")
+    assert (tmp_path / "here" / "store").is_dir() and not list((tmp_path / "there").iterdir())
+
+
 def test_a_memory_cannot_be_pickled_by_accident_or_comes_back_whole(tmp_path: Path) -> None:
     """Whatever pickling does, it never yields an object that fails later in a strange way."""
     with memory_at(tmp_path / "s") as memory:

@@ -80,7 +80,7 @@ async def test_a_schema_is_a_tool_that_must_be_called(server: AnthropicServer, m
     assert answer.parsed == Colour(name="red") and json.loads(answer.text) == {"name": "red", "hex": None}
     assert (answer.finish_reason, answer.tool_calls) == ("stop", ()), "the tool is ours, not the caller's"
     asked = server.messages[0]
-    assert asked["tool_choice"] == {"type": "tool", "name": "Colour"}
+    assert asked["tool_choice"] == {"type": "tool", "name": "Colour", "disable_parallel_tool_use": True}
     (tool,) = asked["tools"]
     assert tool["input_schema"]["required"] == ["name", "hex"]
     assert tool["input_schema"]["additionalProperties"] is False
@@ -99,6 +99,17 @@ async def test_an_argument_that_does_not_fit_is_none_and_the_text(server: Anthro
     async with made(server) as llm:
         answer = await ask(llm, mode, schema=Colour)
     assert answer.parsed is None and json.loads(answer.text) == {"hex": "#fff"}
+
+
+async def test_of_several_answers_none_is_taken_for_the_whole(server: AnthropicServer, mode: str) -> None:
+    calls = [
+        {"type": "tool_use", "id": f"t{n}", "name": "Colour", "input": {"name": name}}
+        for n, name in enumerate(("red", "blue"))
+    ]
+    server.say({"__raw__": {"type": "message", "role": "assistant", "content": calls, "usage": None}})
+    async with made(server) as llm:
+        answer = await ask(llm, mode, schema=Colour)
+    assert answer.parsed is None and json.loads(answer.text) == [{"name": "red"}, {"name": "blue"}]
 
 
 async def test_a_list_that_came_as_a_text_of_json_is_read(server: AnthropicServer, mode: str) -> None:

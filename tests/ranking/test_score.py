@@ -95,8 +95,8 @@ def test_a_person_whom_nobody_names_is_taken_for_the_one_who_speaks() -> None:
 
 
 SPEAKS_FOR = {
-    "cosine", "share", "strong", "matched", "cosine_matched", "cosine_share", "late", "speaker", "own", "own_meant", "margin",
-    "place",
+    "cosine", "share", "strong", "matched", "cosine_matched", "cosine_share", "late", "speaker", "own", "own_meant",
+    "own_shared", "margin", "place",
 }  # fmt: skip
 
 

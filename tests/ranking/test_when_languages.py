@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from memkit import Memory
 from memkit.ranking.days import asked_spans, told
 from memkit.ranking.spans import called, feast
 from memkit.ranking.when import named_months, relative_days
@@ -282,6 +283,18 @@ def test_what_leaves_the_calendar_names_no_time(year: int) -> None:
     ):
         relative_days(query, instant(datetime(year, 6, 1)))
         told(query, instant(datetime(year, 6, 1)))
+    relative_days("today", instant(datetime(1, 1, 1)))
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+def test_days_at_the_ends_of_the_calendar_are_asked_for_without_harm(year: int) -> None:
+    for query in (
+        "on 31 December",
+        "99 months after 1 January",
+        "99 months before 1 January",
+        "at the end of December",
+    ):
+        asked_spans(query, [year])
 
 
 def test_a_leap_day_is_seen_from_like_any_other() -> None:
@@ -407,6 +420,28 @@ def test_what_a_memory_tells_of_in_other_words_and_languages(text: str, days: tu
 def test_of_a_long_memory_the_beginning_is_read() -> None:
     assert told("word " * 500 + "yesterday", instant(NOW)) is None
     assert told("yesterday " + "word " * 500, instant(NOW)) is not None
+
+
+@pytest.mark.parametrize(
+    ("asked", "told_of"),
+    [
+        ("What happened at the beginning of May?", "I moved last week."),
+        ("What happened in early May 2023?", "Ich bin letzte Woche umgezogen."),
+        ("What happened on 4 May?", "Me mudé la semana pasada."),
+    ],
+)
+def test_a_memory_is_found_by_when_it_happened_and_by_when_it_was_said(asked: str, told_of: str) -> None:
+    with Memory(path=":memory:", embedder="hash", llm=None) as memory:
+        for n, (day, text) in enumerate([(10, told_of), (14, "I painted a wall."), (25, "I sold a lamp.")]):
+            turn = {"role": "user", "content": text, "created_at": f"2023-05-{day}T12:00:00Z"}
+            memory.add([turn], user_id="u", run_id=f"r{n}", infer=False)
+        found = memory.search(asked, user_id="u", explain=True)
+        assert found.results[0].memory == told_of
+        assert found.explain is not None
+        first, *others = [row["contributions"] for row in found.explain]
+        assert first["date"] > 0
+        assert first["day"] > max(row["day"] for row in others)
+        assert memory.search("What happened on 10 May?", user_id="u").results[0].memory == told_of
 
 
 def test_english_is_told_of_without_a_look_at_other_languages() -> None:

@@ -1,0 +1,90 @@
+"""Times that are told by an event: "before she moved to Berlin", "since the wedding", "while he was in Rome".
+
+The event is looked for among the memories in view, by the words of its clause; when it was, by any clock, is the time
+that is meant.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import numpy as np
+
+from memkit.ranking.signals import Found, idf
+from memkit.ranking.text import stems_of, surface
+from memkit.ranking.view import Ints, Mask, View, total
+from memkit.ranking.words import STOP_WORDS
+
+_CLAUSE: Final = re.compile(
+    r"\b(?P<side>before|prior to|until|till|after|since|following|while|during)\s+(?P<clause>[^?.!,;]{3,})",
+    re.IGNORECASE,
+)
+_BEFORE: Final = ("before", "prior to", "until", "till")
+_BESIDE: Final = ("while", "during")
+_SURE: Final = 0.6
+"""Share of what the clause tells that the event has to hold, by the idf of its words."""
+_FEW: Final = 5
+"""Rows that may hold the word of an event that has only one."""
+_LONGEST: Final = 40
+"""Words that count in what tells of an event: a long text holds many words, whatever it tells of."""
+_NEAR: Final = 14 * 86_400_000_000
+"""How far from an event that takes its time what happened meanwhile is told."""
+
+
+def anchored(view: View, query: str, terms: list[str], found: Found) -> Mask | None:
+    """Return the rows that were before, after or at the time of the event that a query names; None where it names none.
+
+    Args:
+        terms: The stems of the query.
+        found: Where they are.
+    """
+    named = _CLAUSE.search(query)
+    if named is None:
+        return None
+    event = _event(view, named["clause"], terms, found)
+    if event is None:
+        return None
+    begins, ends = _when(view, event)
+    side, times = named["side"].lower(), _times(view)
+    if side in _BEFORE:
+        rows = times < begins
+    elif side in _BESIDE:
+        rows = (times >= begins - _NEAR) & (times < ends + _NEAR)
+    else:
+        rows = times >= ends
+    rows &= (view.month >= 0) | (view.since != view.created)
+    rows[event] = False
+    return rows if rows.any() else None
+
+
+def _event(view: View, clause: str, terms: list[str], found: Found) -> int | None:
+    """Return the row that tells of what a clause says, None where none surely does."""
+    stems = stems_of(word for word in surface(clause) if word not in STOP_WORDS)
+    worth = idf(found.frequency, len(view)) * np.array([term in stems for term in terms])
+    known = worth * (found.frequency > 0)
+    held = found.frequency[known > 0]
+    if len(held) == 0 or (len(held) == 1 and held[0] > _FEW):
+        return None
+    share = total(found.at, found.each(known), len(view)) / worth.sum()
+    # Of those that hold as much, the one that says little else.
+    best = int(np.lexsort((view.length, -share.round(6)))[0])
+    return best if share[best] >= _SURE and view.length[best] <= _LONGEST else None
+
+
+def _when(view: View, row: int) -> tuple[int, int]:
+    begins, ends = int(view.told[0][row]), int(view.told[1][row])
+    if ends:
+        return begins, ends
+    moment = int(_said(view)[row])
+    return moment, moment
+
+
+def _times(view: View) -> Ints:
+    """Return when that was which each row tells of."""
+    return np.where(view.told[1] > 0, view.told[0], _said(view))
+
+
+def _said(view: View) -> Ints:
+    """Return when turns were said, and since when what is no turn is true."""
+    return np.concatenate([view.since[: view.talk_from], view.created[view.talk_from :]])
