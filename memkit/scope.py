@@ -84,7 +84,8 @@ def whole_scope(owner: Owner) -> ReadScope:
 _CONTAINERS: Final = (list, tuple, set, frozenset, dict, bool, bytes)
 _MISSING = (
     'No scope was given. Pass `user_id=`, `agent_id=` or `run_id=`, for example `user_id="alice"` '
-    "(`filters=` narrows a scope and never chooses one); to work across all users pass `allow_global=True` where the method has it."
+    "(`filters=` narrows a scope and never chooses one); to work across all users pass "
+    "`allow_global=True` where the method has it."
 )
 
 
