@@ -70,7 +70,7 @@ class Background:
         if self._has_waiting():
             self.wake(early=True)
         self._wait(deadline)
-        run_inline(settle(self._engine))
+        run_inline(settle(self._engine, deadline))
         with self._condition:
             failed, self._failed = self._failed, {}
         if failed:

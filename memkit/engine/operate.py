@@ -6,6 +6,7 @@ from typing import Any
 
 from ..errors import BackendError, ConfigurationError, MemkitError
 from ..progress import Progress
+from ..runtime import Deadline
 from ..types import Health, RepairReport, Stats
 from .change import expire
 from .core import Engine
@@ -121,10 +122,25 @@ async def waiting(engine: Engine) -> bool:
     return bool(await engine.call(engine.ledger.jobs, ("waiting",)))
 
 
-async def settle(engine: Engine) -> None:
-    """Bring indexes up to date."""
-    if await ready(engine, write=False):
-        await drain(engine, asked=True)
+async def settle(engine: Engine, deadline: Deadline) -> None:
+    """Bring indexes up to date, or wait while another process does.
+
+    Raises:
+        BackendTimeoutError: Another process took longer.
+    """
+    if not await ready(engine, write=False):
+        return
+    while _others_at_work(engine, await drain(engine, asked=True)):
+        deadline.check("Another process's writing to the index")
+        await engine.rt.sleep(0.02)
+
+
+def _others_at_work(engine: Engine, behind: list[str]) -> bool:
+    """Return whether an index lags behind that neither fails nor refuses anything."""
+    states = {index.name: index.state for index in indexes(engine)}
+    return not engine.parts.closed and any(
+        states[name].error is None and not states[name].refused for name in behind
+    )
 
 
 async def reset(engine: Engine) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
 
-from memkit import Memory
 from memkit.errors import (
     BackendResponseError,
     BackendTimeoutError,
@@ -119,42 +117,9 @@ def test_the_index_follows_every_change(world: World) -> None:
     in_step(memory, store)
     memory.forget(memory_id=ids[2])
     in_step(memory, store)
-    memory.undo(result.operation_id) if False else memory.delete_all(user_id="u")
+    memory.delete_all(user_id="u")
     in_step(memory, store)
     assert store.count() == 0 and memory.stats().pending == {}
-
-
-def test_a_write_does_not_wait_for_what_another_process_goes_on_to_write(tmp_path: Path) -> None:
-    class BusyStore(MemoryStore):
-        """While a point is written to it, another process adds the next memory, which is left to this one."""
-
-        to_come = 0
-
-        def upsert(self, records: Sequence[StoreRecord]) -> None:
-            if any(record.payload["user_id"] == "theirs" for record in records):
-                in_time.append(answered.wait(20))
-            super().upsert(records)
-            if self.to_come:
-                self.to_come -= 1
-                other.add(f"note {self.to_come}", user_id="theirs", infer=False)
-
-    answered, in_time = Event(), list[bool]()
-    points: dict[str, Any] = {}
-    store = BusyStore(client=points)
-    memory = Memory(tmp_path, llm=None, embedder="hash", vector_store=store)
-    other = Memory(tmp_path, llm=None, embedder="hash", vector_store=MemoryStore(client=points))
-    with memory, other:
-        for each in (memory, other):
-            each.add("The first opens the index.", user_id="mine", infer=False)
-        store.to_come = 5
-        assert memory.add("Mine", user_id="mine", infer=False).pending == []
-        answered.set()
-        while store.to_come:
-            memory.flush()
-        other.flush()
-        memory.flush()
-        assert in_time == [True] * 5
-        assert store.count() == memory.count(allow_global=True) == 8
 
 
 def test_searches_go_through_the_index_and_are_checked_against_the_ledger(world: World) -> None:
