@@ -34,15 +34,15 @@ def follow(view: View, fused: Fused, *, mine: bool, near: Nearness | None) -> No
     """
     w = view.weights
     if mine and w.mine:
-        _add(fused, "mine", view.user.astype(np.float64), w.mine, 0.0)
+        fused.add("mine", view.user, w.mine)
     if near is not None and w.topic.weight:
         nearness = near(first_rows(view, fused.score, ABOUT))
         slope, offset = line(nearness, w.topic)
         known = ~np.isnan(nearness)
         if slope and known.any():
-            _add(fused, "topic", np.where(known, nearness, -offset / slope), slope, offset)
+            fused.add("topic", np.where(known, nearness, -offset / slope), slope, offset)
     if w.spread:
-        _add(fused, "spread", _better(view, fused.score), -w.spread, 0.0)
+        fused.add("spread", _better(view, fused.score), -w.spread)
 
 
 def middle(near: Floats, apart: Floats) -> Floats:
@@ -60,8 +60,3 @@ def _better(view: View, score: Array) -> Array:
     behind = np.zeros(len(view))
     behind[talk_from:] = better
     return behind
-
-
-def _add(fused: Fused, name: str, values: Array, factor: float, constant: float) -> None:
-    np.add(fused.score, values * factor + constant, out=fused.score)
-    fused.added[name] = (values, factor, constant)

@@ -171,8 +171,7 @@ def rank(
 
     event = anchored(view, query, words.terms, found) if view.weights.event else None
     if event is not None:
-        np.add(fused.score, view.weights.event * event, out=fused.score)
-        fused.added["event"] = (event, view.weights.event, 0.0)
+        fused.add("event", event, view.weights.event)
     if tokens is not None and view.weights.late:
         telling = dict(
             zip(words.terms, (idf_of(n, len(view)) for n in found.frequency.tolist()), strict=True)

@@ -240,6 +240,11 @@ class Fused:
     score: Array
     added: dict[str, tuple[Array | Mask, float, float]]
 
+    def add(self, name: str, values: Array | Mask, factor: float, constant: float = 0.0) -> None:
+        """Add a signal to the scores, and keep what it added."""
+        np.add(self.score, values * factor + constant, out=self.score)
+        self.added[name] = (values, factor, constant)
+
     def contributions(self, at: int) -> dict[str, float]:
         """Return what each signal added to the score of a row."""
         return {
@@ -343,9 +348,7 @@ def lift(fused: Fused, rows: Mask) -> None:
     if not rows.any() or rows.all():
         return
     behind = float(fused.score[~rows].max() - fused.score[rows].min())
-    amount = max(behind + _AHEAD, 0.0)
-    np.add(fused.score, amount * rows, out=fused.score)
-    fused.added["exact"] = (rows, amount, 0.0)
+    fused.add("exact", rows, max(behind + _AHEAD, 0.0))
 
 
 def best_rows(score: Array, count: int) -> Ints:
