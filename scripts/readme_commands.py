@@ -28,7 +28,7 @@ LEFT_OUT = (
     "build",
     "*.egg-info",
 )
-TIMEOUT_S = 900.0
+TIMEOUT_S = 1_800.0
 
 RUN = re.compile(
     r"python3? -m venv |\. \S+/activate$|(python3? -m )?pip install |uv (sync|venv|pip install)\b"
