@@ -24,6 +24,7 @@ from ..ranking.weights import weights_for
 from ..scope import ReadScope
 from ..types import Relation, SearchResult, unchecked
 from .core import Engine, Meter
+from .current import Reading
 from .embed import embed_question
 from .graph_search import around
 from .index import look_without_ledger, store_for_search
@@ -138,7 +139,7 @@ def _embedded(
 ) -> str:
     """Return what of a query is embedded for the one owner in scope."""
     (owner,) = outlook.owners
-    with engine.parts.caches.index(owner.number, embedder, owner.event) as (memories, _):
+    with engine.parts.caches.index(owner.number, embedder, owner.event) as (memories, *_):
         return memories.embedded(_rank_query(request, text, None, now_us()))
 
 
@@ -222,15 +223,16 @@ def _near_in_owner(
         for query in queries:
             out += _search_owner(engine, request, query, embedder, owner, passes, (), False)[0]
         return out
-    with engine.parts.caches.index(owner.number, embedder, owner.event) as (index, _):
+    with engine.parts.caches.index(owner.number, embedder, owner.event) as (index, mark, held):
         rankings = [index.rank(query) for query in queries]
+        reading = Reading(engine.ledger, owner.number, mark, held)
         heads = [ranking.hits(0, request.limit) for ranking in rankings]
         rids = list(dict.fromkeys(rid for head in heads for rid, _ in head))
-        rows = {record.rid: record for record in engine.ledger.fetch(rids).records}
+        rows = reading.rows(rids)
         for ranking, head in zip(rankings, heads, strict=True):
             found = [Found(rows[rid], score) for rid, score in head if rid in rows and passes(rows[rid])]
             if len(found) < len(head):
-                found = _walk(engine, request, ranking.hits, request.limit, passes, owner.memories)[0]
+                found = _walk(engine, request, ranking.hits, request.limit, passes, owner.memories, reading)
             out += found
     return out
 
@@ -265,17 +267,19 @@ def _search_owner(
     owner = known.number
     if known.memories > MAX_ROWS:
         ranked = _by_candidates(engine, query, owner, embedder, near, indexed)
-        return _walk(engine, request, lambda start, stop: ranked[start:stop], wanted, passes, known.memories)[
-            0
-        ], None
+        reading = Reading(engine.ledger)
+        return _walk(
+            engine, request, lambda start, stop: ranked[start:stop], wanted, passes, known.memories, reading
+        ), None
     for attempt in range(_TRIES):
-        with engine.parts.caches.index(owner, embedder, None if attempt else known.event) as (index, mark):
+        event = None if attempt else known.event
+        with engine.parts.caches.index(owner, embedder, event) as (index, mark, held):
             ranking = index.rank(query)
             answerable = ranking.answerable
             explain = ranking.explain if request.explain else None
-            hits, seen = _walk(engine, request, ranking.hits, wanted, passes, known.memories, explain)
-        moved = owner is not None and seen.get(owner, mark.event) != mark.event
-        if not moved or attempt == _TRIES - 1:
+            reading = Reading(engine.ledger, owner, mark, held)
+            hits = _walk(engine, request, ranking.hits, wanted, passes, known.memories, reading, explain)
+        if not reading.moved or attempt == _TRIES - 1:
             return hits, answerable
     return [], None
 
@@ -287,14 +291,14 @@ def _walk(
     wanted: int,
     passes: Callable[[Record], bool],
     size: int,
+    reading: Reading,
     explain: Callable[[int], Mapping[str, Any]] | None = None,
-) -> tuple[list[Found], dict[int, int]]:
+) -> list[Found]:
     """Go down a ranking, re-check every row against the ledger, and stop when enough have passed.
 
     Where so few pass that many of the `size` rows would be read, the ledger says which rows may pass at all.
     """
     found: list[Found] = []
-    marks: dict[int, int] = {}
     start, step = 0, wanted
     test = row_test(request.filter, request.kinds)
     may: frozenset[int] | None = None
@@ -302,7 +306,8 @@ def _walk(
         start, last = start + step, len(hits) < step
         if may is not None:
             hits = [hit for hit in hits if hit[0] in may]
-        found += _passing(engine, hits, passes, marks)
+        rows = reading.rows([rid for rid, _ in hits])
+        found += [Found(rows[rid], score) for rid, score in hits if rid in rows and passes(rows[rid])]
         missing = wanted - len(found)
         if missing <= 0 or last:
             break
@@ -318,20 +323,7 @@ def _walk(
     if explain is not None:
         for hit in found:
             hit.signals = explain(hit.record.rid)
-    return found, marks
-
-
-def _passing(
-    engine: Engine,
-    hits: Sequence[tuple[int, float]],
-    passes: Callable[[Record], bool],
-    marks: dict[int, int],
-) -> list[Found]:
-    """Return the rows that pass as the ledger has them now, and note how far it has come."""
-    fetched = engine.ledger.fetch([rid for rid, _ in hits])
-    marks.update(fetched.marks)
-    rows = {record.rid: record for record in fetched.records}
-    return [Found(rows[rid], float(score)) for rid, score in hits if rid in rows and passes(rows[rid])]
+    return found
 
 
 def _checker(request: SearchRequest, query: RankQuery) -> Callable[[Record], bool]:

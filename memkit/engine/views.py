@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ..clock import to_datetime, to_iso
 from ..filters import Filter, compile_filter, fields_of
@@ -26,7 +26,7 @@ def memory_item(record: Record, score: float | None = None) -> MemoryItem:
             "user_id": record.user_id,
             "agent_id": record.agent_id,
             "run_id": record.run_id,
-            "metadata": dict(record.metadata),
+            "metadata": _own(record.metadata),
             "version": record.version,
             "created_at": created_at,
             "updated_at": created_at if updated == created else to_datetime(updated),
@@ -41,9 +41,23 @@ def memory_item(record: Record, score: float | None = None) -> MemoryItem:
             ],
             "entities": [unchecked(Entity, {"name": name, "kind": kind}) for name, kind in record.entities],
             "pinned": record.pinned,
-            "data": None if record.data is None else dict(record.data),
+            "data": None if record.data is None else _own(record.data),
         },
     )
+
+
+def _own(mapping: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping of JSON whose every part is the caller's to change: records are shown again."""
+    return {name: _copied(value) if value.__class__ in _PARTS else value for name, value in mapping.items()}
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _own(cast("dict[str, Any]", value))
+    return [_copied(part) for part in cast("list[Any]", value)] if isinstance(value, list) else value
+
+
+_PARTS: Final = frozenset({dict, list})
 
 
 def message_item(message: StoredMessage) -> Message:

@@ -22,6 +22,42 @@ BUDGET_BYTES: Final = 256 * 1024 * 1024
 """Of all cached rankings together; the ones searched longest ago are dropped first."""
 MAX_ROWS: Final = 200_000
 """Owners with more live records than this are ranked by candidates instead of as a whole."""
+_HELD_BYTES: Final = 4 * 1024 * 1024
+"""Of the records held of one owner; those held longest are dropped first."""
+_RECORD_BYTES: Final = 1_200
+"""What a record takes besides what was written in it, roughly."""
+
+
+class Held:
+    """Records of one owner that were found lately, by rid, as they are at the mark of its ranking.
+
+    No record changes without its owner's last event number: while that is the mark's, they are current.
+    """
+
+    def __init__(self) -> None:
+        self.records: dict[int, Record] = {}
+        self.nbytes = 0
+        """Bytes held, roughly."""
+
+    def keep(self, records: Iterable[Record]) -> None:
+        """Hold some more records, read at the mark."""
+        for record in records:
+            if record.rid not in self.records:
+                self.records[record.rid] = record
+                self.nbytes += _bytes(record)
+        while self.nbytes > _HELD_BYTES:
+            self.drop(next(iter(self.records)))
+
+    def drop(self, rid: int) -> None:
+        """Hold a record no longer; an unknown one is passed over."""
+        record = self.records.pop(rid, None)
+        if record is not None:
+            self.nbytes -= _bytes(record)
+
+
+def _bytes(record: Record) -> int:
+    written = record.metadata, record.data, record.entities, record.sources, record.relations
+    return _RECORD_BYTES + len(record.text) + sum(4 * len(repr(part)) for part in written if part)
 
 
 class _Slot:
@@ -30,6 +66,7 @@ class _Slot:
     def __init__(self, index: OwnerIndex) -> None:
         self.index = index
         self.mark: Mark | None = None
+        self.held = Held()
         self.graph: OwnerGraph | None = None
         self.walked = False
         """Whether the graph was asked for before."""
@@ -61,10 +98,10 @@ class IndexCache:
     @contextmanager
     def index(
         self, owner: int | None, embedder: tuple[str, int], event: int | None = None
-    ) -> Generator[tuple[OwnerIndex, Mark]]:
-        """Lend the ranking of an owner (None: of all) with the mark it is current at; others wait meanwhile.
+    ) -> Generator[tuple[OwnerIndex, Mark, Held]]:
+        """Lend the ranking of an owner (None: of all), the mark it is current at, and what is held of its records.
 
-        `event` is the owner's last event number, where the caller has just read it.
+        Others wait meanwhile. `event` is the owner's last event number, where the caller has just read it.
         """
         slot = self._slot(owner, embedder)
         with slot.lock:
@@ -72,8 +109,9 @@ class IndexCache:
             if behind:
                 self._catch_up(slot, owner, embedder)
             assert slot.mark is not None
-            yield slot.index, slot.mark
-            if behind:
+            before = slot.held.nbytes
+            yield slot.index, slot.mark, slot.held
+            if behind or slot.held.nbytes != before:
                 self._weigh(slot, owner)
 
     @contextmanager
@@ -133,6 +171,8 @@ class IndexCache:
         _check_dim(delta.vectors, embedder)
         # Whoever is interrupted in the middle leaves a ranking that is read anew.
         slot.mark = None
+        for rid in (*delta.removed, *(record.rid for record in delta.records)):
+            slot.held.drop(rid)
         if delta.removed:
             slot.index.remove(delta.removed)
         if delta.records:
@@ -151,11 +191,11 @@ class IndexCache:
 
         index.reserve(self._ledger.size(owner))
         mark = self._ledger.load(owner, take)
-        slot.index, slot.mark, slot.graph = index, mark, None
+        slot.index, slot.mark, slot.held, slot.graph = index, mark, Held(), None
 
     def _weigh(self, slot: _Slot, owner: int | None) -> None:
         """Count what an owner takes now, and drop those searched longest ago while all take too much."""
-        size = slot.index.nbytes + (0 if slot.graph is None else slot.graph.nbytes)
+        size = slot.index.nbytes + slot.held.nbytes + (0 if slot.graph is None else slot.graph.nbytes)
         if size == slot.size:
             return
         with self._lock:
