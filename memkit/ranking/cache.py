@@ -109,9 +109,10 @@ class IndexCache:
             if behind:
                 self._catch_up(slot, owner, embedder)
             assert slot.mark is not None
-            before = slot.held.nbytes
-            yield slot.index, slot.mark, slot.held
-            if behind or slot.held.nbytes != before:
+            index, held = slot.index, slot.held
+            before = held.nbytes + index.tokens.nbytes
+            yield index, slot.mark, held
+            if behind or held.nbytes + index.tokens.nbytes != before:
                 self._weigh(slot, owner)
 
     @contextmanager

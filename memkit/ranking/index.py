@@ -15,7 +15,7 @@ from memkit.ranking import scoring
 from memkit.ranking.asked import QUESTION, TELLS, TIME, TIME_ELSEWHERE, USER
 from memkit.ranking.days import told
 from memkit.ranking.intake import read_words
-from memkit.ranking.late import Tokens
+from memkit.ranking.late import HeldTokens, Tokens
 from memkit.ranking.ordered import middle
 from memkit.ranking.postings import Postings, Vocabulary
 from memkit.ranking.result import Ranking
@@ -151,6 +151,8 @@ class OwnerIndex:
         self._talks, self._runs, self._agents, self._users = _Codes(), _Codes(), _Codes(), _Codes()
         self._names = scoring.Names()
         self._views: OrderedDict[tuple[object, ...], _Cached] = OrderedDict()
+        self.tokens = HeldTokens()
+        """Of rows that were compared token by token; a search may add to them."""
 
     def __len__(self) -> int:
         return self._alive
@@ -161,7 +163,7 @@ class OwnerIndex:
         views = sum(cached.view.nbytes for cached in self._views.values())
         words = 130 * len(self._vocabulary)
         tables = self._rows.nbytes + self._order.nbytes + self._vectors.nbytes + self._postings.nbytes
-        return tables + views + words
+        return tables + views + words + self.tokens.nbytes
 
     def upsert(self, entries: Sequence[Entry]) -> None:
         """Add entries; one whose rid is known replaces the old one. Costs what the entries cost, not the index."""
@@ -182,6 +184,7 @@ class OwnerIndex:
         """Take entries out; unknown rids are passed over."""
         if not rids:
             return
+        self.tokens.drop(rids)
         held = np.isin(self._rows["rid"], rids) & self._rows["alive"]
         gone = int(np.count_nonzero(held))
         if not gone:
@@ -203,7 +206,7 @@ class OwnerIndex:
         words = scoring.look_up(query.text, self._vocabulary, self._postings, frame=view.weights.frame)
         cosines = None if query.vector is None else self._vectors.cosines(query.vector, view.slots)
         return scoring.rank(
-            view, self._names, query.text, query.now, words, cosines, query.tokens,
+            view, self._names, query.text, query.now, words, cosines, query.tokens, self.tokens,
             near=None if cosines is None else lambda rows: self._nearness(view.slots, rows),
         )  # fmt: skip
 

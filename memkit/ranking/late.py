@@ -23,8 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from memkit.ranking.signals import Fused, first_rows
-from memkit.ranking.text import stems_by_word, surface
-from memkit.ranking.view import Array, Ints, View
+from memkit.ranking.text import MAX_WORD, stems_by_word, surface
+from memkit.ranking.view import Array, Ints, Mask, View
 from memkit.ranking.weights import PRIOR_WEIGHT
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ _SIGN: Final = 0.25
 _SQUARE: Final = 127.0**2
 _TAG: Final = 2
 """Bytes before the codes that stand for what they were made with."""
+_HELD_BYTES: Final = 32 * 1024 * 1024
+"""Of the tokens that are held for one owner: those of some 16,000 turns."""
+_ENTRY: Final = 140
+"""Bytes that a row takes there beside its tokens."""
 _WORD: Final = re.compile(r"\w+")
 
 
@@ -65,6 +69,39 @@ def pack(codes: Codes, identity: str) -> bytes | None:
 
 def _tag(identity: str) -> bytes:
     return zlib.crc32(identity.encode()).to_bytes(4, "little")[:_TAG]
+
+
+class HeldTokens:
+    """Tokens of memories that were compared before, so that a search reads only those of rows that are new to it.
+
+    They are those of the rows as they are: whoever changes a row drops its own.
+    """
+
+    def __init__(self) -> None:
+        self._codes: dict[int, bytes] = {}
+        self._identity = ""
+        self.nbytes = 0
+
+    def codes(self, rids: Sequence[int], tokens: Tokens) -> list[bytes]:
+        """Return the codes of each memory; nothing for one without tokens, or with those of another identity."""
+        if tokens.identity != self._identity or self.nbytes > _HELD_BYTES:
+            self._codes, self._identity, self.nbytes = {}, tokens.identity, 0
+        held = self._codes
+        new = [rid for rid in rids if rid not in held]
+        if new:
+            found, tag = tokens.stored(new), _tag(tokens.identity)
+            for rid in new:
+                packed = found.get(rid, b"")
+                held[rid] = codes = packed[_TAG:] if packed[:_TAG] == tag else b""
+                self.nbytes += len(codes) + _ENTRY
+        return [held[rid] for rid in rids]
+
+    def drop(self, rids: Sequence[int]) -> None:
+        """Forget the tokens of some rows."""
+        for rid in rids:
+            codes = self._codes.pop(rid, None)
+            if codes is not None:
+                self.nbytes -= len(codes) + _ENTRY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,27 +120,28 @@ class Tokens:
     identity: str
     stored: Callable[[Sequence[int]], Mapping[int, bytes]]
 
-    def best(self, rids: Sequence[int], weight: Array) -> Matches:
+    def best(self, rids: Sequence[int], weight: Array, held: HeldTokens) -> Matches:
         """Return how near each token of the query is to the nearest one of each memory.
 
         Args:
             rids: The memories.
             weight: What each token of the query counts; those that count most are compared.
+            held: Where the tokens of memories are kept.
         """
-        found = self.stored(rids)
-        tag, width = _tag(self.identity), self.asked.codes.shape[1]
-        blobs = [found.get(rid, b"") for rid in rids]
-        known = [n for n, blob in enumerate(blobs) if blob[:_TAG] == tag and len(blob) > _TAG]
-        asked = np.argsort(-weight, kind="stable")[:_ASKED]
-        if not known or not len(asked):
-            return Matches(np.empty(0, np.intp), asked, np.empty((len(asked), 0)), len(rids))
-        joined = b"".join([blobs[n][_TAG:] for n in known])
-        tokens = np.frombuffer(joined, np.int8).reshape(-1, width).astype(np.float32)
-        starts = np.zeros(len(known), np.intp)
-        np.cumsum([(len(blobs[n]) - _TAG) // width for n in known[:-1]], out=starts[1:])
+        width = self.asked.codes.shape[1]
+        codes = held.codes(rids, self)
+        sizes = np.array([*map(len, codes)], np.intp) // width
+        known = sizes.nonzero()[0]
+        asked = np.arange(len(weight))
+        if len(asked) > _ASKED:
+            asked = np.argsort(-weight, kind="stable")[:_ASKED]
+        if not len(known) or not len(asked):
+            return Matches(known[:0], asked, np.empty((len(asked), 0)), len(rids))
+        tokens = np.frombuffer(b"".join(codes), np.int8).reshape(-1, width).astype(np.float32)
+        starts = np.cumsum(sizes)[known] - sizes[known]
         cosines = self.asked.codes[asked].astype(np.float32) @ tokens.T
         best = np.maximum.reduceat(cosines, starts, axis=1).astype(np.float64)
-        return Matches(np.array(known, np.intp), asked, best, len(rids))
+        return Matches(known, asked, best, len(rids))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,12 +160,19 @@ class Matches:
     best: Array
     count: int
 
+    def __bool__(self) -> bool:
+        return self.best.size > 0
+
     def weighted(self, weight: Array) -> Array:
         """Return how well each memory matches by a weighting of the query's tokens; NaN where it has no tokens."""
+        if not self:
+            return np.full(self.count, np.nan)
+        counted = weight[self.asked]
+        matched: Array = counted @ self.best / (_SQUARE * (float(counted.sum()) or 1.0))
+        if len(matched) == self.count:
+            return matched
         out = np.full(self.count, np.nan)
-        if len(self.known) and len(self.asked):
-            counted = weight[self.asked]
-            out[self.known] = counted @ self.best / (_SQUARE * (counted.sum() or 1.0))
+        out[self.known] = matched
         return out
 
     def around(self, view: View, rows: Ints) -> Matches:
@@ -136,28 +181,29 @@ class Matches:
         Args:
             rows: Where the memories are in view.
         """
-        order = np.argsort(rows[self.known])
-        at = rows[self.known][order]
-        best = lent = self.best[:, order]
+        at = rows[self.known]
+        place = np.full(len(view) + len(view.near), -1, np.int16)
+        place[at] = np.arange(len(at))
+        best = lent = self.best
         for distance, near in enumerate(view.near, 1):
-            place = np.searchsorted(at, at + distance)
-            ahead = np.flatnonzero((at[np.minimum(place, len(at) - 1)] == at + distance) & near[at])
+            other = place[at + distance]
+            ahead = ((other >= 0) & near[at]).nonzero()[0]
             if len(ahead):
                 best = best.copy() if best is lent else best
-                other = place[ahead]
-                best[:, ahead] = np.maximum(best[:, ahead], _LENT * lent[:, other])
-                best[:, other] = np.maximum(best[:, other], _LENT * lent[:, ahead])
-        if best is lent:
-            return self
-        back = np.empty_like(best)
-        back[:, order] = best
-        return Matches(self.known, self.asked, back, self.count)
+                behind = other[ahead]
+                best[:, ahead] = np.maximum(best[:, ahead], _LENT * lent[:, behind])
+                best[:, behind] = np.maximum(best[:, behind], _LENT * lent[:, ahead])
+        return self if best is lent else Matches(self.known, self.asked, best, self.count)
 
 
 def token_terms(text: str, spans: npt.NDArray[np.int32]) -> list[str | None]:
     """Return the stem that each token of a query belongs to: empty for a stop word, None for a sign."""
     stems = stems_by_word(text)
-    words = [(found.start(), found.end(), surface(found[0])) for found in _WORD.finditer(text)]
+    plain = text.isascii()  # Then a word is its own surface.
+    words = [
+        (*found.span(), [found[0].lower()[:MAX_WORD]] if plain and len(found[0]) > 1 else surface(found[0]))
+        for found in _WORD.finditer(text)
+    ]
     out: list[str | None] = []
     at = 0
     for begin, end in spans.tolist():
@@ -179,23 +225,29 @@ def token_weights(terms: Sequence[str | None], idf: Mapping[str, float]) -> Arra
 
 
 def compare(
-    view: View, fused: Fused, tokens: Tokens, idf: Mapping[str, float], told: Mapping[str, float]
+    view: View,
+    fused: Fused,
+    tokens: Tokens,
+    held: HeldTokens,
+    idf: Mapping[str, float],
+    told: Mapping[str, float],
 ) -> tuple[Ints, Array]:
     """Put the best rows of a first stage in the order of both; return them, and how well each one's tokens match.
 
     Args:
         fused: The first stage; its scores are changed.
         tokens: Those of the query.
+        held: Where those of memories are kept.
         idf: What its stems count in the order.
         told: What they count in the matches that are returned; NaN for a row without tokens.
     """
     rows = first_rows(view, fused.score, BEST)
     terms = token_terms(tokens.text, tokens.asked.spans)
     weight = token_weights(terms, idf)
-    matches = tokens.best(view.rid[rows].tolist(), weight)
-    late = matches.weighted(weight)
-    if len(rows) and not np.isnan(late).all():
+    matches = tokens.best(view.rid[rows].tolist(), weight, held)
+    if matches:
         w = view.weights
+        late = matches.weighted(weight)
         near = matches.around(view, rows).weighted(weight) if w.around and view.near else late
         first = fused.score[rows]
         both = second_stage(first, [(late, w.late), (near, w.around)])
@@ -219,11 +271,13 @@ def second_stage(first: Array, matches: Sequence[tuple[Array, float]]) -> Array:
     z = _standardised(first, _FIRST_STD)
     both = z.copy()
     for late, share in matches:
-        known = ~np.isnan(late)
+        known: Mask | slice = ~np.isnan(late)
         if known.any():
             # Those with tokens are compared with each other: on the whole they are as good as the first stage says.
-            matched = z[known].mean() + _standardised(late[known], _LATE_STD)
-            both[known] += share * (matched - z[known])
+            known = slice(None) if known.all() else known
+            of_first = z[known]
+            middle = np.add.reduce(of_first) / len(of_first)
+            both[known] += share * (middle + _standardised(late[known], _LATE_STD) - of_first)
     return both
 
 
@@ -231,6 +285,6 @@ def _standardised(values: Array, expected: float) -> Array:
     """Return values around their mean, by their deviation drawn towards what is expected where they are few."""
     if not len(values):
         return values
-    apart = values - values.mean()
+    apart = values - np.add.reduce(values) / len(values)
     variance = (float(apart @ apart) + PRIOR_WEIGHT * expected**2) / (len(values) + PRIOR_WEIGHT)
     return apart / math.sqrt(variance)

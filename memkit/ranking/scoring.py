@@ -12,7 +12,7 @@ from memkit.ranking import calibration as cal
 from memkit.ranking.anchor import anchored
 from memkit.ranking.asked import Asked, asked, content
 from memkit.ranking.languages import may_be_english, mostly_latin
-from memkit.ranking.late import Tokens, compare
+from memkit.ranking.late import HeldTokens, Tokens, compare
 from memkit.ranking.ordered import Nearness, follow
 from memkit.ranking.postings import Postings, Vocabulary
 from memkit.ranking.query import ALSO_WORDS, NOT_NAMES, addressed, first_person, people
@@ -119,6 +119,7 @@ def rank(
     words: Words,
     cosines: Array | None,
     tokens: Tokens | None = None,
+    held: HeldTokens | None = None,
     near: Nearness | None = None,
 ) -> Ranking:
     """Return the ranking of a view for a query."""
@@ -176,7 +177,7 @@ def rank(
         telling = dict(
             zip(words.terms, (idf_of(n, len(view)) for n in found.frequency.tolist()), strict=True)
         )
-        evidence.see_tokens(*compare(view, fused, tokens, telling, evidence.told))
+        evidence.see_tokens(*compare(view, fused, tokens, held or HeldTokens(), telling, evidence.told))
     if words.asked.ordered and view.talk_from < len(view):
         follow(view, fused, mine=first, near=near)
     lift(fused, (view.text == fingerprint(query)) & ~view.question)

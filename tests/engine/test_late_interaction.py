@@ -151,6 +151,24 @@ def test_a_corrected_memory_is_compared_by_its_new_words(tmp_path: Path) -> None
     assert tokens_in(tmp_path) == 2
 
 
+def test_tokens_that_a_search_has_read_are_not_those_of_earlier_words(tmp_path: Path) -> None:
+    asked = "the mouse chases the cat"
+    with memory_at(tmp_path) as memory, memory_at(tmp_path) as other:
+        fill(memory)
+        best = memory.search("the cat chases the mouse", user_id="ann", limit=1).results[0]
+
+        def match(of: Memory) -> float:
+            found = of.search(asked, user_id="ann", explain=True)
+            assert found.explain is not None
+            return next(row["features"]["late"] for row in found.explain if row["id"] == best.id)
+
+        before = match(memory)
+        assert match(other) == pytest.approx(before)
+        memory.update(best.id, text="The mouse chases the cat at night.")
+        assert match(memory) > before + 0.01
+        assert match(other) == pytest.approx(match(memory))
+
+
 def test_a_deleted_memory_that_comes_back_is_compared_again() -> None:
     with memory_at(":memory:") as memory:
         fill(memory)

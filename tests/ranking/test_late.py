@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit.embedders.base import TokenCodes
-from memkit.ranking.late import LONGEST, Tokens, pack, second_stage, token_terms, token_weights
+from memkit.ranking.late import LONGEST, HeldTokens, Tokens, pack, second_stage, token_terms, token_weights
 from memkit.ranking.view import Rows, make_view
 from memkit.ranking.weights import EMBEDDED
 
@@ -50,7 +50,7 @@ def test_a_match_is_the_weighted_mean_of_each_tokens_best_cosine(
     question = codes(seed, asked)
     weights = [np.random.default_rng(n).random(asked) + 0.1 for n in range(2)]
     tokens = query(question, {rid: pack(rows, NAME) for rid, rows in memories.items()})
-    found = tokens.best(list(memories), weights[0])
+    found = tokens.best(list(memories), weights[0], HeldTokens())
     for weight in weights:
         assert found.weighted(weight) == pytest.approx(
             [plainly(question, rows, weight) for rows in memories.values()]
@@ -61,18 +61,66 @@ def test_a_match_depends_on_the_two_texts_alone() -> None:
     question, rows = codes(1, 9), {rid: codes(rid, 7 + rid) for rid in range(100)}
     tokens = query(question, {rid: pack(row, NAME) for rid, row in rows.items()})
     weight = np.linspace(0.3, 2.0, 9)
-    together = tokens.best(list(rows), weight).weighted(weight)
-    alone = [float(tokens.best([rid], weight).weighted(weight)[0]) for rid in rows]
+    together = tokens.best(list(rows), weight, HeldTokens()).weighted(weight)
+    alone = [float(tokens.best([rid], weight, HeldTokens()).weighted(weight)[0]) for rid in rows]
     assert together.tolist() == pytest.approx(alone, abs=1e-12)
 
 
 def test_what_has_no_tokens_has_no_match() -> None:
     row = codes(1, 5)
     stored = {1: pack(row, NAME), 2: None, 3: pack(row, "other-axes/2"), 4: b"", 5: b"xy"}
-    found = query(codes(2, 4), stored).best([1, 2, 3, 4, 5, 6], np.ones(4)).weighted(np.ones(4))
+    found = query(codes(2, 4), stored).best([1, 2, 3, 4, 5, 6], np.ones(4), HeldTokens()).weighted(np.ones(4))
     assert np.isnan(found).tolist() == [False, True, True, True, True, True]
-    assert np.isnan(query(codes(2, 4), {}).best([1, 2], np.ones(4)).weighted(np.ones(4))).all()
-    assert np.isnan(query(codes(2, 0), stored).best([1, 2], np.ones(0)).weighted(np.ones(0))).all()
+    assert np.isnan(query(codes(2, 4), {}).best([1, 2], np.ones(4), HeldTokens()).weighted(np.ones(4))).all()
+    assert np.isnan(
+        query(codes(2, 0), stored).best([1, 2], np.ones(0), HeldTokens()).weighted(np.ones(0))
+    ).all()
+
+
+def test_tokens_of_a_row_are_read_once_until_it_changes_or_others_are_asked_for() -> None:
+    packed = {rid: pack(codes(rid, 5), NAME) for rid in (1, 2)}
+    read: list[int] = []
+
+    def stored(rids: Sequence[int]) -> dict[int, bytes]:
+        read.extend(rids)
+        return {rid: blob for rid in rids if (blob := packed.get(rid)) is not None}
+
+    held = HeldTokens()
+
+    def asked(identity: str = NAME) -> list[float]:
+        tokens = Tokens(
+            text="",
+            asked=TokenCodes(codes(9, 4), np.zeros((4, 2), np.int32)),
+            identity=identity,
+            stored=stored,
+        )
+        return tokens.best([1, 2, 3], np.ones(4), held).weighted(np.ones(4)).tolist()
+
+    first = asked()
+    assert asked() == pytest.approx(first, nan_ok=True)
+    assert read == [1, 2, 3], "a row without tokens is not asked for again either"
+    packed[2] = pack(codes(7, 5), NAME)
+    size = held.nbytes
+    held.drop([2, 99])
+    assert held.nbytes < size
+    changed = asked()
+    assert read == [1, 2, 3, 2]
+    assert held.nbytes == size
+    assert changed[0] == first[0]
+    assert changed[1] != first[1]
+    assert np.isnan(asked("other-axes/2")).all()
+    assert asked() == pytest.approx(changed, nan_ok=True)
+
+
+def test_tokens_that_are_held_stay_within_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memkit.ranking.late._HELD_BYTES", 20_000)
+    memories, held, weight = {rid: codes(rid, 100) for rid in range(60)}, HeldTokens(), np.ones(4)
+    tokens = query(codes(99, 4), {rid: pack(rows, NAME) for rid, rows in memories.items()})
+    for start in (0, 20, 40, 10):
+        rids = list(range(start, start + 20))
+        matched = tokens.best(rids, weight, held).weighted(weight)
+        assert matched == pytest.approx([plainly(codes(99, 4), memories[rid], weight) for rid in rids])
+        assert held.nbytes <= 20_000 + 20 * 1_000
 
 
 def test_long_memories_and_empty_ones_are_kept_without_tokens() -> None:
@@ -86,7 +134,7 @@ def test_of_a_long_query_the_tokens_that_tell_most_are_compared() -> None:
     telling = [7, 150, 299]
     weight[telling] = 5.0
     memory = codes(9, 30)
-    found = query(asked, {1: pack(memory, NAME)}).best([1], weight).weighted(weight)
+    found = query(asked, {1: pack(memory, NAME)}).best([1], weight, HeldTokens()).weighted(weight)
     assert found[0] == pytest.approx(plainly(asked[telling], memory, weight[telling]), abs=0.02)
 
 
@@ -166,7 +214,7 @@ def test_a_turn_lends_its_tokens_to_its_neighbours_of_the_same_session() -> None
     view = make_view(rows, None, EMBEDDED)
     asked = query(codes(99, 6), {rid: pack(codes(rid, 5), NAME) for rid in range(1, 9) if rid != 3})
     at = np.array([6, 0, 3, 2, 1, 4], np.int64)  # neither in order nor all of them
-    own = asked.best(view.rid[at].tolist(), np.ones(6))
+    own = asked.best(view.rid[at].tolist(), np.ones(6), HeldTokens())
     around = own.around(view, at)
     held = {int(at[n]): own.best[:, place] for place, n in enumerate(own.known)}
     assert set(held) == {6, 0, 3, 1, 4}
