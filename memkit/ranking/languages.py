@@ -91,13 +91,15 @@ _FUNCTION_WORDS: Final = {
         miała miala ja ty on ona ono my wy oni mnie mi ci cie go jej ich jego mu nam was im moj moja moje mojej
         mojego twoj twoja twoje swoj swoja na do od ze za po przy przez dla bez nad pod przed miedzy oraz ale
         lub albo czy gdy kiedy gdzie kto co jak dlaczego ile ktory ktora ktore jaki jaka jakie ten ta te tego
-        tej tym tez juz jeszcze tylko bardzo zawsze nigdy
+        tej tym tez juz jeszcze tylko bardzo zawsze nigdy nasz nasza nasze naszego naszej wasz wasza wasze kazdy
+        kazda kazde kazdego kazdej jestesmy bylismy bylam podczas obok wszystko
     """,
     "czech": """
         se si je jsou jsem jsi byl byla bylo byli byt ma mam mas mame maji mel mela ja ty on ona ono my vy oni
         me mne mi tebe te ti ho jeho jej ji jim muj moje moji tvuj tvoje svuj svou na do od ze za po pri pro bez
         nad pod pred mezi ale nebo kdyz kdy kde kdo co jak proc kolik ktery ktera ktere jaky jaka ten ta to
-        tento tato take uz jeste jen velmi vzdy nikdy ne
+        tento tato take uz jeste jen velmi vzdy nikdy ne nas nase nasi naseho vas vase jsme jste kazdy kazda kazde
+        kazdou kazdeho ktera kteri ktereho jake jakou kam odkud vedle behem jako vsechno
     """,
     "turkish": """
         ve veya ama ile icin bir bu su ben sen biz siz onlar benim senin onun bizim sizin bana sana ona beni
@@ -107,12 +109,15 @@ _FUNCTION_WORDS: Final = {
     "finnish": """
         ja tai mutta etta jos kun koska kuin mina sina han me te he minun sinun hanen meidan minua minulla
         minulle sinulla hanella on ovat oli olivat olen olet ole ollut ei en et eivat mika mita missa mihin
-        mista milloin miksi miten kuka keta kenen se ne tama tuo nyt myos vain jo viela hyvin aina
+        mista milloin miksi miten kuka keta kenen se ne tama tuo nyt myos vain jo viela hyvin aina eika joka jotka
+        jossa jota olemme olette meilla teilla heilla siella taalla siina tassa kanssa jalkeen ennen koko kaikki
+        montako paljonko mihin minka oma omat
     """,
     "hungarian": """
         az egy es vagy de hogy ha mert mint en te mi ti ok nekem neked neki van vannak volt voltak lesz nem igen
         is meg mar csak nagyon mindig soha ki mit mikor hol hova honnan miert hogyan melyik milyen ez ezt azt
-        ezek azok ott itt
+        ezek azok ott itt minden hany mennyi nekunk nekem utan elott alatt mellett kozott vagyok vagyunk voltam
+        voltunk
     """,
     "romanian": """
         si sau dar ca sa este sunt esti era erau fost fi am ai are avem aveti au avea eu tu el ea noi voi ei ele
@@ -130,6 +135,10 @@ _FUNCTION_WORDS: Final = {
         до при без под над про через после перед за со во об обо или если когда где куда откуда кто чем чего
         кого кому какой какая какое какие какого почему зачем сколько так там тут здесь тоже также уже еще ещё
         только очень всегда никогда этот эта эти тот та те же бы ли да нет то
+        що чи або але від під він вона вони воно ми ви мій моя моє мої моєї моїй твій твоє твої свій своє свої наш
+        наша наше наші нашої ваш ваша його її їх їй їм мені тобі собі мене нас вас був буде бути немає як коли де
+        звідки хто чому скільки який яка яке які якій якому якої це цей ця ці теж вже ще тільки лише дуже завжди
+        ніколи щоб якщо бо після перед між без із зі та на за мною нього неї них
     """,
     "greek": """
         και το τα τη την της του των τον τους οι ένα ενα μια μία ένας να θα δεν δε μην που πως πώς ποιος ποια
@@ -142,10 +151,21 @@ _FUNCTION_WORDS: Final = {
         لم لن ما ماذا متى أين اين كيف لماذا كم هل أو او ثم قد إن ان أن كل بعد قبل عند بين حتى إذا اذا أي اي لي
         له لها لنا بي به
     """,
+    "persian": """
+        از به با در بر را که این آن ان ها های هایی من تو او ما شما آنها انها خود خودم ام ای است هست هستم بود
+        بودم بودند شد شده شود می نمی کند کنم کرد کردم کرده برای تا یا اما ولی اگر هم نیز هر چه چی چیزی کی کجا چرا
+        چند چقدر چگونه کدام درباره یک باید خواهد دارد دارم داشت بوده نیست و
+    """,
+    "hebrew": """
+        אני אתה את הוא היא אנחנו אתם הם הן של שלי שלך שלו שלה שלנו שלהם על אל אם עם מן לא כן גם רק אבל או כי זה זאת
+        זו אלה כל יש אין היה היתה הייתה היו יהיה לי לך לו לה לנו להם בו בה אותי אותך אותו אותה מה מי איפה מתי למה
+        מדוע כמה איך איזה איזו לאן כמו כבר עוד מאוד הכי יותר אחרי לפני בין שם פה כאן תמיד אף פעם במה ממה
+    """,
     "hindi": """
         का की के को में से पर और या है हैं था थी थे हो हूँ हूं मैं तुम आप वह वे हम मेरा मेरी मेरे तेरा तुम्हारा
         आपका उसका उसकी उसके हमारा यह ये इस उस कि जो क्या कब कहाँ कहां कौन क्यों कैसे कितना कितने किस किसका ने भी
-        ही नहीं तो तक एक बहुत
+        ही नहीं तो तक एक बहुत मुझे मुझको हमें उसे उन्हें उनका उनकी उनके हमारी हमारे तुम्हें अपना अपनी अपने सा रहा रही
+        रहे कर गया गई गए कौनसा
     """,
 }
 
@@ -162,10 +182,12 @@ _SCRIPTS: Final = {
     "hindi": "\u0900-\u097f",
     "armenian": "\u0530-\u058f",
     "tamil": "\u0b80-\u0bff",
+    "hebrew": "\u0590-\u05ff",
 }
 _OTHER_LETTERS: Final = re.compile(r"[^\W\d_\u0000-\u024f\u1e00-\u1eff]")
+_PERSIAN: Final = frozenset("پچژگکی")
 _VIETNAMESE: Final = re.compile("[\u0110\u0111\u0102\u0103\u01a0\u01a1\u01af\u01b0\u1ea0-\u1ef9]")
-LATIN_LANGUAGES: Final = tuple(language for language in STOPS if language not in _SCRIPTS)
+LATIN_LANGUAGES: Final = tuple(language for language in STOPS if language not in (*_SCRIPTS, "persian"))
 _SCRIPT = re.compile("|".join(f"(?P<{name}>[{letters}])" for name, letters in _SCRIPTS.items()))
 
 
@@ -204,6 +226,11 @@ def language_of_script(word: str) -> str | None:
     """Return the stemmer for a word by its first letter's script; None for Latin and for scripts that have none."""
     found = _SCRIPT.match(word)
     return None if found is None else found.lastgroup
+
+
+def is_persian(word: str) -> bool:
+    """Return whether a word has a letter that Persian has, and Arabic has not."""
+    return not _PERSIAN.isdisjoint(word)
 
 
 def mostly_latin(text: str) -> bool:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
-from typing import Protocol, cast
 from zlib import crc32
 
 from memkit.ranking.languages import (
@@ -15,12 +13,14 @@ from memkit.ranking.languages import (
     LATIN,
     LATIN_LANGUAGES,
     STOPS,
+    is_persian,
     language_of_latin,
     language_of_script,
 )
+from memkit.ranking.stemmers import Stemmer, korean_form, stemmer
 from memkit.ranking.words import IRREGULAR, STOP_WORDS
 
-TOKENIZER_VERSION = "memkit/2"
+TOKENIZER_VERSION = "memkit/3"
 """Stored beside keyword rows; a different one means that they have to be made again."""
 
 MAX_WORD = 64
@@ -41,22 +41,14 @@ _DENSE = (
     r"\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_HANGUL = re.compile(r"[\uac00-\ud7a3]")
+_KOREAN_NOUN = re.compile(
+    r"([\uac00-\ud7a3])(?:[은는이가을를의에도와과로만]|에서|에게|으로|까지|부터|하고|이랑)$"
+)
+"""A noun of one syllable and the particle behind it."""
 # Vowel signs of Indic scripts are marks, which \w leaves out; without them words fall apart.
 _MARKS = r"\u0900-\u0963\u0966-\u096f\u0971-\u0dff"
 _ANY_WORDS = re.compile(rf"(?P<dense>[{_DENSE}]+)|(?P<word>(?:(?![{_DENSE}])[\w{_MARKS}]){{2,}})")
-
-
-class _Stemmer(Protocol):
-    maxCacheSize: int
-
-    def stemWord(self, word: str) -> str: ...
-
-
-def _stemmer(language: str) -> _Stemmer:
-    # PyStemmer has no type stubs; the protocol above is what is used of it.
-    made = cast("_Stemmer", importlib.import_module("Stemmer").Stemmer(language))
-    made.maxCacheSize = 0  # `_Stems` is the cache
-    return made
 
 
 _YEAR = 4
@@ -72,7 +64,7 @@ class _Stems(dict[str, str]):
         self._language = language
         self._stops = STOP_WORDS if language == ENGLISH else STOPS.get(language, frozenset[str]())
         self._irregular = IRREGULAR if language == ENGLISH else {}
-        self._stemmer: _Stemmer | None = None
+        self._stemmer: Stemmer | None = None
 
     def __missing__(self, word: str) -> str:
         if len(word) > _YEAR and word.isascii() and word.isdigit():
@@ -80,7 +72,7 @@ class _Stems(dict[str, str]):
         if len(self) >= self.limit:
             self.clear()
         if self._stemmer is None:
-            self._stemmer = _stemmer(self._language)
+            self._stemmer = stemmer(self._language)
         stem = "" if word in self._stops else self._stemmer.stemWord(self._irregular.get(word, word))
         self[word] = stem
         return stem
@@ -123,7 +115,8 @@ def tokens(text: str) -> list[str]:
     """Return the stems of a text in order, stop words left out; repeated words are repeated.
 
     A text is stemmed in the language that most of its function words are of (English where none prevails), words in
-    Cyrillic, Greek, Arabic, Devanagari, Armenian or Tamil letters by their script.
+    Cyrillic, Greek, Arabic, Hebrew, Devanagari, Armenian or Tamil letters by their script; a text in Arabic letters
+    that has one of Persian's own is Persian.
     """
     return [found for found in stemmed(surface(text)) if found]
 
@@ -154,7 +147,8 @@ def other_stems(query: str, unknown: Collection[str]) -> dict[str, list[str]]:
             return {}
         named = set(surface(" ".join(capitals)))
         open_words = [(word, stem) for word, stem in open_words if word in named]
-    languages = [_LANGUAGES[language] for language in (ENGLISH, *LATIN_LANGUAGES)] if open_words else []
+    names = (ENGLISH, *LATIN_LANGUAGES, "arabic", "persian")
+    languages = [_LANGUAGES[language] for language in names] if open_words else []
     return {
         stem: list(dict.fromkeys(other for stems in languages if (other := stems[word])))
         for word, stem in open_words
@@ -171,9 +165,10 @@ def stemmed(words: list[str]) -> list[str]:
         found = [stems[word] for word in words]
     if max(words, default="") <= LATIN:
         return found
+    persian = any(map(is_persian, words))
     for place, word in enumerate(words):
         if word[0] > LATIN and (script := language_of_script(word)) is not None:
-            found[place] = _LANGUAGES[script][word]
+            found[place] = _LANGUAGES["persian" if script == "arabic" and persian else script][word]
     return found
 
 
@@ -248,6 +243,9 @@ _ACCENT = re.compile(r"([a-z])[\u0300-\u036f]+")
 
 
 def _pairs(run: str) -> list[str]:
+    if _HANGUL.match(run):
+        run = korean_form(run)
     if len(run) == 1:
         return [run]
-    return [run[i : i + 2] for i in range(len(run) - 1)] + _HAN.findall(run)
+    one = _KOREAN_NOUN.match(run)
+    return [run[i : i + 2] for i in range(len(run) - 1)] + _HAN.findall(run) + ([one[1]] if one else [])

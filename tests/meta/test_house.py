@@ -43,6 +43,7 @@ FORBIDDEN = {
 # The words of a text and the bytes of a vector: pure functions that a provider may share with the ranking.
 SHARED_LEAVES = (
     "memkit.ranking.languages",
+    "memkit.ranking.stemmers",
     "memkit.ranking.text",
     "memkit.ranking.vectors",
     "memkit.ranking.words",
