@@ -11,11 +11,12 @@ _SHARES: Final = 6
 """Of a token, in which everything is counted."""
 
 # Where scripts begin, and shares of a token that a character takes in the older vocabularies of today, which know
-# fewer of them: accented Latin, Greek and Hebrew, Cyrillic, Arabic, Indic scripts, Thai, rarer ones, marks, CJK, emoji.
+# fewer of them: accented Latin, Greek and Hebrew, Cyrillic, Arabic, Indic scripts, Thai, rarer ones, joiners, marks,
+# CJK, rarest ones, emoji, rare CJK.
 _SCRIPTS: Final = (
     (0x80, 3), (0x370, 6), (0x400, 4), (0x530, 6), (0x600, 5), (0x700, 8), (0xE00, 6), (0xE80, 11), (0x1200, 16),
-    (0x13A0, 11), (0x1E00, 5), (0x2010, 6), (0x2190, 9), (0x2E80, 8), (0xAC00, 7), (0xD7B0, 11), (0xF900, 8),
-    (0x10000, 12),
+    (0x13A0, 11), (0x1E00, 5), (0x200B, 12), (0x2010, 6), (0x2190, 9), (0x2E80, 8), (0xAC00, 7), (0xD7B0, 11),
+    (0xF900, 8), (0x10000, 24), (0x1F000, 17), (0x20000, 23),
 )  # fmt: skip
 _FROM = tuple(first for first, _ in _SCRIPTS)
 _LONG: Final = 12
