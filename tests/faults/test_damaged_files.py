@@ -190,3 +190,22 @@ def test_a_file_taken_away_under_an_open_memory_never_swallows_a_write(place: Pa
     with memory_at(folder) as memory:
         memory.add("goes on", user_id="u", infer=False)
         assert memory.search("goes on", user_id="u").results[0].memory == "goes on"
+
+
+@posix
+@pytest.mark.parametrize("names", [["-wal"], ["-shm"], ["-wal", "-shm"]], ids=["log", "index", "both"])
+def test_a_log_taken_away_under_an_open_memory_never_swallows_a_write(place: Path, names: list[str]) -> None:
+    """Nobody who opens the file now reads that log: what would be written to it is refused."""
+    folder = place / "s"
+    with memory_at(folder) as memory:
+        memory.add("before", user_id="u", infer=False)
+        for name in names:
+            (folder / f"memory.db{name}").unlink()
+        with pytest.raises(BackendUnavailableError, match=f"memory.db{names[0]} was deleted") as refused:
+            memory.add("after", user_id="u", infer=False)
+        assert not refused.value.retryable and memory.count(user_id="u") == 1
+    assert texts(folder) == ["before"], "what was open when it closed wrote what it had"
+    with memory_at(folder) as memory:
+        memory.add("goes on", user_id="u", infer=False)
+        assert memory.search("goes on", user_id="u").results[0].memory == "goes on"
+    assert broken_laws(folder / "memory.db") == []

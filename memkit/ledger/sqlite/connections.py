@@ -14,7 +14,7 @@ import stat
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal, NoReturn, Protocol, TypeVar
@@ -31,6 +31,8 @@ _MAX_READERS: Final = 16
 _CHECKPOINT_PAGES: Final = 5_000
 """Pages of 8192 bytes in the write-ahead log before it is copied back: about 40 MB."""
 _STATEMENTS: Final = 256
+_SUFFIXES: Final = ("", "-wal", "-shm")
+"""Of the file, its log, and the index of the log."""
 _VACUUM_IN_MEMORY: Final = 256 << 20
 """Larger files are written anew by way of a temporary file instead of memory."""
 
@@ -121,7 +123,7 @@ class Database:
         self._writer: sqlite3.Connection | None = None
         self._ready = False
         self._immutable = False
-        self._file: tuple[int, int] | None = None
+        self._files: Sequence[tuple[int, int]] = ()
         self._generation = 0
 
     def abandon(self) -> None:
@@ -199,7 +201,7 @@ class Database:
         conn.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         conn.execute("PRAGMA secure_delete = ON")
         self._writer = conn
-        self._file = None if self.path is None else _identity(self.location)
+        self._files = () if self.path is None else self._identities()
         self._ready = True
         return True
 
@@ -315,12 +317,14 @@ class Database:
         """Take the write lock, waiting fairly for other processes.
 
         Raises:
-            BackendUnavailableError: The file was deleted or replaced meanwhile: what is written now, nobody would find.
+            BackendUnavailableError: The file or its log was deleted or replaced meanwhile: nobody would find what is
+                written now.
         """
-        if self._file is not None and conn is self._writer and _identity(self.location) != self._file:
+        if self._files and conn is self._writer and (now := self._identities()) != self._files:
+            name = next(s for s, a, b in zip(_SUFFIXES, now, self._files, strict=True) if a != b)
             raise BackendUnavailableError(
-                f"The ledger {self.location} was deleted, moved or replaced while it was open; nothing was written. "
-                "Put it back, or close this memory and open it again.",
+                f"The ledger {self.location}{name} was deleted, moved or replaced while it was open; nothing was "
+                "written. Put it back, or close this memory and open it again.",
                 backend="sqlite",
                 retryable=False,
             )
@@ -328,6 +332,10 @@ class Database:
             conn.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
             self.retried(lambda: conn.execute("BEGIN IMMEDIATE"))
+
+    def _identities(self) -> Sequence[tuple[int, int]]:
+        """Return what tells the file, its log and the log's index from any others."""
+        return [_identity(self.location + suffix) for suffix in _SUFFIXES]
 
     def retried(self, work: Callable[[], R], *, deadline: float | None = None) -> R:
         """Do something that may find the file locked, again and again until the timeout."""
