@@ -20,6 +20,8 @@ _CLAUSE: Final = re.compile(
     r"\b(?P<side>before|prior to|until|till|after|since|following|while|during)\s+(?P<clause>[^?.!,;]{3,})",
     re.IGNORECASE,
 )
+_SIDES: Final = ("before", "prior to", "till", "until", "after", "since", "following", "while", "during")
+"""One of them is in every ASCII text that `_CLAUSE` finds something in; to look for them is much faster."""
 _BEFORE: Final = ("before", "prior to", "until", "till")
 _BESIDE: Final = ("while", "during")
 _SURE: Final = 0.6
@@ -39,6 +41,9 @@ def anchored(view: View, query: str, terms: list[str], found: Found) -> Mask | N
         terms: The stems of the query.
         found: Where they are.
     """
+    lower = query.lower()
+    if query.isascii() and not any(word in lower for word in _SIDES):
+        return None
     named = _CLAUSE.search(query)
     if named is None:
         return None

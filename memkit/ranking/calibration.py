@@ -233,7 +233,8 @@ class Evidence:
 
 def _best(values: Array) -> float:
     """Return the mean of the three largest values."""
-    return float(np.sort(values)[-3:].mean())
+    best = np.sort(values)[-3:]
+    return float(np.add.reduce(best)) / len(best)  # `.mean()` takes longer than all of this
 
 
 @dataclass(frozen=True, kw_only=True)

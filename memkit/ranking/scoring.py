@@ -210,5 +210,9 @@ def _known(cosines: Array, fitted: bool) -> Array:
 def _about(view: View, found: Found, terms: list[str], names: set[str]) -> Mask:
     """Return the rows nobody said that name a person: a fact about her counts like a turn of hers."""
     mask = np.zeros(len(view), np.bool_)
-    mask[found.at[np.isin(found.term, [n for n, term in enumerate(terms) if term in names])]] = True
+    end = 0
+    for term, size in zip(terms, found.frequency.tolist(), strict=True):
+        begin, end = end, end + size
+        if term in names:
+            mask[found.at[begin:end]] = True
     return mask & (view.speaker < 0)

@@ -21,6 +21,8 @@ from memkit.ranking.view import Array, Ints, Mask, View, norm, total
 from memkit.ranking.weights import PRIOR_WEIGHT, SESSION_BEST, WINDOW_B, Part, Weights
 
 _BLOCK: Final = 2_000_000
+_TINY: Final = 16_384
+"""Words times rows that are counted one and all: where they are few, to leave some out takes longer."""
 _SMALL: Final = 65_536
 _RARE: Final = 16
 """Where words times rows are many, a word in fewer than one of so many rows is counted by sorting where it is."""
@@ -110,13 +112,33 @@ def cosines_of_words(view: View, found: Found) -> Array:
 def window_words(view: View, found: Found, mass: Array) -> tuple[Array, Array]:
     """Return BM25 of each row's window, and the share of `mass` (a weight per word) that its window holds."""
     size = len(view)
-    bm25, share = np.zeros(size), np.zeros(size)
     around = view.window_norm if len(view.window_norm) else norm(view.length, WINDOW_B)
+    if view.talk_from < size and len(found.repeats) * size <= _TINY:
+        counts = _all_windows(view, found)
+        held = counts > 0
+        each = found.repeats * idf(np.add.reduce(held, axis=1), size)
+        return (
+            np.add.reduce(each[:, None] * counts / (counts + around), axis=0),
+            np.add.reduce(mass[:, None] * held, axis=0),
+        )
+    bm25, share = np.zeros(size), np.zeros(size)
     for term, at, sums, frequency in _windows(view, found):
         worth = found.repeats * idf(frequency, size)
         bm25 += total(at, worth[term] * sums / (sums + around[at]), size)
         share += total(at, mass[term], size)
     return bm25, share
+
+
+def _all_windows(view: View, found: Found) -> Array:
+    """Return how often each word of a query is in the window of each row: [words, rows]."""
+    words, size = len(found.repeats), len(view)
+    out = total(found.term * size + found.at, found.count, words * size).reshape(words, size)
+    lent = out * view.short
+    for distance, near in enumerate(view.near, 1):
+        same = near[:-distance]
+        out[:, distance:] += lent[:, :-distance] * same
+        out[:, :-distance] += lent[:, distance:] * same
+    return out
 
 
 def _windows(view: View, found: Found) -> Iterator[_Windows]:
@@ -214,16 +236,21 @@ def session_best(view: View, y: Array) -> Array:
         return out
     talk, session = y[view.talk_from :].copy(), view.session
     starts = view.starts - view.talk_from
-    sizes = np.diff(np.append(starts, len(talk)))
-    sums = np.zeros(len(starts))
-    for nth in range(SESSION_BEST):
+    ends = np.empty_like(starts)
+    ends[:-1], ends[-1] = starts[1:], len(talk)
+    sizes = ends - starts
+    best = np.maximum.reduceat(talk, starts)
+    sums = best.copy()
+    for nth in range(1, SESSION_BEST):
+        holders = (talk == best[session]).nonzero()[0]
+        if len(holders) > len(starts):  # of equal ones the first is taken out
+            owners = session[holders]
+            first = np.ones(len(owners), np.bool_)
+            first[1:] = owners[1:] != owners[:-1]
+            holders = holders[first]
+        talk[holders] = -1e300
         best = np.maximum.reduceat(talk, starts)
         sums += np.where(sizes > nth, best, 0.0)
-        holders = np.flatnonzero(talk == best[session])
-        owners = session[holders]
-        first = np.ones(len(owners), np.bool_)
-        first[1:] = owners[1:] != owners[:-1]
-        talk[holders[first]] = -1e300
     out[view.talk_from :] = (sums / np.minimum(sizes, SESSION_BEST))[session]
     return out
 
@@ -234,9 +261,12 @@ class Fused:
 
     Attributes:
         score: What orders; comparable only within this query and view, and only to `DECIMALS`.
-        added: For each signal, what each row has of it, and how much of that counts: a factor and a constant.
+        added: For each signal, what each row has of it, and how much of that counts: a factor and a constant; without
+            what no query changes.
+        view: What it is the order of.
     """
 
+    view: View
     score: Array
     added: dict[str, tuple[Array | Mask, float, float]]
 
@@ -249,7 +279,7 @@ class Fused:
         """Return what each signal added to the score of a row."""
         return {
             name: float(values[at]) * factor + constant
-            for name, (values, factor, constant) in self.added.items()
+            for name, (values, factor, constant) in (self.added | _priors(self.view)).items()
         }
 
     def first(self, rows: Ints) -> Array:
@@ -304,8 +334,7 @@ def fuse(
             score += mask * weight
     if view.prior is not None:
         score += view.prior
-        added |= _priors(view)
-    return Fused(score=score, added=added)
+    return Fused(view=view, score=score, added=added)
 
 
 def _priors(view: View) -> dict[str, tuple[Array | Mask, float, float]]:

@@ -88,7 +88,8 @@ def _in_months(month: Ints, months: frozenset[int], years: frozenset[int]) -> Ma
     """Return which months, counted from the year 0 on, are of these names and these years; -1 is of none."""
     match = month >= 0
     if months:
-        match &= np.isin(month % 12 + 1, list(months))
+        match &= np.array([number in months for number in range(1, 13)])[month % 12]
     if years:
-        match &= np.isin(month // 12, list(years))
+        whole = month // 12
+        match &= np.logical_or.reduce([whole == year for year in years])
     return match

@@ -35,6 +35,12 @@ def quantise(rows: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
     return np.rint(rows / safe[:, None]).clip(-_STEPS, _STEPS).astype(np.int8), scales
 
 
+def _quantised(row: Floats) -> tuple[Floats, float]:
+    """Return the codes and the scale of one row, as `quantise` gives them."""
+    scale = np.float32(max(row.max(initial=0.0), -row.min(initial=0.0)) / np.float32(_STEPS))
+    return np.rint(row / (scale if scale > 0 else np.float32(1))), float(scale)
+
+
 def dequantise(codes: npt.NDArray[np.int8], scales: Floats) -> Floats:
     """Return the float32 rows of int8 codes [n, dim] and their scales [n]."""
     return codes.astype(np.float32) * scales[:, None]
@@ -286,19 +292,19 @@ class ColumnTable:
 
     def cosines(self, query: Floats, slots: npt.NDArray[np.int64] | None) -> npt.NDArray[np.float64]:
         """Return the dot products with the query of these slots (None: all); NaN where there is no vector."""
-        codes, scale = quantise(query[None, :])
-        columns = np.flatnonzero(codes[0])
+        codes, scale = _quantised(query)
+        columns = codes.nonzero()[0]
         few = None if slots is None or 2 * len(slots) >= self._size else slots
         size = self._size if few is None else len(few)
         sums = np.zeros(size, np.float32)
         step = max(1, 400_000 // max(1, size))  # a block that stays in the processor's cache
         for block in (columns[i : i + step] for i in range(0, len(columns), step)):
             part = self._codes[block, :size] if few is None else self._codes[np.ix_(block, few)]
-            sums += codes[0, block].astype(np.float32) @ part.astype(np.float32)
+            sums += codes[block] @ part.astype(np.float32)
         dots, scales = sums, self._scales[:size] if slots is None else self._scales[slots]
         if slots is not None and few is None:
             dots = sums[slots]
-        return dots.astype(np.float64) * scales * float(scale[0])
+        return dots.astype(np.float64) * scales * scale
 
     def middle(self, slots: npt.NDArray[np.int64] | None) -> Floats:
         """Return the mean of the vectors of these slots (None: all), without those that have none."""
