@@ -79,7 +79,7 @@ class HeldTokens:
 
     def __init__(self) -> None:
         self._codes: dict[int, bytes] = {}
-        self._identity = ""
+        self._identity: str = ""
         self.nbytes = 0
 
     def codes(self, rids: Sequence[int], tokens: Tokens) -> list[bytes]:
