@@ -86,6 +86,23 @@ _ORDER = re.compile(
     re.IGNORECASE,
 )
 _OVERVIEW = re.compile(r"\b(?:summar\w*|overview|recap)\b", re.IGNORECASE)
+_SEVERAL_HINTS: Final = (
+    *("how many", "both", "in common", "all the", "all of", "besides", "other than", "every"),
+    *("what", "which", "where", "who"),
+)
+_DOES: Final = "does|did|do|is|was|were|will|would|can|could|should|might|are|has|have|had"
+_NO_PLURAL: Final = "this|his|its|us|as|always|perhaps|news|series|[a-z]*ss|[a-z]*ics"
+_SEVERAL = re.compile(
+    rf"""
+    \b(?:how\ many|both|in\ common|all\ (?:the|of)|every|besides|other\ than)\b
+    # "Which books did she read?", "What kinds of places does he like?"
+    |^(?:\w+\ )?(?:what|which)\ (?:(?!(?:{_DOES})\b)[\w'’/-]+\ ){{0,6}}?
+        (?:(?!(?:{_NO_PLURAL}|{_DOES})\b)\w{{2,}}s|people|children)\b
+    # "What has she painted?", "Where have they been?"
+    |^(?:\w+\ )?(?:what|which|where|who)\ (?:(?!(?:{_DOES})\b)[\w'’/-]+\ ){{0,6}}?(?:has|have)\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 _WORD = re.compile(r"[\w'’]+")
 _FRAME: Final = """
     list order bring different aspect throughout across conversation chat session discussion discuss mention item
@@ -103,11 +120,13 @@ class Asked:
         content: What it is about.
         kinds: `TIME` and `NAME` where the answer is one.
         ordered: The answer goes through what was said from first to last.
+        several: The answer is a list, of what was said at several times: "Which places has Ann been to?"
     """
 
     content: str
     kinds: int
     ordered: bool
+    several: bool
 
 
 def asked(query: str) -> Asked:
@@ -116,6 +135,7 @@ def asked(query: str) -> Asked:
         content=content(query),
         kinds=TIME * _finds(_WHEN, query, _WHEN_HINTS) | NAME * _finds(_WHO, query, _WHO_HINTS),
         ordered=_finds(_ORDER, query, _HOW_HINTS),
+        several=_finds(_SEVERAL, query.strip(), _SEVERAL_HINTS),
     )
 
 

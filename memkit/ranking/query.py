@@ -132,6 +132,20 @@ def addressed(query: str, names: Collection[str]) -> str:
     return asked if tokens(asked) else query
 
 
+_TOGETHER = re.compile(r"\b(?:[bB]oth,? )?(?:your?,? )+(?:and|or|&) (?P<one>your?)\b(?:,? both\b)?")
+
+
+def of_each(asked: str) -> str:
+    """Return what is asked of several people together as it is asked of each of them alone.
+
+    "What do you and you both like?" is "What do you like?": each answers in turns of her own, and seldom both in one.
+
+    Args:
+        asked: As `addressed` returns it.
+    """
+    return _TOGETHER.sub(lambda found: found["one"], asked)
+
+
 def _is_english(words: Sequence[str]) -> bool:
     if max(words, default="") > LATIN or not TELLING.isdisjoint(words):
         return False

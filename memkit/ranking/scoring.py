@@ -15,8 +15,9 @@ from memkit.ranking.languages import may_be_english, mostly_latin
 from memkit.ranking.late import HeldTokens, Tokens, compare
 from memkit.ranking.ordered import Nearness, follow
 from memkit.ranking.postings import Postings, Vocabulary
-from memkit.ranking.query import ALSO_WORDS, NOT_NAMES, addressed, first_person, people
+from memkit.ranking.query import ALSO_WORDS, NOT_NAMES, addressed, first_person, of_each, people
 from memkit.ranking.result import Ranking
+from memkit.ranking.several import gather
 from memkit.ranking.signals import (
     Found,
     cosines_of_words,
@@ -92,7 +93,10 @@ def embedded(view: View, names: Names, query: str) -> str:
     if not view.weights.address:
         return about
     here = [number for number in names.named(about)[0] if (view.speaker == number).any()]
-    return addressed(about, names.of(here)) if here else about
+    if not here:
+        return about
+    asked_of = addressed(about, names.of(here))
+    return of_each(asked_of) if view.weights.each and len(here) > 1 else asked_of
 
 
 def look_up(query: str, vocabulary: Vocabulary, postings: Postings, *, frame: bool) -> Words:
@@ -180,6 +184,8 @@ def rank(
         evidence.see_tokens(*compare(view, fused, tokens, held or HeldTokens(), telling, evidence.told))
     if words.asked.ordered and view.talk_from < len(view):
         follow(view, fused, mine=first, near=near)
+    elif words.asked.several and view.talk_from < len(view):
+        gather(view, fused)
     lift(fused, (view.text == fingerprint(query)) & ~view.question)
 
     def raw() -> dict[str, Array]:

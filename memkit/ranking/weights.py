@@ -51,9 +51,13 @@ class Weights:
         kind: Added to memories that hold a time or a name where the query asks for one.
         frame: Whether the words that only say how to answer are left out of queries for an order or an overview.
         address: Whether speakers whom a query names are "you" in what is embedded of it.
+        each: Whether what is asked of several speakers together is embedded as it is asked of one of them.
         mine: Added to memories of role "user" where the query asks for an order of what the asker said.
         topic: Nearness to the middle of the best memories, where the query asks for an order.
         spread: Taken for each better memory of the same session, where the query asks for an order.
+        apart: Taken, where the query asks for several things, from a turn for each one beside it that is better.
+        item: Added, where the query asks for several things, to memories in which somebody speaks of herself, and to
+            those that hold a name.
         event: Added to memories of the time that a query tells by an event ("before she moved").
         late: Of the match token by token among the best rows, where their tokens are kept; 0 leaves it out.
         around: Of that match with the tokens of neighbouring turns.
@@ -84,9 +88,12 @@ class Weights:
     kind: float = 0.0
     frame: bool = True
     address: bool = False
+    each: bool = True
     mine: float = 2.0
     topic: Part = Part(weight=0.0, mean=0.05, std=0.15)
     spread: float = 1.0
+    apart: float = 0.5
+    item: float = 0.25
     event: float = 0.5
     late: float = 0.0
     around: float = 0.0
@@ -162,7 +169,7 @@ KEYLESS: Final = replace(
         kind=1.2,
         b=0.75,
     ),
-    long=replace(_KEYLESS, session=0.2, length=-0.6, longest=10_000),
+    long=replace(_KEYLESS, session=0.2, length=-0.6, longest=10_000, apart=0.0, item=0.0),
 )
 
 EMBEDDED: Final = replace(
@@ -199,6 +206,8 @@ EMBEDDED: Final = replace(
         first=1.0,
         question=0.0,
         topic=Part(weight=0.8, mean=0.05, std=0.15),
+        apart=0.0,
+        item=0.0,
         late=0.0,  # long messages offer more tokens to match, whatever they say
     ),
 )

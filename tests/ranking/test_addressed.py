@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from memkit.ranking.index import Entry, OwnerIndex, RankQuery
-from memkit.ranking.query import addressed
+from memkit.ranking.query import addressed, of_each
 from memkit.ranking.weights import EMBEDDED, KEYLESS, OTHER, Weights
 from tests.ranking.corpus import NOW, entry, fact, index_of
 
@@ -51,6 +51,23 @@ def test_a_query_in_another_language_keeps_its_names(query: str) -> None:
     assert addressed(query, ["ann"]) == query
 
 
+@pytest.mark.parametrize(
+    ("asked", "alone"),
+    [
+        ("What do you and you both like?", "What do you like?"),
+        ("What have both you and you seen?", "What have you seen?"),
+        ("What do both, you and you, eat?", "What do you, eat?"),
+        ("Where did you, you and you meet?", "Where did you meet?"),
+        ("Who is taller, you or you?", "Who is taller, you?"),
+        ("What are you and your plans?", "What are your plans?"),
+        ("What do you tell you and Cleo?", "What do you tell you and Cleo?"),
+        ("What do you both like?", "What do you both like?"),
+    ],
+)
+def test_what_is_asked_of_several_people_is_asked_of_each(asked: str, alone: str) -> None:
+    assert of_each(asked) == alone
+
+
 def _chat() -> list[Entry]:
     return [
         entry(1, "I paint boats", speaker="Ann"),
@@ -86,6 +103,14 @@ def test_who_is_only_told_of_keeps_her_name() -> None:
 
 def test_words_alone_are_searched_with_their_names() -> None:
     assert _embedded(_chat(), "What does Ann paint?", KEYLESS) == "What does Ann paint?"
+
+
+def test_speakers_who_are_asked_together_are_asked_one_by_one_unless_that_is_switched_off() -> None:
+    assert EMBEDDED.chat is not None
+    off = replace(EMBEDDED, chat=replace(EMBEDDED.chat, each=False))
+    assert _embedded(_chat(), "What do Ann and Bob both like?") == "What do you like?"
+    assert _embedded(_chat(), "What do Ann and Bob both like?", off) == "What do you and you both like?"
+    assert _embedded(_chat(), "What do Ann and Cleo both like?") == "What do you and Cleo both like?"
 
 
 def test_the_part_can_be_switched_off() -> None:
