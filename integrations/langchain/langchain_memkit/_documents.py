@@ -8,9 +8,10 @@ from typing import Any
 from langchain_core.documents import Document
 
 from memkit import MemoryItem, Message
+from memkit.types import Source
 
 _PLAIN = ("score", "kind", "origin", "user_id", "agent_id", "run_id", "actor_id", "role")
-_TIMES = ("created_at", "updated_at", "valid_from", "valid_until", "expires_at")
+_TIMES = ("updated_at", "valid_from", "valid_until", "expires_at")
 
 
 def as_document(memory: MemoryItem, turns: Mapping[str, Message] | None = None) -> Document:
@@ -42,13 +43,16 @@ def _turn(turn: Message) -> dict[str, Any]:
 
 def _facts(memory: MemoryItem) -> dict[str, Any]:
     facts = {name: value for name in _PLAIN if (value := getattr(memory, name)) is not None}
-    last, written = None, ""
+    created = memory.created_at
+    facts["created_at"] = written = created.isoformat()
     for name in _TIMES:
         time = getattr(memory, name)
-        if time is None:
-            continue
-        if time is not last:  # They are mostly one and the same.
-            last, written = time, time.isoformat()
-        facts[name] = written
-    facts["sources"] = [source.model_dump(exclude_none=True) for source in memory.sources]
+        if time is not None:
+            facts[name] = written if time is created else time.isoformat()
+    facts["sources"] = [_source(source) for source in memory.sources]
     return facts
+
+
+def _source(source: Source) -> dict[str, Any]:
+    facts = {"message_id": source.message_id}
+    return facts if source.quote is None else facts | {"quote": source.quote}
