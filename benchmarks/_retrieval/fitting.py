@@ -1,12 +1,12 @@
 """Fits the calibrated scores on all sets together and prints the lines of `memkit/ranking/constants.py`.
 
-Two logistic regressions a level: of memories (does this one answer?) and of queries (does any?). What is printed beside
-the constants is cross-validated: each conversation is judged by constants that were fitted without it.
+Logistic regressions: of memories (does this one answer?) and of queries (does any?). What is printed beside the
+constants is cross-validated: each conversation is judged by constants that were fitted without it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +18,7 @@ from benchmarks._retrieval import calibrate, data
 from benchmarks._retrieval.calibrate import ALL, WHOLE, Sample
 from benchmarks._retrieval.metrics import auroc, ece
 from memkit.embedders.base import CodeEmbedder, Embedder
-from memkit.ranking.calibration import isotonic
+from memkit.ranking.calibration import isotonic, logit
 from memkit.ranking.weights import OTHER, Weights, weights_for
 
 FOLDS: Final = 5
@@ -33,17 +33,12 @@ MEMORY: Final[dict[str, tuple[str, ...]]] = {
     "late": ("cosine", "late", "strong", "matched", "own_meant", *_ABOUT),
 }
 """Level -> the features of a memory."""
-_QUERY: Final = (
-    "window", "matched", "cosine_share", "cosine", "other_speaker", "margin", "contrast", "lead", "unknown", "fall",
-    "hers", "tells", "kind", "covered",
-)  # fmt: skip
 QUERY: Final[dict[str, tuple[str, ...]]] = {
-    "keyless": _QUERY,
-    "embedded": _QUERY,
-    "other": _QUERY,
-    "late": (*_QUERY, "late", "late_fall"),
+    "found": ("window", "margin", "contrast", "fall", "best_matched", "kind", "hers", "few"),
+    "told": ("matched", "lead", "contrast", "fall", "best", "around", "nearest", "unknown", "few"),
+    "premise": ("lead", "contrast", "kind", "tells", "other_speaker", "cosine_share", "unknown"),
 }
-"""Level -> the features of a query."""
+"""What must hold where a query is answerable -> the features that tell it."""
 UPWARDS: Final = {
     "cosine", "share", "strong", "matched", "cosine_matched", "cosine_share", "late", "speaker", "own", "own_meant",
     "own_shared", "margin", "place",
@@ -64,11 +59,20 @@ _LESS: Final = {("other", "request"): 0.15}
 """Level and kind -> of that. Where vectors tell little, many requests would leave no score to what is rightly found."""
 _NEGATIVE_ROWS: Final = 10
 """Of a query that nothing answers, the best rows; of one that is asked word for word, the best three."""
-_TASKS: Final = {"found": 8.0, "false premise": 2.2, "foreign": 3.0, "general": 1.2, "pieces": 0.3}
-"""What the samples of a task weigh together, in the fit of queries.
+_TASKS: Final[dict[str, dict[str, float]]] = {
+    "found": {"found": 1.0, "small": 0.1},
+    "told": {"foreign": 1.0, "general": 0.15, "requests": 0.3, "pieces": 0.15},
+    "premise": {"false premise": 1.0},
+}
+"""What the samples of a task weigh together, in the fit of each curve of queries."""
+_PENALTY: Final = 100.0
+"""Of the curves of queries, that have fewer samples than those of memories."""
+_MOVED: Final = {"found": (1.0, 0.3), "told": (1.7, 2.5), "premise": (1.0, 1.6)}
+"""By what the logits of each curve are multiplied, and what is added to them, so that the three serve together.
 
-One probability cannot be right for all: of the questions that are really asked nine in ten find their evidence, of the
-samples of "foreign" half are somebody else's. The first are what users ask, so they weigh most.
+Negatives are rarer among the questions of users than among the samples: of those nine in ten find their evidence, of
+the samples of "foreign" half are somebody else's. One probability cannot be right for both; these are where evidence
+that is found and false premises are off by 0.05, and what is foreign by as little as that allows.
 """
 
 
@@ -85,6 +89,10 @@ class Fitted:
         return 1 / (1 + np.exp(-np.clip(logit, -40, 40)))
 
 
+Answers = dict[str, Fitted]
+"""What must hold -> its curve."""
+
+
 def fit(folder: Path, embedder: Embedder, split: str = "dev") -> None:
     """Fit the level of an embedder and print its constants; with a model's also those for embedders unknown."""
     compares = isinstance(embedder, CodeEmbedder) and embedder.token_identity is not None
@@ -97,8 +105,9 @@ def fit(folder: Path, embedder: Embedder, split: str = "dev") -> None:
 def _fit_level(level: str, weights: Weights, folder: Path, embedder: Embedder, split: str) -> None:
     names, found = _samples(folder, embedder, weights, split)
     found = [s for s in found if s.level == level and (s.kind != "paraphrase" or _is_told(level, s.scope))]
-    memory, query = memories(names, found, MEMORY[level]), queries(found, QUERY[level])
-    print(f"CALIBRATIONS\n{_literal(level, memory)}\nANSWERABLE\n{_literal(level, query)}\n")
+    memory = memories(names, found, MEMORY[level])
+    query = queries([scored(s, names, memory) for s in found])
+    print(f"CALIBRATIONS\n{_literal(level, memory)}\nANSWERABLE\n{_literals(level, query)}\n")
     print(report(*held_out(names, found, level)))
 
 
@@ -148,18 +157,37 @@ def _rows(sample: Sample) -> int:
     return min(most, len(sample.labels))
 
 
-def queries(found: Sequence[Sample], use: Sequence[str]) -> Fitted:
-    """Return the curve of queries, that serves several questions at once; each weighs what `_TASKS` says."""
-    chosen: list[Sample] = []
-    labels: list[float] = []
-    weights: list[float] = []
-    for name, task in tasks(found).items():
-        for sample, label in task:
-            chosen.append(sample)
-            labels.append(label)
-            weights.append(_TASKS[name] / len(task))
-    columns = {name: np.array([s.query[name] for s in chosen]) for name in use}
-    return _fit(columns, np.array(labels), np.array(weights), bounded=False)
+def queries(found: Sequence[Sample]) -> Answers:
+    """Return the curves of queries: each is fitted on tasks of its own, then all are moved to serve together."""
+    known = tasks(found)
+    curves: Answers = {}
+    for curve, of in _TASKS.items():
+        chosen = [
+            (s, label, worth / len(known[task])) for task, worth in of.items() for s, label in known[task]
+        ]
+        if curve == "premise":
+            chosen = [each for each in chosen if each[0].query["named"]]
+        columns = _columns([s for s, *_ in chosen], QUERY[curve])
+        labels, weights = (np.array([each[n] for each in chosen]) for n in (1, 2))
+        # Without samples a thing is taken to hold.
+        curves[curve] = _fit(columns, labels, weights, penalty=_PENALTY) if chosen else Fitted(40.0, {})
+    return {
+        name: Fitted(
+            by * curve.intercept + more, {of: by * value for of, value in curve.coefficients.items()}
+        )
+        for (name, curve), (by, more) in zip(curves.items(), _MOVED.values(), strict=True)
+    }
+
+
+def answerable(curves: Answers, found: Sequence[Sample]) -> np.ndarray:
+    """Return the probability of each query, as `memkit.ranking.calibration.Answerable` has it."""
+    named = np.array([s.query["named"] for s in found])
+    each = {name: curve.of(_columns(found, curve.coefficients)) for name, curve in curves.items()}
+    return each["found"] * each["told"] * np.where(named > 0, each["premise"], 1.0)
+
+
+def _columns(found: Sequence[Sample], use: Iterable[str]) -> dict[str, np.ndarray]:
+    return {name: np.array([s.query[name] for s in found]) for name in use}
 
 
 def tasks(found: Sequence[Sample]) -> dict[str, list[tuple[Sample, float]]]:
@@ -167,39 +195,47 @@ def tasks(found: Sequence[Sample]) -> dict[str, list[tuple[Sample, float]]]:
     whole = [s for s in found if s.scope == WHOLE]
     real = [s for s in whole if s.kind == "real"]
     false = [s for s in whole if s.kind == "adversarial"]
+    pieces = [s for s in found if s.scope != WHOLE and s.kind in ("real", "foreign", "paraphrase")]
     beside = {s.set for s in false}
     return {
         "found": [(s, float(s.labels[:10].any())) for s in real],
+        "small": [(s, float(s.labels[:10].any())) for s in pieces if s.kind != "foreign"],
         "false premise": [(s, 1.0) for s in real if s.set in beside] + [(s, 0.0) for s in false],
         "foreign": [(s, 1.0) for s in real] + [(s, 0.0) for s in whole if s.kind == "foreign"],
         "general": [(s, 0.0) for s in found if s.kind == "general"],
-        "pieces": [
-            (s, float(s.labels.any()))
-            for s in found
-            if s.scope != WHOLE and s.kind in ("real", "foreign", "paraphrase")
-        ],
+        "requests": [(s, 0.0) for s in found if s.kind == "request"],
+        "pieces": [(s, float(s.labels.any())) for s in pieces],
     }
 
 
-def _fit(columns: dict[str, np.ndarray], y: np.ndarray, w: np.ndarray, *, bounded: bool = True) -> Fitted:
+def _fit(
+    columns: dict[str, np.ndarray], y: np.ndarray, w: np.ndarray, *, penalty: float | None = None
+) -> Fitted:
+    """Return a curve.
+
+    Args:
+        penalty: On the square of what a deviation of a column makes; without one, 1 on that of what its unit makes, and
+            signs are as `UPWARDS` and `DOWNWARDS` have them.
+    """
     w = w * (ROWS / w.sum())
     chosen = dict(columns)
     while True:
-        beta = _newton(np.column_stack([np.ones(len(y)), *chosen.values()]), y, w)
+        penalties = [1.0 if penalty is None else penalty * values.var() for values in chosen.values()]
+        x = np.column_stack([np.ones(len(y)), *chosen.values()])
+        beta = _newton(x, y, w, np.array([0.0, *penalties]))
         signs = {
             n: b if n in UPWARDS else -b if n in DOWNWARDS else 0.0
             for n, b in zip(chosen, beta[1:], strict=True)
         }
         wrong = [(value, name) for name, value in signs.items() if value < 0]
-        if not wrong or not bounded:
+        if not wrong or penalty is not None:
             return Fitted(float(beta[0]), dict(zip(chosen, map(float, beta[1:]), strict=True)))
         del chosen[min(wrong)[1]]
 
 
-def _newton(x: np.ndarray, y: np.ndarray, w: np.ndarray) -> np.ndarray:
+def _newton(x: np.ndarray, y: np.ndarray, w: np.ndarray, penalties: np.ndarray) -> np.ndarray:
     beta = np.zeros(x.shape[1])
-    penalty = np.eye(len(beta))
-    penalty[0, 0] = 0
+    penalty = np.diag(penalties)
     for _ in range(40):
         p = 1 / (1 + np.exp(-np.clip(x @ beta, -30, 30)))
         gradient = x.T @ (w * (y - p)) - penalty @ beta
@@ -224,17 +260,19 @@ def held_out(names: Sequence[str], found: Sequence[Sample], level: str) -> tuple
     out: list[Sample] = []
     for judged in range(FOLDS):
         others = [s for s in found if s.conversation < 0 or fold[s.conversation] != judged]
-        memory, query = memories(names, others, MEMORY[level]), queries(others, QUERY[level])
-        of_fold = [s for s in found if fold[s.conversation] == judged]
-        out += [rescored(s, names, memory, query) for s in of_fold]
+        memory = memories(names, others, MEMORY[level])
+        query = queries([scored(s, names, memory) for s in others])
+        of_fold = [scored(s, names, memory) for s in found if fold[s.conversation] == judged]
+        whole = answerable(query, of_fold)
+        out += [replace(s, answerable=float(p)) for s, p in zip(of_fold, whole, strict=True)]
     return out, FOLDS
 
 
-def rescored(sample: Sample, names: Sequence[str], memory: Fitted, query: Fitted) -> Sample:
-    """Return a sample with the scores of newly fitted curves."""
+def scored(sample: Sample, names: Sequence[str], memory: Fitted) -> Sample:
+    """Return a sample with the scores that a newly fitted curve gives its memories."""
     scores = isotonic(memory.of(dict(zip(names, sample.features.T, strict=True))))
-    whole = float(query.of({name: np.array([value]) for name, value in sample.query.items()})[0])
-    return replace(sample, scores=scores, answerable=whole)
+    best = {"best": logit(float(scores[0]))} if len(scores) else {}
+    return replace(sample, scores=scores, query={**sample.query, **best})
 
 
 def report(found: Sequence[Sample], folds: int) -> str:
@@ -317,8 +355,18 @@ def _shifted(conversations: list[data.Conversation], by: int) -> list[data.Conve
 
 def _literal(level: str, fitted: Fitted) -> str:
     """Return a level's lines of `memkit/ranking/constants.py`."""
-    inner = "".join(f'            "{name}": {value:.2f},\n' for name, value in fitted.coefficients.items())
+    return f'    "{level}": {_curve(fitted, 4)},'
+
+
+def _literals(level: str, curves: Answers) -> str:
+    inner = "".join(f"        {name}={_curve(fitted, 8)},\n" for name, fitted in curves.items())
+    return f'    "{level}": Answerable(\n{inner}    ),'
+
+
+def _curve(fitted: Fitted, indent: int) -> str:
+    pad = " " * indent
+    inner = "".join(f'{pad}        "{name}": {value:.2f},\n' for name, value in fitted.coefficients.items())
     return (
-        f'    "{level}": Calibration(\n        intercept={fitted.intercept:.2f},\n'
-        f"        coefficients={{\n{inner}        }},\n    ),"
+        f"Calibration(\n{pad}    intercept={fitted.intercept:.2f},\n"
+        f"{pad}    coefficients={{\n{inner}{pad}    }},\n{pad})"
     )

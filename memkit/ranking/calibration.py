@@ -27,8 +27,10 @@ PRIOR_SIZE: Final = 10_000
 
 LATE_OF_COSINE: Final = (0.15, 0.6)
 """How well the tokens of a memory are expected to match that was not compared: a constant, and of its cosine."""
-AMONG: Final = 30
-"""How far the best match of tokens is ahead is measured to the match of this place."""
+SURE: Final = 1e-4
+"""Probabilities nearer to 0 or 1 are all the same to `logit`."""
+ENOUGH: Final = 50
+"""Where a scope has fewer memories, that none is far ahead of the others tells less."""
 
 
 COSINES: Final = (0.22, 0.12)
@@ -121,7 +123,6 @@ class Evidence:
             self._share *= self._scale
         self._window = self._share
         self._late: Array | None = None
-        self._late_fall = 0.0
 
     @property
     def compared(self) -> bool:
@@ -130,12 +131,10 @@ class Evidence:
 
     def see_tokens(self, rows: Ints, match: Array) -> None:
         """Take in how well the tokens of some rows match, with NaN for those that have none."""
-        known = match[~np.isnan(match)]
-        if len(known):
-            known.sort()
-            self._late_fall = float(known[-1] - known[-min(len(known), AMONG)])
+        missing = np.isnan(match)
+        if not missing.all():
             self._late = np.clip(LATE_OF_COSINE[0] + LATE_OF_COSINE[1] * self._cosine, 0.0, 1.0)
-            self._late[rows] = np.where(np.isnan(match), self._late[rows], match)
+            self._late[rows] = np.where(missing, self._late[rows], match)
 
     def see_window(self, share: Array) -> None:
         """Take in the share of `weight` that each row's window holds."""
@@ -144,16 +143,24 @@ class Evidence:
     def of_query(self, score: Array, named_counts: float) -> dict[str, float]:
         """Return what all rows in view tell about the query as a whole, by name.
 
-        `unknown` is the share of the query that no row has a word for, `contrast` and `lead` how much better the named
-        person's turns match than the others', by words and by the order: a deed of one person asked of another is told
-        by the others' turns.
+        `unknown` is the share of the query that no row has a word for, `around` the largest share that a window holds,
+        and `few` how much the scope lacks of `ENOUGH` memories. `named` says whether the query names a speaker;
+        `contrast` and `lead` are how much better the named person's turns match than the others', by words and by the
+        order: a deed of one person asked of another is told by the others' turns.
 
         Args:
             score: What orders the rows.
             named_counts: What of it the named person's turns have for being hers.
         """
-        found = {"unknown": self._unknown, "contrast": 0.0, "lead": 0.0}
         said = self._said
+        found = {
+            "unknown": self._unknown,
+            "around": float(self._window.max()),
+            "few": max(0.0, 1 - len(self._share) / ENOUGH),
+            "named": float(said is not None),
+            "contrast": 0.0,
+            "lead": 0.0,
+        }
         if said is None:
             return found
         rows = np.flatnonzero(self._share > 0)
@@ -168,16 +175,16 @@ class Evidence:
     def of_best(self, rows: Ints, first: Array) -> dict[str, float]:
         """Return what the best rows tell about the query as a whole, by name.
 
-        `fall` is how far the best three are ahead of all of them, in the first stage; `late_fall` how far the best
-        match of tokens is; `hers` how much oftener the named person says the best three; `tells` and `kind` whether
-        somebody speaks of herself in the best, and whether it holds the time or the name that is asked for; `covered`
-        is the largest share of the query that any row in view has words for.
+        `fall` is how far the best three are ahead of all of them, in the first stage; `hers` how much oftener the named
+        person says the best three; `tells` in how many of these somebody speaks of herself, and `kind` whether the best
+        holds the time or the name that is asked for.
 
         Args:
             rows: Positions in the view, best first.
             first: What the first stage gives them.
         """
-        said, flags, few = self._said, int(self._view.flags[rows[0]]), min(3, len(rows))
+        said, few = self._said, min(3, len(rows))
+        flags = self._view.flags[rows[:few]].tolist()
         mean = float(first.sum()) / len(rows)  # `.mean()` takes longer than all of this
         hers = 0.0
         if said is not None:
@@ -185,11 +192,9 @@ class Evidence:
             hers = np.count_nonzero(said[:few]) / few - np.count_nonzero(said) / len(rows)
         return {
             "fall": min(float(first[:few].sum()) / few - mean, FARTHEST),
-            "late_fall": self._late_fall,
             "hers": hers,
-            "tells": float(flags & TELLS > 0),
-            "kind": float(flags & self._kinds > 0),
-            "covered": float(self._share.max()),
+            "tells": sum(flag & TELLS > 0 for flag in flags) / few,
+            "kind": float(flags[0] & self._kinds > 0),
         }
 
     def features(self, rows: Ints, ahead: Ints, behind: Array) -> dict[str, Array]:
@@ -261,16 +266,50 @@ class Calibration:
         return 1 / (1 + math.exp(-min(max(logit, -40.0), 40.0)))
 
 
-def of_head(features: dict[str, Array]) -> dict[str, float]:
-    """Return what the ten best rows tell about the query, by name; features of the best rows, best first."""
-    first = ("cosine", "window", "other_speaker")
+@dataclass(frozen=True, kw_only=True)
+class Answerable:
+    """The probability that anything answers a query: three things must hold, each by a fitted curve.
+
+    Attributes:
+        found: What answers is among the best, if there is anything.
+        told: Somebody told of such a thing at all.
+        premise: What is asked of the person whom the query names is not somebody else's; holds where it names nobody.
+    """
+
+    found: Calibration
+    told: Calibration
+    premise: Calibration
+
+    def probability_of(self, features: dict[str, float]) -> float:
+        """Return the probability for one query."""
+        holds = self.found.probability_of(features) * self.told.probability_of(features)
+        return holds * self.premise.probability_of(features) if features["named"] else holds
+
+
+def of_head(features: dict[str, Array], best: float) -> dict[str, float]:
+    """Return what the ten best rows tell about the query, by name.
+
+    Args:
+        features: Of the best rows, best first.
+        best: The probability that the first of them answers.
+    """
+    matched, many = features["matched"][:10], min(10, len(features["matched"]))
     return {
-        **{name: float(features[name][0]) for name in first},
-        "matched": float(np.add.reduce(features["matched"][:10])) / min(10, len(features["matched"])),
+        "best": logit(best),
+        "window": float(features["window"][0]),
+        "other_speaker": float(features["other_speaker"][0]),
+        "matched": float(np.add.reduce(matched)) / many,
+        "best_matched": float(np.maximum.reduce(matched)),
+        "nearest": float(np.maximum.reduce(features["cosine"][:10])),
         "cosine_share": float(np.maximum.reduce(features["cosine_share"][:10])),
-        "late": float(np.maximum.reduce(features["late"][:10])),
         "margin": -float(features["margin"][:10][-1]),
     }
+
+
+def logit(p: float) -> float:
+    """Return the logarithm of the odds of a probability."""
+    p = min(max(p, SURE), 1 - SURE)
+    return math.log(p / (1 - p))
 
 
 def isotonic(values: Array) -> Array:

@@ -3,16 +3,14 @@
 Weighted logistic regressions on labelled rows of scopes of 1 to 10,000 turns: questions with their evidence, questions
 with a false premise, of other people and of general knowledge, texts asked word for word, and memories asked in other
 words. Features that would speak against a memory although they should speak for it were left out. Fit again with
-`python -m benchmarks retrieval --data FOLDER --fit`, which prints these lines. With an embedder, logits of `answerable`
-are moved once more (embedded and other: 0.15 added; late: nine tenths, 0.2 added), where evidence that was found and
-false premises are calibrated best together.
+`python -m benchmarks retrieval --data FOLDER --fit`, which prints these lines.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from memkit.ranking.calibration import Calibration
+from memkit.ranking.calibration import Answerable, Calibration
 
 CALIBRATIONS: Final[dict[str, Calibration]] = {
     "keyless": Calibration(
@@ -74,84 +72,170 @@ CALIBRATIONS: Final[dict[str, Calibration]] = {
 }
 """That one memory answers the query, by level: no model, vectors of one, its tokens too, and another model."""
 
-ANSWERABLE: Final[dict[str, Calibration]] = {
-    "keyless": Calibration(
-        intercept=-3.25,
-        coefficients={
-            "window": 1.65,
-            "matched": 2.26,
-            "cosine_share": 1.02,
-            "cosine": 1.13,
-            "other_speaker": -1.14,
-            "margin": 0.21,
-            "contrast": 2.75,
-            "lead": 0.60,
-            "unknown": -1.63,
-            "fall": 0.10,
-            "hers": 1.81,
-            "tells": 0.74,
-            "kind": 0.44,
-            "covered": 0.03,
-        },
+ANSWERABLE: Final[dict[str, Answerable]] = {
+    "keyless": Answerable(
+        found=Calibration(
+            intercept=-2.05,
+            coefficients={
+                "window": 1.31,
+                "margin": 0.25,
+                "contrast": 1.55,
+                "fall": 0.15,
+                "best_matched": 2.04,
+                "kind": 0.53,
+                "hers": 2.15,
+                "few": 3.17,
+            },
+        ),
+        told=Calibration(
+            intercept=-4.60,
+            coefficients={
+                "matched": 4.50,
+                "lead": 1.05,
+                "contrast": 2.70,
+                "fall": 0.38,
+                "best": 0.57,
+                "around": 3.65,
+                "nearest": 5.76,
+                "unknown": -1.60,
+                "few": 3.77,
+            },
+        ),
+        premise=Calibration(
+            intercept=1.68,
+            coefficients={
+                "lead": 1.71,
+                "contrast": 3.39,
+                "kind": 0.94,
+                "tells": 1.62,
+                "other_speaker": -2.13,
+                "cosine_share": 1.29,
+                "unknown": -1.74,
+            },
+        ),
     ),
-    "embedded": Calibration(
-        intercept=-3.62,
-        coefficients={
-            "window": 1.82,
-            "matched": 1.14,
-            "cosine_share": 0.68,
-            "cosine": 3.82,
-            "other_speaker": -3.27,
-            "margin": 0.11,
-            "contrast": 3.39,
-            "lead": 0.88,
-            "unknown": -0.85,
-            "fall": 0.27,
-            "hers": 1.43,
-            "tells": 0.89,
-            "kind": 0.20,
-            "covered": -0.32,
-        },
+    "embedded": Answerable(
+        found=Calibration(
+            intercept=-0.66,
+            coefficients={
+                "window": 0.54,
+                "margin": 0.39,
+                "contrast": 2.57,
+                "fall": 0.19,
+                "best_matched": 1.20,
+                "kind": 0.27,
+                "hers": 1.10,
+                "few": 2.94,
+            },
+        ),
+        told=Calibration(
+            intercept=-5.45,
+            coefficients={
+                "matched": 3.06,
+                "lead": 1.17,
+                "contrast": 3.29,
+                "fall": 0.45,
+                "best": 0.88,
+                "around": 3.51,
+                "nearest": 7.92,
+                "unknown": -0.26,
+                "few": 4.66,
+            },
+        ),
+        premise=Calibration(
+            intercept=0.66,
+            coefficients={
+                "lead": 2.06,
+                "contrast": 3.55,
+                "kind": 0.54,
+                "tells": 2.47,
+                "other_speaker": -2.73,
+                "cosine_share": 1.88,
+                "unknown": -1.34,
+            },
+        ),
     ),
-    "late": Calibration(
-        intercept=-5.05,
-        coefficients={
-            "window": 0.35,
-            "matched": 2.02,
-            "cosine_share": -0.76,
-            "cosine": 1.82,
-            "other_speaker": -1.84,
-            "margin": 0.17,
-            "contrast": 3.35,
-            "lead": 0.14,
-            "unknown": -0.36,
-            "fall": 0.24,
-            "hers": 1.22,
-            "tells": 0.72,
-            "kind": 0.18,
-            "covered": 0.21,
-            "late": 3.97,
-            "late_fall": 0.88,
-        },
+    "late": Answerable(
+        found=Calibration(
+            intercept=-0.97,
+            coefficients={
+                "window": 0.29,
+                "margin": 0.44,
+                "contrast": 2.79,
+                "fall": 0.62,
+                "best_matched": 0.56,
+                "kind": 0.50,
+                "hers": 0.31,
+                "few": 3.38,
+            },
+        ),
+        told=Calibration(
+            intercept=-5.21,
+            coefficients={
+                "matched": 4.50,
+                "lead": 0.44,
+                "contrast": 3.46,
+                "fall": 0.36,
+                "best": 0.90,
+                "around": 2.69,
+                "nearest": 8.12,
+                "unknown": -0.05,
+                "few": 4.64,
+            },
+        ),
+        premise=Calibration(
+            intercept=1.49,
+            coefficients={
+                "lead": 0.94,
+                "contrast": 3.48,
+                "kind": 0.73,
+                "tells": 2.18,
+                "other_speaker": -2.07,
+                "cosine_share": 2.12,
+                "unknown": -1.57,
+            },
+        ),
     ),
-    "other": Calibration(
-        intercept=-3.41,
-        coefficients={
-            "window": 1.65,
-            "matched": 2.21,
-            "cosine_share": 1.21,
-            "cosine": 1.73,
-            "other_speaker": -3.21,
-            "margin": 0.16,
-            "contrast": 3.17,
-            "lead": 0.94,
-            "unknown": -1.22,
-            "fall": 0.15,
-            "hers": 1.38,
-            "tells": 0.95,
-            "kind": 0.19,
-            "covered": -0.37,
-        },
+    "other": Answerable(
+        found=Calibration(
+            intercept=-0.70,
+            coefficients={
+                "window": 0.55,
+                "margin": 0.39,
+                "contrast": 2.53,
+                "fall": 0.19,
+                "best_matched": 1.23,
+                "kind": 0.26,
+                "hers": 1.13,
+                "few": 2.83,
+            },
+        ),
+        told=Calibration(
+            intercept=-4.08,
+            coefficients={
+                "matched": 4.71,
+                "lead": 1.23,
+                "contrast": 1.97,
+                "fall": 0.50,
+                "best": 0.77,
+                "around": 3.89,
+                "nearest": 2.31,
+                "unknown": -1.12,
+                "few": 3.69,
+            },
+        ),
+        premise=Calibration(
+            intercept=0.46,
+            coefficients={
+                "lead": 2.08,
+                "contrast": 3.48,
+                "kind": 0.51,
+                "tells": 2.56,
+                "other_speaker": -2.78,
+                "cosine_share": 1.61,
+                "unknown": -1.27,
+            },
+        ),
     ),
 }
-"""That any memory in view answers it, likewise."""
+"""That any memory in view answers it, likewise: its evidence is found, somebody told of it, and the premise holds."""

@@ -45,9 +45,9 @@ class Ranking:
     def answerable(self) -> float | None:
         """The probability that any memory in view answers; None where nothing is in view.
 
-        It looks at how well the best rows match and how far they are ahead of the others, at what share of the query no
-        memory has a word for, and, where the query names a speaker, at whether the others' turns match better than the
-        named person's.
+        Three things must hold: the best rows are so far ahead of the others that what answers is among them; they match
+        so well that somebody told of it at all; and where the query names a speaker, the others' turns do not match
+        better than the named person's.
         """
         if not len(self):
             return None
@@ -59,7 +59,7 @@ class Ranking:
         named_counts = self._view.weights.speaker
         best = self._order[:_BEST]
         return {
-            **of_head(self._head),
+            **of_head(self._head, float(self._scores[0])),
             **self._evidence.of_query(self._fused.score, named_counts),
             **self._evidence.of_best(best, self._fused.first(best)),
         }

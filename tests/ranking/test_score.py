@@ -77,6 +77,17 @@ def test_answered_questions_are_likelier_answerable_than_others() -> None:
     assert min(answered) > max(others)
 
 
+def test_a_scope_of_one_answers_as_surely_as_one_of_ten_thousand(fillers: dict[int, OwnerIndex]) -> None:
+    for memory, question in ASKED:
+        found: list[float] = []
+        for index in fillers.values():
+            index.upsert([memory])
+            found.append(ask(index, question).answerable or 0)
+            index.remove([memory.rid])
+        assert found[0] > 0.6, question
+        assert found[0] >= found[-1] - 0.1, question
+
+
 def test_isotonic_is_the_nearest_falling_sequence() -> None:
     assert isotonic(np.array([0.9, 0.2, 0.4, 0.1])).tolist() == pytest.approx([0.9, 0.3, 0.3, 0.1])
     assert isotonic(np.array([0.1, 0.2, 0.9])).tolist() == pytest.approx([0.4, 0.4, 0.4])
@@ -105,7 +116,20 @@ def test_what_speaks_for_a_memory_never_counts_against_it(level: str) -> None:
     counts = CALIBRATIONS[level].coefficients
     assert all(counts[name] >= 0 for name in SPEAKS_FOR & counts.keys())
     assert all(counts[name] <= 0 for name in {"other_speaker", "other_date"} & counts.keys())
-    assert all(ANSWERABLE[level].coefficients[name] > 0 for name in ("contrast", "lead", "margin", "matched"))
+
+
+SPEAKS_FOR_AN_ANSWER = {
+    "found": ("window", "margin", "contrast", "fall", "best_matched"),
+    "told": ("matched", "lead", "contrast", "fall", "best", "around", "nearest"),
+    "premise": ("lead", "contrast", "tells", "cosine_share"),
+}
+
+
+@pytest.mark.parametrize("level", ANSWERABLE)
+@pytest.mark.parametrize("must", SPEAKS_FOR_AN_ANSWER)
+def test_what_speaks_for_an_answer_never_counts_against_it(level: str, must: str) -> None:
+    counts = getattr(ANSWERABLE[level], must).coefficients
+    assert all(counts[name] > 0 for name in SPEAKS_FOR_AN_ANSWER[must])
 
 
 def test_equal_memories_have_equal_scores() -> None:
