@@ -29,10 +29,11 @@ def quantise(rows: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
 
     Quantising what was quantised before changes nothing.
     """
-    largest = np.abs(rows).max(axis=1, initial=0.0)
+    largest = np.maximum(rows.max(axis=1, initial=0.0), -rows.min(axis=1, initial=0.0))
     scales = (largest / _STEPS).astype(np.float32)
     safe = np.where(scales > 0, scales, 1).astype(np.float32)
-    return np.rint(rows / safe[:, None]).clip(-_STEPS, _STEPS).astype(np.int8), scales
+    steps = rows / safe[:, None]
+    return np.rint(steps, out=steps).astype(np.int8), scales
 
 
 def _quantised(row: Floats) -> tuple[Floats, float]:
@@ -41,9 +42,9 @@ def _quantised(row: Floats) -> tuple[Floats, float]:
     return np.rint(row / (scale if scale > 0 else np.float32(1))), float(scale)
 
 
-def dequantise(codes: npt.NDArray[np.int8], scales: Floats) -> Floats:
-    """Return the float32 rows of int8 codes [n, dim] and their scales [n]."""
-    return codes.astype(np.float32) * scales[:, None]
+def dequantise(codes: npt.NDArray[np.int8], scales: Floats, out: Floats | None = None) -> Floats:
+    """Return the float32 rows of int8 codes [n, dim] and their scales [n], in `out` where it is given."""
+    return np.multiply(codes, scales[:, None], out=out)
 
 
 def encode(vector: Floats, kind: Kind) -> bytes:
@@ -97,7 +98,7 @@ def _decode(blobs: Sequence[bytes], kind: Kind, out: Floats) -> None:
     table = np.frombuffer(b"".join(blobs), np.uint8).reshape(len(blobs), -1)
     if kind == "i8":
         scales = np.ascontiguousarray(table[:, 1:5]).view("<f4")[:, 0]
-        np.copyto(out, dequantise(table[:, 5:].view(np.int8), scales))
+        dequantise(table[:, 5:].view(np.int8), scales, out)
     elif kind == "f32":
         np.copyto(out, np.ascontiguousarray(table[:, 1:]).view("<f4"))
     else:
@@ -276,13 +277,16 @@ class ColumnTable:
         """Store vectors at slots `first`, `first + 1`, ...; slots are only ever appended."""
         end = first + len(vectors)
         self.reserve(grown_capacity(len(self._scales), end))
-        known = [i for i, vector in enumerate(vectors) if vector is not None]
-        self._scales[first:end] = np.nan
-        for chunk in (known[i : i + 1024] for i in range(0, len(known), 1024)):
-            rows = np.stack([v for i in chunk if (v := vectors[i]) is not None])
-            codes, scales = quantise(rows)
-            slots = first + np.array(chunk)
-            self._codes[:, slots], self._scales[slots] = codes.T, scales
+        if isinstance(vectors, np.ndarray):
+            for start in range(first, end, _BLOCK):
+                slots = slice(start, min(start + _BLOCK, end))
+                codes, self._scales[slots] = quantise(vectors[start - first : slots.stop - first])
+                self._codes[:, slots] = codes.T
+        else:
+            self._scales[first:end] = np.nan
+            for slot, vector in enumerate(vectors, first):
+                if vector is not None:
+                    self._codes[:, slot], self._scales[slot] = _quantised(vector)
         self._size = end
 
     def keep(self, slots: npt.NDArray[np.int64]) -> None:

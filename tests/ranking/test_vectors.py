@@ -100,3 +100,19 @@ def test_a_hash_row_does_not_change_between_versions() -> None:
 
 
 PINNED = (55, 28598, 6.5159)
+
+
+def test_a_table_of_columns_holds_the_same_however_its_rows_come() -> None:
+    rows = np.random.default_rng(5).standard_normal((300, 64)).astype(np.float32)
+    rows[7] = 0
+    whole, listed, parts = ColumnTable(64), ColumnTable(64), ColumnTable(64)
+    whole.put(0, rows)
+    listed.put(0, list(rows))
+    for first in range(0, 300, 7):
+        parts.put(first, rows[first : first + 7])
+    codes, scales = quantise(rows)
+    for query in rows[:9]:
+        told, _ = quantise(query[None, :])
+        exact = (codes.astype(np.float64) @ told[0].astype(np.float64)) * scales * (np.abs(query).max() / 127)
+        for table in (whole, listed, parts):
+            np.testing.assert_allclose(table.cosines(query, None), exact, rtol=1e-5, atol=1e-7)
