@@ -37,6 +37,7 @@ from .views import is_current
 OFFERED: Final = 15
 """Related memories shown to the model at most."""
 _PER_TURN: Final = 5
+"""Of them, what each turn finds, however many turns there are; a single one finds all."""
 _QUERIES: Final = 64
 _EARLIER: Final = 6
 _TRIES: Final = 5
@@ -159,7 +160,8 @@ async def _related(
         return []
     vectors = await embed_queries(engine, texts, meter, stored=outlook.embedder[0])
     kinds = _FACTS.union(schema.kind for schema in engine.parts.schemas)
-    request = SearchRequest(query="", scope=options.read, kinds=kinds, limit=_PER_TURN)
+    limit = max(_PER_TURN, OFFERED // len(texts))
+    request = SearchRequest(query="", scope=options.read, kinds=kinds, limit=limit)
     return await engine.rt.work(nearest, engine, request, outlook, texts, list(vectors))
 
 

@@ -115,6 +115,21 @@ def test_a_new_fact_supersedes_and_the_old_one_is_closed_not_deleted(world: Worl
     assert memory.texts(user_id="u") == ["The user lives in Bergen."]
 
 
+def test_all_that_is_known_of_somebody_is_shown_to_the_model_whatever_a_turn_says_of_her(
+    world: World,
+) -> None:
+    """A turn says "settled in Oslo" where the old fact says "has an address in": of her name alone they are near."""
+    memory, llm = scripted(world, answer())
+    others = ["drives a bus", "plays chess", "keeps bees", "likes tea", "paints fences", "speaks Welsh"]
+    known = ["has an address in Cork", "works as a judge", "reports to Moreau", "adopted a goat", *others]
+    memory.add_many(
+        [f"{name} {fact}." for name in ("Ola", "Eve", "Jon", "Kim") for fact in others], user_id="u"
+    )
+    memory.add_many([f"Ada {fact}." for fact in known], user_id="u")
+    memory.add("Ada settled in Oslo last week.", user_id="u")
+    assert [fact for fact in known if f"Ada {fact}." not in prompt_of(llm.calls[0])] == []
+
+
 def test_a_retracted_fact_is_closed_without_a_successor(world: World) -> None:
     retract = fact(
         "The user no longer lives in Oslo.",
