@@ -153,8 +153,13 @@ _DAY_MONTH: Final = re.compile(
 )
 _MONTH_DAY: Final = re.compile(rf"\b({_MONTH})\.?\s+(\d{{1,2}})(?:st|nd|rd|th)?(?!\d)(?:,?\s+(\d{{4}}))?")
 _MONTH_ONLY: Final = re.compile(rf"\b({_MONTH})\b\.?,?(?:\s+(?:of\s+|de[l]?\s+)?(\d{{4}}))?")
-# Months that are words of other kinds: only held to be months beside a number or as a name.
+# Months that are words of other kinds: only held to be months beside a number, after a word of time or as a name.
 WEAK_MONTHS: Final = frozenset("may mar jan sep mars marco mart maj maja lato mai ekim dec feb mei".split())
+_OF_TIME: Final = re.compile(
+    r"\b(?:in|since|until|till|during|early|late|mid|im|seit|bis|anfang|mitte|ende|en|depuis|debut|fin|em|desde|sinds)"
+    r"[ -]\Z"
+)
+"""Before which word they are months all the same."""
 
 
 @lru_cache(maxsize=128)
@@ -206,7 +211,7 @@ def _readings(text: str) -> Iterator[Mention]:
             yield Mention(full, month, day, match.group(), match.span())
     for match in _MONTH_ONLY.finditer(text):
         name, year = match.groups()
-        if year or name not in WEAK_MONTHS:
+        if year or name not in WEAK_MONTHS or _OF_TIME.search(text, 0, match.start()):
             yield Mention(int(year) if year else None, MONTHS[name], None, match.group(), match.span())
 
 
@@ -261,7 +266,7 @@ class Calendar:
         sizes = {_UNITS[word] for word in words if word in _UNITS}
         if unspaced:
             sizes |= {days for word, days in _UNITS.items() if _UNSPACED.match(word) and word in evidence}
-        if len(sizes) > 1 or self._weekdays or len(self._ranges) > 1:
+        if len(sizes) > 1 or self._weekdays or self._explicit or len(self._ranges) > 1:
             sizes.discard(_DIRECTION)
         counts = [
             int(float(number)) for number in self._numbers if re.fullmatch(r"\d{1,3}(?:\.\d+)?", number)

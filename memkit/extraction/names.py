@@ -231,7 +231,9 @@ def _is_korean_verb(found: Sequence[Token], at: int) -> bool:
     """Korean ends sentences and clauses with a verb, whose form a fact changes."""
     if not "\uac00" <= found[at].key[:1] <= "\ud7a3":
         return False
-    return at + 1 == len(found) or found[at + 1].initial or _KOREAN_VERB.search(found[at].key) is not None
+    if at + 1 == len(found) or found[at + 1].initial or _KOREAN_VERB.search(found[at].key):
+        return True
+    return found[at].key.endswith("지") and found[at + 1].key.startswith(("않", "못", "말"))
 
 
 def _foreign_run(run: str, said: str, listed: set[str]) -> str | None:

@@ -23,10 +23,12 @@ from memkit.extraction.words import (
 _UNAPOSTROPHED: Final = frozenset("dont doesnt didnt cant wont isnt wasnt havent hasnt arent".split())
 _CONTRACTED: Final = re.compile(rf"n't\b|\b(?:{'|'.join(sorted(_UNAPOSTROPHED))}|n')\b|\bn'")
 _TURKISH: Final = re.compile(r"\b\w+m[iu]yor\w*|\b\w{2,}m[ae]z(?:lar|ler|sin)?\b|\b\w{2,}m[ae]di\w*\b")
+_ENGLISH_CLAUSE: Final = re.compile(r"[,;:.!?()…]+|\s-\s|\s(?:but|and|though|although|because|so|while)\s")
+"""The words that end a clause elsewhere are other words in English: want, men, car, ma, i."""
 _CLAUSE: Final = re.compile(
     r"[,;:.!?()。，、！？；…]+|\s-\s|\s(?:but|and|though|although|because|so|while|aber|und|sondern|denn|obwohl|mais|et|car|"
     r"pero|sino|y|porque|ma|perche|mas|maar|want|en|ale|i|ama|ve|men|och|но|и|а|потому что|але|लेकिन|और|पर|لكن|אבל)\s"
-    r"|但是|但|不过|而是|而且|けど|けれど|だけど|지만|는데"
+    r"|\s(?=(?:ولا|ولم|ولن|وليس)\s)|但是|但|不过|而是|而且|けど|けれど|だけど|지만|는데"
 )
 _SOFTENED: Final = re.compile(
     r"\b(?:after|only|rather|less|instead|nur|lieber|seulement|plutot|solo|soltanto|apenas|alleen|tylko|только|bara)\b|只|だけ|만\b"
@@ -38,7 +40,11 @@ _LIKE_SPACED: Final = frozenset(LIKE) - _LIKE_UNSPACED
 
 
 _EVERY_NEGATION: Final = frozenset[str]().union(*NEGATIONS.values())
-_TURKISH_ENDINGS: Final = ("miyor", "muyor", "maz", "mez", "madi", "medi")
+_FAILED: Final = frozenset(
+    "fail fails failed forgot refuse refuses refused decline declines declined unable neglected".split()
+)
+"""With "to" behind them they say that something was not done."""
+_TURKISH_ENDINGS: Final = ("degil", "miyor", "muyor", "maz", "mez", "madi", "medi")
 
 
 def _may_negate(folded: str) -> bool:
@@ -48,6 +54,7 @@ def _may_negate(folded: str) -> bool:
         or not _EVERY_NEGATION.isdisjoint(keys(folded))
         or "n'" in folded
         or not _UNAPOSTROPHED.isdisjoint(keys(folded))
+        or not _FAILED.isdisjoint(keys(folded))
         or any(ending in folded for ending in _TURKISH_ENDINGS)
     )
 
@@ -108,11 +115,16 @@ def lexical(folded: str, roots: tuple[str, ...] = LEXICAL_NEGATIONS) -> frozense
 
 
 def _denies_root(text: str, near: str, spoken: str | None) -> bool:
-    """Return whether `allergic` became `not allergic`."""
-    if negative(near, hint=spoken):
+    """Return whether `allergic` became `not allergic`: where it was said, and of what is not denied beside it."""
+    roots = lexical(text) & lexical(near)
+    if not roots:
+        return False
+    denied, _ = _clauses(near, spoken, ended=False)
+    in_denied = [word for clause in denied for word in content(clause)]
+    if any(same_stem(word, other) for word in content(text) for other in in_denied):
         return False
     words = ordered_keys(text)
-    for root in lexical(text) & lexical(near):
+    for root in roots:
         for at, word in enumerate(words):
             if word.startswith(root) and negative(" ".join(words[max(0, at - 2) : at]), hint=spoken):
                 return True
@@ -185,7 +197,8 @@ def _clauses(quote: str, spoken: str | None, *, ended: bool) -> tuple[list[str],
         return [], [quote]
     denied: list[str] = []
     affirmed: list[str] = []
-    for clause in _CLAUSE.split(NOT_NEGATION.sub(" ", quote)):
+    ends = _ENGLISH_CLAUSE if spoken == "en" else _CLAUSE
+    for clause in ends.split(NOT_NEGATION.sub(" ", quote)):
         if clause.strip():
             (
                 denied if negative(clause, hint=spoken) or (ended and lexical(clause, ENDED)) else affirmed
@@ -204,9 +217,17 @@ def _rests_on(text: str, denied: list[str], affirmed: list[str]) -> bool:
         if any(same_stem(word, other) for other in in_denied)
         and not any(same_stem(word, other) for other in in_affirmed)
     ]
+    if only == list(wanted[:1]) and len(wanted) > 1 and _is_topic(only[0], denied) and in_affirmed:
+        said = [any(same_stem(word, other) for other in in_affirmed) for word in wanted[1:]]
+        return not all(said)
     if not in_affirmed:
         return bool(only) or not wanted or not in_denied or len(in_denied) <= 2
     return bool(only) and len(only) * 3 >= len(wanted)
+
+
+def _is_topic(word: str, denied: list[str]) -> bool:
+    """Return whether a word is what a denial is about: it says something else of it ("My car isn't electric")."""
+    return any(len(words := content(clause)) > 1 and same_stem(word, words[0]) for clause in denied)
 
 
 _SAYS_NOTHING: Final = FUNCTION_WORDS | ANY_NEGATION

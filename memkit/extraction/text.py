@@ -168,6 +168,11 @@ _HAN_COUNTED: Final = re.compile(
 )
 
 
+_KOREAN_COUNTED: Final = re.compile(
+    r"\b([두세네열])(?=\s?(?:마리|명|개|살|잔|번|권|대|시|달|그루|병|장)(?!\w{2}))"
+)
+
+
 @lru_cache(maxsize=512)
 def number_forms(raw: str) -> frozenset[str]:
     """Return what a written number may mean, each as a text: `1,200` is 1200 and 1.2."""
@@ -194,7 +199,7 @@ def _plain(value: float) -> str:
 
 
 def numbers(text: str) -> list[tuple[str, frozenset[str]]]:
-    """Return the numbers that a folded text writes in digits, and counted Chinese numerals, with their meanings."""
+    """Return the numbers of a folded text with their meanings: in digits, and counted Chinese and Korean ones."""
     found = [(match.group(), number_forms(match.group())) for match in _NUMBER.finditer(text)]
     if text.isascii():
         return found
@@ -202,7 +207,8 @@ def numbers(text: str) -> list[tuple[str, frozenset[str]]]:
         value = _han_value(match.group(1))
         if value > 1:
             found.append((match.group(1), frozenset((_plain(value),))))
-    return found
+    korean = (match.group(1) for match in _KOREAN_COUNTED.finditer(text))
+    return [*found, *((word, frozenset((_plain(NUMBER_WORDS[word]),))) for word in korean)]
 
 
 @lru_cache(maxsize=32)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta, timezone
 from functools import cached_property
@@ -404,12 +404,22 @@ def _unlicensed_number(text: str, ground: Ground) -> str | None:
         return None
     for token in tokens(text):
         value = NUMBER_WORDS.get(token.key)
-        if value is None or token.key in AMBIGUOUS_NUMBERS or token.key in ground.words.keys or value == 1:
+        if value is None or token.key in ground.words.keys or value == 1:
+            continue
+        if token.key in AMBIGUOUS_NUMBERS and token.key not in _CERTAIN.get(language(keys(text)) or "", ""):
             continue
         if not number_forms(f"{value:g}") & ground.numbers:
             return f"the number {token.raw!r} was not said"
     return None
 
+
+_CERTAIN: Final[Mapping[str, frozenset[str]]] = {
+    "en": frozenset(("six", "ten")),
+    "es": frozenset(("dos", "tres", "nueve", "cien")),
+    "it": frozenset(("tre", "sette")),
+    "pt": frozenset(("tres", "sete")),
+}
+"""Number words that mean other things in other languages only."""
 
 _ADDRESS: Final = re.compile(r"""https?://[^\s<>"']+|[^\s<>()\[\]"'|,;:]*@[^\s<>()\[\]"'|,;:]+""")
 

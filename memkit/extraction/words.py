@@ -104,9 +104,13 @@ VERBS: Final = _set(
 )
 
 NEGATIONS: Final[Mapping[str, frozenset[str]]] = {
-    "en": _set("not no never none nobody nothing nowhere neither nor without cannot nope n't"),
-    "de": _set("nicht kein keine keinen keiner keinem keines nie niemals nichts niemand ohne weder nein"),
-    "fr": _set("ne n pas jamais rien aucun aucune sans personne ni non"),
+    "en": _set(
+        "not no never none nobody nothing nowhere neither nor without cannot nope n't hardly rarely seldom"
+    ),
+    "de": _set(
+        "nicht kein keine keinen keiner keinem keines nie niemals nichts niemand ohne weder nein kaum selten"
+    ),
+    "fr": _set("ne n pas jamais rien aucun aucune sans personne ni non rarement"),
     "es": _set("no nunca jamas ningun ninguna ninguno nada nadie tampoco sin ni"),
     "it": _set("non mai nessun nessuno nessuna niente nulla senza ne no"),
     "pt": _set("nao nunca jamais nenhum nenhuma nada ninguem sem nem"),
@@ -123,7 +127,7 @@ NEGATIONS: Final[Mapping[str, frozenset[str]]] = {
     "vi": _set("khong chua chang đung"),
     "cs": _set("ne neni nikdy nic bez nema nikdo nemam nejim nepiju nerad nerada nemohu nechci"),
     "fi": _set("ei en et emme ette eivat eika ilman koskaan"),
-    "ar": _set("لا ليس ليست لست لم لن بدون غير ابدا لايوجد"),
+    "ar": _set("لا ولا ولم ولن وليس ليس ليست لست لم لن بدون غير ابدا لايوجد"),
     "he": _set("לא אין אינו אינה בלי מעולם אינני"),
     "hi": _set("नहीं नही मत न बिना ना"),
     "bn": _set("না নেই নয় নই"),
@@ -136,10 +140,14 @@ ANY_NEGATION: Final = frozenset[str]().union(
 
 NEGATION_SHAPES: Final = re.compile(
     r"ない|なか[っろ]|ません|ずに|なく|嫌い|苦手|不|没|沒|無|无|未|别|別|非|ไม่|지\s?않|지\s?못|지\s?마|없|아니|싫|못하"
+    r"|\b(?:fail(?:s|ed)?|forgot|refuse[sd]?|decline[sd]?|unable|neglected) to\b|\bdegil\w*"
     r"|\b\w+m[iuı]yor\w*|\b\w{3,}m[ae]z(?:lar|ler|sin)?\b|\b\w{3,}m[ae]d[iı]\w*\b"
 )
 NOT_NEGATION: Final = re.compile(
-    r"\b(?:can(?:not| not|'t) wait|no problem|why not|not only|don't worry|do not worry|no worries|no doubt|nothing but"
+    r"\b(?:not (?:that|as if|like) \w+ (?:do|does|did|am|are|is|was|were)(?:n't| not)"
+    r"|(?:can|could|would|will|won)(?:not| not|n't|'t) (?:say|claim|pretend) (?:that )?\w+ (?:do|does|did)(?:n't| not)"
+    r"|can(?:not| not|'t) deny|can hardly wait|hardly wait|can(?:not| not|'t) wait"
+    r"|no problem|why not|not only|don't worry|do not worry|no worries|no doubt|nothing but"
     r"|could(?:n't| not) be (?:happier|better|more)|could(?:n't| not) agree more|not to mention|no wonder"
     r"|don't hesitate|don't forget|do not forget|never forget|whether or not|or not|if not|isn't it|aren't you|"
     r"doesn't it|don't you|no matter|no\. ?\d|nothing beats|not bad"
