@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ..embedders.base import Embedder
 from ..errors import BackendError, EmbedderMismatchError, LedgerMismatchError
 from ..following import GRAPH, Following
 from ..graph_parts import graph_ledger
@@ -146,11 +147,11 @@ async def _waiting(engine: Engine, name: str) -> int:
     return (await engine.call(engine.ledger.outbox_size)).get(name, 0)
 
 
-async def empty_index(engine: Engine, index: Index) -> None:
-    """Drop what an index holds; opening it makes it anew."""
+async def empty_index(engine: Engine, index: Index, embedder: Embedder | None = None) -> None:
+    """Drop what an index holds, of whatever embedder; opening it makes it anew."""
     store = index.store
     if isinstance(store, VectorStore):
-        embedder = await engine.embedder()
+        embedder = embedder or await engine.embedder()
         with suppress(EmbedderMismatchError):  # It is there, and its vectors are what has to go.
             await engine.ask(store.name, store.open, dim=embedder.dim, embedder=embedder.identity)
         await engine.ask(store.name, store.drop)

@@ -48,7 +48,8 @@ async def rebuild(
     if embedder is not None:
         given = as_provider(embedder, EmbedderConfig)
         assert given is not None
-        await _change_embedder(engine, parts.make_embedder(given), progress=progress)
+        stays = vector_store is None
+        await _change_embedder(engine, parts.make_embedder(given), stays=stays, progress=progress)
         await embed_items_again(engine, progress=progress)
     else:
         await embed_lacking(engine)
@@ -85,8 +86,12 @@ async def _fill(engine: Engine, index: Index, count: int, progress: Progress) ->
         )
 
 
-async def _change_embedder(engine: Engine, embedder: Embedder, *, progress: Progress) -> None:
-    """Give every live record a vector of another embedder, beside the old ones, and change it at the end."""
+async def _change_embedder(engine: Engine, embedder: Embedder, *, stays: bool, progress: Progress) -> None:
+    """Give every live record a vector of another embedder, beside the old ones, and change it at the end.
+
+    An index that `stays` is emptied before: whoever is killed between the two leaves one that lacks records, which
+    the next `repair` fills, and none of another embedder, which nobody may search.
+    """
     ledger, holder = engine.ledger, engine.parts.worker_id
     if not await engine.call(ledger.lease, _LEASE, holder, _LEASE_S):
         raise ConflictError("Another process rebuilds this store now. Wait for it to end, then try again.")
@@ -98,6 +103,9 @@ async def _change_embedder(engine: Engine, embedder: Embedder, *, progress: Prog
             bar.advance(done)
             for left in reversed(range(_ROUNDS)):
                 await _stage(engine, embedder, bar)
+                for index in indexes(engine) if stays else ():
+                    if index.kind == "vector_store":
+                        await empty_index(engine, index, embedder)
                 # Only now: an unknown model tells how many columns it has with its first answer.
                 if not await engine.call(ledger.switch_embedder, identity, embedder.dim, force=not left):
                     break
