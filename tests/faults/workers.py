@@ -107,6 +107,10 @@ class Worker:
         """Call a method of the worker's memory."""
         return self.do("call", method=method, args=args, kwargs=kwargs, arm=arm)
 
+    def fileno(self) -> int:
+        """Where an answer is waited for."""
+        return self._socket.fileno()
+
     def kill(self) -> None:
         """End the process, as `kill -9` does, whatever it is doing."""
         os.kill(self.pid, signal.SIGKILL)
@@ -158,6 +162,7 @@ class Hand:
         embedder: str = "hash",
         timeout: float = 30.0,
         synchronous: Literal["FULL", "NORMAL"] = "FULL",
+        rich: dict[str, Any] | None = None,
     ) -> None:
         """Open a memory whose every write passes the killer and the disk."""
         from memkit import Memory
@@ -180,6 +185,11 @@ class Hand:
             folder.mkdir(parents=True, exist_ok=True)
             store = victim.index(folder)
             store.killer = self.killer
+        if rich is not None:
+            from tests.faults import lives
+
+            self.memory = lives.rich(folder, ledger, self.killer, **{"store": store, **rich})
+            return
         self.memory = Memory(
             folder,
             ledger=ledger,
@@ -192,14 +202,15 @@ class Hand:
         self, *, method: str, args: list[Any], kwargs: dict[str, Any], arm: dict[str, Any] | None
     ) -> Any:
         """Call a method of the memory, or a function of `actions`, under a fault."""
-        from tests.faults import actions
+        from tests.faults import actions, crowd, lives
 
         if arm is not None and "step" in arm:
             self.killer.step, self.killer.left, self.killer.armed = arm["step"], arm["nth"], True
         elif arm is not None:
             self.disk.arm(arm["fault"], arm["nth"])
         try:
-            named: Callable[..., Any] | None = getattr(actions, method, None)
+            ours = [vars(module)[method] for module in (actions, lives, crowd) if method in vars(module)]
+            named: Callable[..., Any] | None = ours[0] if ours else None
             done = (
                 named(self.memory, *args, **kwargs)
                 if named
@@ -266,10 +277,12 @@ def serve(connection: socket.socket, hand: Hand) -> None:
 def main(place: str) -> None:
     """Load everything once, then fork a worker for each connection."""
     from memkit import Memory
-    from tests.faults import actions, victim
+    from tests.faults import actions, lives, victim
 
     with Memory(":memory:", llm=victim.script(), embedder="hash") as memory:
         actions.everything(memory)
+    with lives.rich(":memory:", None, None, embedder=0, store="auto", graph="sqlite") as memory:
+        lives.everything(memory)
     hand = Hand()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
