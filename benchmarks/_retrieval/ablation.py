@@ -15,7 +15,8 @@ from memkit.ranking.weights import Part, Weights, weights_for
 
 _ADDED: Final = (
     *("previous", "next", "session", "speaker", "date", "day", "first", "question", "length", "event"),
-    *("answers", "tells", "kind", "frame", "address", "each", "mine", "topic", "spread", "apart", "item"),
+    *("answers", "tells", "kind", "frame", "address", "nickname", "each", "mine", "topic", "spread"),
+    *("apart", "item"),
 )
 _PARTS: Final = ("dense", "words", "window")
 

@@ -16,6 +16,7 @@ from memkit.ranking.asked import QUESTION, TELLS, TIME, TIME_ELSEWHERE, USER
 from memkit.ranking.days import told
 from memkit.ranking.intake import read_words
 from memkit.ranking.late import HeldTokens, Tokens
+from memkit.ranking.nicknames import renamed
 from memkit.ranking.ordered import middle
 from memkit.ranking.postings import Postings, Vocabulary
 from memkit.ranking.result import Ranking
@@ -197,18 +198,26 @@ class OwnerIndex:
 
     def embedded(self, query: RankQuery) -> str:
         """Return what of a query is to be embedded for the rows in view; its vector is not looked at."""
-        return scoring.embedded(self._view(query), self._names, query.text)
+        view = self._view(query)
+        return scoring.embedded(view, self._names, self._renamed(view, query.text))
 
     def rank(self, query: RankQuery) -> Ranking:
         """Return every row in view, best first."""
         view = self._view(query)
-        self._index_words()
-        words = scoring.look_up(query.text, self._vocabulary, self._postings, frame=view.weights.frame)
+        text = self._renamed(view, query.text)
+        words = scoring.look_up(text, self._vocabulary, self._postings, frame=view.weights.frame)
         cosines = None if query.vector is None else self._vectors.cosines(query.vector, view.slots)
         return scoring.rank(
-            view, self._names, query.text, query.now, words, cosines, query.tokens, self.tokens,
-            near=None if cosines is None else lambda rows: self._nearness(view.slots, rows),
+            view, self._names, text, query.now, words, cosines, query.tokens, self.tokens,
+            near=None if cosines is None else lambda rows: self._nearness(view.slots, rows), typed=query.text,
         )  # fmt: skip
+
+    def _renamed(self, view: View, query: str) -> str:
+        """Return a query with the names of speakers in the place of what others in view call them."""
+        self._index_words()
+        if not view.weights.nickname:
+            return query
+        return renamed(view, query, self._names, self._vocabulary, self._postings)
 
     def _nearness(self, slots: Ints | None, rows: Ints) -> Array:
         """Return how near the vectors of some slots are to the middle of some of them."""

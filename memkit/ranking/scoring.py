@@ -69,6 +69,10 @@ class Names:
         names = list(self._numbers)
         return [names[number] for number in numbers]
 
+    def bearing(self, word: str) -> list[int]:
+        """Return the numbers of the speakers whose name is a word, or begins with it."""
+        return self._by_word.get(word.lower(), [])
+
     def named(self, query: str) -> tuple[list[int], set[str]]:
         """Return the numbers of the speakers a query names as a whole word, and the words that name them."""
         numbers: list[int] = []
@@ -125,8 +129,14 @@ def rank(
     tokens: Tokens | None = None,
     held: HeldTokens | None = None,
     near: Nearness | None = None,
+    *,
+    typed: str | None = None,
 ) -> Ranking:
-    """Return the ranking of a view for a query."""
+    """Return the ranking of a view for a query.
+
+    Args:
+        typed: The query as it was asked, where people are called something else in it.
+    """
     found = locate(view, words.postings, words.repeats)
     meant, level = cosines, view.weights.name
     if cosines is not None and view.weights.english and not may_be_english(surface(query), query):
@@ -186,7 +196,7 @@ def rank(
         follow(view, fused, mine=first, near=near)
     elif words.asked.several and view.talk_from < len(view):
         gather(view, fused)
-    lift(fused, (view.text == fingerprint(query)) & ~view.question)
+    lift(fused, (view.text == fingerprint(typed or query)) & ~view.question)
 
     def raw() -> dict[str, Array]:
         around = window_words(view, found, evidence.weight)[0] if window is bm25 else window

@@ -52,6 +52,7 @@ class Weights:
         frame: Whether the words that only say how to answer are left out of queries for an order or an overview.
         address: Whether speakers whom a query names are "you" in what is embedded of it.
         each: Whether what is asked of several speakers together is embedded as it is asked of one of them.
+        nickname: Whether what speakers are called by others names them in a query.
         mine: Added to memories of role "user" where the query asks for an order of what the asker said.
         topic: Nearness to the middle of the best memories, where the query asks for an order.
         spread: Taken for each better memory of the same session, where the query asks for an order.
@@ -89,6 +90,7 @@ class Weights:
     frame: bool = True
     address: bool = False
     each: bool = True
+    nickname: bool = True
     mine: float = 2.0
     topic: Part = Part(weight=0.0, mean=0.05, std=0.15)
     spread: float = 1.0
