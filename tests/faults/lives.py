@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from pydantic import BaseModel, Field
 
 from memkit import Memory
 from memkit.embedders.base import TokenCodes
+from memkit.errors import MemoryNotFoundError
 from memkit.item_types import DeleteItem, PutItem, SearchItems
 from memkit.llms.fake import FakeLLM
 from tests.engine.faces import answer, fact
@@ -133,7 +135,8 @@ def embed_with(memory: Memory, number: int) -> None:
 
 def forget_id(memory: Memory, id: str) -> None:
     """Forget one memory, if it is there."""
-    memory.forget(memory_id=id)
+    with suppress(MemoryNotFoundError):
+        memory.forget(memory_id=id)
 
 
 def put(memory: Memory, room: str, key: str, value: str) -> None:
