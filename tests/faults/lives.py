@@ -210,7 +210,7 @@ def whole(memory: Memory, times: Sequence[str]) -> dict[str, Any]:
 
 
 def answers(memory: Memory, queries: Sequence[Sequence[str]]) -> list[Any]:
-    """Return what searches find, in order and with scores: two processes must say the same to the last digit."""
+    """Return what searches find, in order and with scores: two processes must say the same."""
     return [
         [[hit.id, round(hit.score or 0, 9)] for hit in memory.search(text, user_id=user, limit=50).results]
         for user, text in queries
