@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from memkit.embedders.base import TokenCodes
 
 Codes = npt.NDArray[np.int8]
+Floats = npt.NDArray[np.float32]
 
 BEST: Final = 100
 """Rows of the first stage that are compared; 50 or 200 of them find as much, within 0.7 of a hundred."""
@@ -54,6 +55,8 @@ _HELD_BYTES: Final = 32 * 1024 * 1024
 """Of the tokens that are held for one owner: those of some 16,000 turns."""
 _ENTRY: Final = 140
 """Bytes that a row takes there beside its tokens."""
+_ONE_THREAD: Final = 2**18
+"""Multiplications that a BLAS does without waking its threads."""
 _WORD: Final = re.compile(r"\w+")
 
 
@@ -137,11 +140,22 @@ class Tokens:
             asked = np.argsort(-weight, kind="stable")[:_ASKED]
         if not len(known) or not len(asked):
             return Matches(known[:0], asked, np.empty((len(asked), 0)), len(rids))
-        tokens = np.frombuffer(b"".join(codes), np.int8).reshape(-1, width).astype(np.float32)
+        tokens = np.frombuffer(b"".join(codes), np.int8).reshape(-1, width)
         starts = np.cumsum(sizes)[known] - sizes[known]
-        cosines = self.asked.codes[asked].astype(np.float32) @ tokens.T
-        best = np.maximum.reduceat(cosines, starts, axis=1).astype(np.float64)
+        products = _products(self.asked.codes[asked], tokens)
+        best = np.maximum.reduceat(products, starts, axis=1).astype(np.float64)
         return Matches(known, asked, best, len(rids))
+
+
+def _products(asked: Codes, tokens: Codes) -> Floats:
+    """Return the product of each token of a query with each of memories, in the caller's thread: `vectors.products`."""
+    left = asked.astype(np.float32)
+    out = np.empty((len(left), len(tokens)), np.float32)
+    step = max(1, _ONE_THREAD // left.size)
+    for start in range(0, len(tokens), step):
+        piece = slice(start, start + step)
+        np.matmul(left, tokens[piece].astype(np.float32).T, out=out[:, piece])
+    return out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
