@@ -1,4 +1,4 @@
-"""Who is meant by a name that no speaker bears: "What does Mel paint?", where Ann says "Hey Mel!" to Melanie.
+"""Who is meant by a name that no speaker bears: "What does Lou paint?", where Ann says "Hey Lou!" to Louisa.
 
 A name that somebody is called is said to her and not by her, again and again. So it is hers if one person takes part in
 the talks in which it is said, never says it, and hears it in a third of her talks with those who do. Somebody who is

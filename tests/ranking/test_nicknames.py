@@ -11,7 +11,7 @@ from memkit.ranking.index import Entry, OwnerIndex, RankQuery
 from memkit.ranking.weights import EMBEDDED, KEYLESS, Weights
 from tests.ranking.corpus import NOW, ask, entry, fact, index_of
 
-QUESTION = "What does Mel paint?"
+QUESTION = "What does Lou paint?"
 
 
 def _talks(*turns: tuple[str, str], talks: int = 5, first: int = 1, **changes: object) -> list[Entry]:
@@ -23,10 +23,10 @@ def _talks(*turns: tuple[str, str], talks: int = 5, first: int = 1, **changes: o
     ]
 
 
-SHORT = [("Ann", "Hey Mel! How are you?"), ("Melanie", "Fine, busy as ever."), ("Ann", "Good to hear, Mel.")]
-HELLO = [*SHORT, ("Melanie", "Sun today.")]
+SHORT = [("Ann", "Hey Lou! How are you?"), ("Louisa", "Fine, busy as ever."), ("Ann", "Good to hear, Lou.")]
+HELLO = [*SHORT, ("Louisa", "Sun today.")]
 BOATS = [
-    entry(900, "I paint boats", speaker="Melanie", session="talk-0"),
+    entry(900, "I paint boats", speaker="Louisa", session="talk-0"),
     entry(901, "I paint fences", speaker="Ann", session="talk-0"),
 ]
 
@@ -40,12 +40,12 @@ def _best(index: OwnerIndex, text: str = QUESTION) -> int:
 
 
 def test_who_is_called_something_is_named_by_it() -> None:
-    told = [fact(990, "Mel is tall."), entry(991, "Mel called.", speaker=None)]
+    told = [fact(990, "Lou is tall."), entry(991, "Lou called.", speaker=None)]
     entries = [*_talks(*HELLO), *BOATS, *told]
     assert _best(index_of(entries)) == 900
     assert _asked(entries) == "What does you paint?"
-    assert _asked(entries, weights=KEYLESS) == "What does Melanie paint?"
-    assert _asked(entries, "Is that Mel's boat, Mel?", KEYLESS) == "Is that Melanie's boat, Melanie?"
+    assert _asked(entries, weights=KEYLESS) == "What does Louisa paint?"
+    assert _asked(entries, "Is that Lou's boat, Lou?", KEYLESS) == "Is that Louisa's boat, Louisa?"
 
 
 def test_the_part_can_be_switched_off() -> None:
@@ -57,16 +57,16 @@ def test_the_part_can_be_switched_off() -> None:
 @pytest.mark.parametrize(
     ("why", "entries"),
     [
-        ("she is asked after", _talks(*HELLO, ("Melanie", "And how is Mel?"))),
+        ("she is asked after", _talks(*HELLO, ("Louisa", "And how is Lou?"))),
         ("she is named in few talks", _talks(*HELLO, talks=3)),
         ("she is named in few turns", _talks(*HELLO[:2], HELLO[3], talks=5)),
         ("of many talks she is named in few", [*_talks(*HELLO), *(
             entry(500 + 2 * n + m, "All is well.", speaker=who, session=f"other-{n}")
-            for n in range(20) for m, who in enumerate(("Ann", "Melanie")))]),
-        ("two may be meant", _talks(*HELLO, ("Bob", "I am here, too."), ("Bob", "And there."), ("Melanie", "Yes."))),
+            for n in range(20) for m, who in enumerate(("Ann", "Louisa")))]),
+        ("two may be meant", _talks(*HELLO, ("Bob", "I am here, too."), ("Bob", "And there."), ("Louisa", "Yes."))),
         ("the other says next to nothing", _talks(*SHORT)),
-        ("somebody bears the name", [*_talks(*HELLO), entry(999, "Hi", speaker="Mel")]),
-        ("nobody says it", _talks(("Ann", "Hey!"), ("Melanie", "Hello!"))),
+        ("somebody bears the name", [*_talks(*HELLO), entry(999, "Hi", speaker="Lou")]),
+        ("nobody says it", _talks(("Ann", "Hey!"), ("Louisa", "Hello!"))),
     ],
 )  # fmt: skip
 def test_where_it_is_not_clear_who_is_called_so_a_query_stays_as_it_is(
@@ -77,7 +77,7 @@ def test_where_it_is_not_clear_who_is_called_so_a_query_stays_as_it_is(
 
 def test_a_name_of_a_thing_is_not_looked_for() -> None:
     entries = _talks(
-        ("Ann", "I saw it on Netflix"), ("Melanie", "Nice."), ("Melanie", "Good."), ("Ann", "Netflix!")
+        ("Ann", "I saw it on Netflix"), ("Louisa", "Nice."), ("Louisa", "Good."), ("Ann", "Netflix!")
     )
     assert _asked(entries, "What did Ann see on Netflix?", KEYLESS) == "What did Ann see on Netflix?"
 
@@ -90,14 +90,14 @@ def test_talks_out_of_view_call_nobody_anything() -> None:
     both = index_of([*theirs, *ours])
     assert both.embedded(asked) == QUESTION
     assert both.rank(asked).hits() == index_of(ours).rank(asked).hits()
-    bearer = entry(999, "Hi", speaker="Mel", agent="others")
+    bearer = entry(999, "Hi", speaker="Lou", agent="others")
     named = replace(asked, agents=frozenset[str | None]({"theirs"}))
     assert index_of([*theirs, bearer]).embedded(named) == index_of(theirs).embedded(named) != QUESTION
 
 
 def test_what_is_asked_word_for_word_comes_first_as_it_was_typed() -> None:
-    typed = "Mel's boat sank in the harbour"
+    typed = "Lou's boat sank in the harbour"
     entries = [*_talks(*HELLO), *BOATS]
-    entries += [entry(n, "Melanie's boat sank in the harbour", speaker="Melanie") for n in (902, 904)]
+    entries += [entry(n, "Louisa's boat sank in the harbour", speaker="Louisa") for n in (902, 904)]
     entries.insert(-1, entry(903, typed, speaker="Ann", session="talk-1"))
     assert _best(index_of(entries), typed) == 903
