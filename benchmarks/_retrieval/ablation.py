@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Final, cast
 
@@ -10,13 +10,16 @@ from benchmarks._retrieval import data
 from benchmarks._retrieval.cached import Level
 from benchmarks._retrieval.metrics import means, of_places
 from benchmarks._retrieval.run import Run
+from memkit.embedders.base import CodeEmbedder
 from memkit.ranking.index import OwnerIndex, RankQuery
+from memkit.ranking.late import Tokens, pack
+from memkit.ranking.text import dense_form
 from memkit.ranking.weights import Part, Weights, weights_for
 
 _ADDED: Final = (
     *("previous", "next", "session", "speaker", "date", "day", "first", "question", "length", "event"),
     *("answers", "tells", "kind", "frame", "address", "nickname", "each", "mine", "topic", "spread"),
-    *("apart", "item"),
+    *("apart", "item", "exact", "english", "late", "around"),
 )
 _PARTS: Final = ("dense", "words", "window")
 
@@ -56,10 +59,8 @@ def _off(weights: Weights, names: Sequence[str]) -> Weights:
 
 
 def ablation(run: Run) -> None:
-    """Measure the first stage, part by part."""
+    """Measure every level, part by part."""
     for level in run.levels:
-        if level == "late":
-            continue
         for name, conversations in run.sets.items():
             with run.bar(len(conversations), f"ablation {level} {name}") as bar:
                 rows: dict[str, list[dict[str, float]]] = {}
@@ -78,6 +79,7 @@ def ablation(run: Run) -> None:
 def _of(run: Run, level: Level, conversation: data.Conversation) -> Mapping[str, list[dict[str, float]]]:
     embedder = run.embedder(level)
     (filled,) = data.with_vectors([conversation], embedder)
+    tokens = _tokens_of(embedder, filled) if isinstance(embedder, CodeEmbedder) else None
     asked = [q for q in conversation.questions if q.answerable]
     out: dict[str, list[dict[str, float]]] = {}
     for label, weights in without(weights_for(embedder.identity)).items():
@@ -86,9 +88,32 @@ def _of(run: Run, level: Level, conversation: data.Conversation) -> Mapping[str,
         queries = [
             RankQuery(text=q.text, vector=None, at=conversation.end, now=conversation.end) for q in asked
         ]
-        vectors = embedder.embed([index.embedded(query) for query in queries], purpose="query")
-        for question, query, vector in zip(asked, queries, vectors, strict=True):
-            best = index.rank(replace(query, vector=vector)).rids(0, 50).tolist()
+        texts = [index.embedded(query) for query in queries]
+        vectors = embedder.embed(texts, purpose="query")
+        for question, query, text, vector in zip(asked, queries, texts, vectors, strict=True):
+            query = replace(query, vector=vector, tokens=tokens(text) if tokens else None)
+            best = index.rank(query).rids(0, 50).tolist()
             places = [place for place, rid in enumerate(best, 1) if rid in question.evidence]
             out.setdefault(label, []).append(of_places(places, len(question.evidence)))
     return out
+
+
+def _tokens_of(embedder: CodeEmbedder, conversation: data.Conversation) -> Callable[[str], Tokens]:
+    """Return what gives the tokens of a query, beside those of a conversation."""
+    texts = [dense_form(entry.text, entry.speaker) for entry in conversation.entries]
+    _, codes = embedder.embed_codes(texts)
+    identity = embedder.token_identity or ""
+    packed = {
+        entry.rid: kept
+        for entry, found in zip(conversation.entries, codes, strict=True)
+        if (kept := pack(found.codes, identity)) is not None
+    }
+
+    def stored(rids: Sequence[int]) -> Mapping[int, bytes]:
+        return {rid: packed[rid] for rid in rids if rid in packed}
+
+    def asked(text: str) -> Tokens:
+        _, (found,) = embedder.embed_codes([text], purpose="query")
+        return Tokens(text=text, asked=found, identity=identity, stored=stored)
+
+    return asked

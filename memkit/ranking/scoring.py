@@ -196,7 +196,8 @@ def rank(
         follow(view, fused, mine=first, near=near)
     elif words.asked.several and view.talk_from < len(view):
         gather(view, fused)
-    lift(fused, (view.text == fingerprint(typed or query)) & ~view.question)
+    if view.weights.exact:
+        lift(fused, (view.text == fingerprint(typed or query)) & ~view.question)
 
     def raw() -> dict[str, Array]:
         around = window_words(view, found, evidence.weight)[0] if window is bm25 else window

@@ -59,6 +59,7 @@ class Weights:
         apart: Taken, where the query asks for several things, from a turn for each one beside it that is better.
         item: Added, where the query asks for several things, to memories in which somebody speaks of herself, and to
             those that hold a name.
+        exact: Whether a memory that says just what is asked comes first.
         event: Added to memories of the time that a query tells by an event ("before she moved").
         late: Of the match token by token among the best rows, where their tokens are kept; 0 leaves it out.
         around: Of that match with the tokens of neighbouring turns.
@@ -96,6 +97,7 @@ class Weights:
     spread: float = 1.0
     apart: float = 0.5
     item: float = 0.25
+    exact: bool = True
     event: float = 0.5
     late: float = 0.0
     around: float = 0.0
