@@ -11,6 +11,7 @@ from memkit.extraction.text import keys, language, ordered_keys, tokens
 from memkit.extraction.words import (
     ANY_NEGATION,
     ENDED,
+    FAILED,
     FUNCTION_WORDS,
     HATE,
     LEXICAL_NEGATIONS,
@@ -40,10 +41,6 @@ _LIKE_SPACED: Final = frozenset(LIKE) - _LIKE_UNSPACED
 
 
 _EVERY_NEGATION: Final = frozenset[str]().union(*NEGATIONS.values())
-_FAILED: Final = frozenset(
-    "fail fails failed forgot refuse refuses refused decline declines declined unable neglected".split()
-)
-"""With "to" behind them they say that something was not done."""
 _TURKISH_ENDINGS: Final = ("degil", "miyor", "muyor", "maz", "mez", "madi", "medi")
 
 
@@ -54,7 +51,7 @@ def _may_negate(folded: str) -> bool:
         or not _EVERY_NEGATION.isdisjoint(keys(folded))
         or "n'" in folded
         or not _UNAPOSTROPHED.isdisjoint(keys(folded))
-        or not _FAILED.isdisjoint(keys(folded))
+        or not FAILED.isdisjoint(keys(folded))
         or any(ending in folded for ending in _TURKISH_ENDINGS)
     )
 

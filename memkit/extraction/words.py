@@ -138,9 +138,13 @@ ANY_NEGATION: Final = frozenset[str]().union(
 ) - _set("ne n en et non ni no")
 """For a text whose language is unknown."""
 
+FAILED: Final = _set(
+    "fail fails failed forgot refuse refuses refused decline declines declined unable neglected"
+)
+"""With "to" behind them they say that something was not done."""
 NEGATION_SHAPES: Final = re.compile(
     r"ない|なか[っろ]|ません|ずに|なく|嫌い|苦手|不|没|沒|無|无|未|别|別|非|ไม่|지\s?않|지\s?못|지\s?마|없|아니|싫|못하"
-    r"|\b(?:fail(?:s|ed)?|forgot|refuse[sd]?|decline[sd]?|unable|neglected) to\b|\bdegil\w*"
+    rf"|\b(?:{'|'.join(sorted(FAILED))}) to\b|\bdegil\w*"
     r"|\b\w+m[iuı]yor\w*|\b\w{3,}m[ae]z(?:lar|ler|sin)?\b|\b\w{3,}m[ae]d[iı]\w*\b"
 )
 NOT_NEGATION: Final = re.compile(

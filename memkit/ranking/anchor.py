@@ -11,19 +11,16 @@ from typing import Final
 
 import numpy as np
 
+from memkit.ranking.asked import look_for
 from memkit.ranking.signals import Found, idf
 from memkit.ranking.text import stems_of, surface
 from memkit.ranking.view import Ints, Mask, View, total
 from memkit.ranking.words import STOP_WORDS
 
-_CLAUSE: Final = re.compile(
-    r"\b(?P<side>before|prior to|until|till|after|since|following|while|during)\s+(?P<clause>[^?.!,;]{3,})",
-    re.IGNORECASE,
-)
-_SIDES: Final = ("before", "prior to", "till", "until", "after", "since", "following", "while", "during")
-"""One of them is in every ASCII text that `_CLAUSE` finds something in; to look for them is much faster."""
 _BEFORE: Final = ("before", "prior to", "until", "till")
 _BESIDE: Final = ("while", "during")
+_SIDES: Final = (*_BEFORE, "after", "since", "following", *_BESIDE)
+_CLAUSE: Final = re.compile(rf"\b(?P<side>{'|'.join(_SIDES)})\s+(?P<clause>[^?.!,;]{{3,}})", re.IGNORECASE)
 _SURE: Final = 0.6
 """Share of what the clause tells that the event has to hold, by the idf of its words."""
 _FEW: Final = 5
@@ -41,10 +38,7 @@ def anchored(view: View, query: str, terms: list[str], found: Found) -> Mask | N
         terms: The stems of the query.
         found: Where they are.
     """
-    lower = query.lower()
-    if query.isascii() and not any(word in lower for word in _SIDES):
-        return None
-    named = _CLAUSE.search(query)
+    named = look_for(_CLAUSE, query, _SIDES)
     if named is None:
         return None
     event = _event(view, named["clause"], terms, found)

@@ -139,11 +139,21 @@ def asked(query: str) -> Asked:
     )
 
 
-def _finds(pattern: re.Pattern[str], query: str, hints: Sequence[str]) -> bool:
+def look_for(pattern: re.Pattern[str], query: str, hints: Sequence[str]) -> re.Match[str] | None:
+    """Return where a pattern is found in a query.
+
+    Args:
+        hints: One of them, in lower case, is in every ASCII text that the pattern is found in: to look for them is much
+            faster.
+    """
     lower = query.lower()
     if query.isascii() and not any(hint in lower for hint in hints):
-        return False
-    return pattern.search(query) is not None
+        return None
+    return pattern.search(query)
+
+
+def _finds(pattern: re.Pattern[str], query: str, hints: Sequence[str]) -> bool:
+    return look_for(pattern, query, hints) is not None
 
 
 def content(query: str) -> str:

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 from tests.faults.audit import broken_laws
 from tests.faults.disk import why_not
 from tests.faults.oracle import Oracle
-from tests.faults.workers import Killed, Nursery, Refusal, Worker
+from tests.faults.workers import ENDINGS, Ending, Killed, Nursery, Refusal, Worker
 
 pytestmark = [
     pytest.mark.engine,
@@ -228,14 +228,9 @@ class Storm(RuleBasedStateMachine):
         if there:
             self.oracle.add("lost", user, {there[text]: text for text in texts}, [])
 
-    @rule(p=process, how=st.sampled_from(["close", "kill", "hang up"]))
-    def leave_and_come_back(self, p: int, how: str) -> None:
-        if how == "kill":
-            self.workers[p].kill()
-        else:
-            if how == "close":
-                self.workers[p].do("close")
-            self.workers[p].leave()
+    @rule(p=process, how=st.sampled_from(ENDINGS))
+    def leave_and_come_back(self, p: int, how: Ending) -> None:
+        self.workers[p].end(how)
         self.workers[p] = self.open()
         self.agree()
 

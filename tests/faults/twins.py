@@ -13,7 +13,7 @@ from typing import Any, Final
 from memkit.ranking.text import tokens
 from tests.engine.test_forgetting import Talk
 from tests.faults.audit import broken_laws
-from tests.faults.workers import Killed, Nursery, Refusal, Worker
+from tests.faults.workers import ENDINGS, Killed, Nursery, Refusal, Worker
 
 HOUR, DAY = 3600.0, 86400.0
 RUNS: Final = (None, "r1", "r2")
@@ -346,8 +346,7 @@ class Twins:
                         raise
                 else:
                     self.twin.call("add", "as before", user_id="user0", infer=False)
-            worker.do("close")
-            worker.leave()
+            worker.end("close")
             self.workers[p] = self.open(self.path)
 
     def export(self) -> None:
@@ -360,14 +359,9 @@ class Twins:
 
     def leave(self) -> None:
         p = self.dice.randrange(len(self.workers))
-        how = self.dice.choice(("close", "kill", "hang up"))
+        how = self.dice.choice(ENDINGS)
         self.log.append(f"{len(self.log)}: {p} {how}")
-        if how == "kill":
-            self.workers[p].kill()
-        else:
-            if how == "close":
-                self.workers[p].do("close")
-            self.workers[p].leave()
+        self.workers[p].end(how)
         self.workers[p] = self.open(self.path)
 
     def compare(self) -> None:

@@ -16,12 +16,17 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from tests.faults.disk import Disk
 
 ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE_S = 60.0
+
+
+Ending = Literal["close", "kill", "hang up"]
+"""How a process ends."""
+ENDINGS: Final[tuple[Ending, ...]] = ("close", "kill", "hang up")
 
 
 class Killed(Exception):
@@ -117,6 +122,15 @@ class Worker:
         with suppress(ConnectionError):
             while self._lines.readline():  # Until it is really gone: a write that is under way still ends.
                 pass
+        self.leave()
+
+    def end(self, how: Ending) -> None:
+        """End in one of the ways that a process may."""
+        if how == "kill":
+            self.kill()
+            return
+        if how == "close":
+            self.do("close")
         self.leave()
 
     def leave(self) -> None:
