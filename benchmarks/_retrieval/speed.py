@@ -5,10 +5,12 @@ from __future__ import annotations
 import statistics
 import subprocess
 import time
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Final, cast
 
-from benchmarks._engine.bench import WorkerError
+from benchmarks._engine.bench import Worker, WorkerError
 from benchmarks._retrieval import measured, peers
 from benchmarks._retrieval.cached import Level
 from benchmarks._retrieval.data import Conversation
@@ -21,23 +23,53 @@ _ASKED: Final = 200
 
 
 def speed(run: Run) -> None:
-    """Search scopes of one conversation in one store of all, then one scope of about 10,000 turns."""
+    """Search scopes of one conversation in one store of all, then one scope of about 10,000 turns.
+
+    All levels and peers take turns, round by round: whatever else the machine does falls on each of them.
+    """
     everything = [c for conversations in run.sets.values() for c in conversations]
     small = list(run.sets.get("locomo", everything))
-    limits = [name for name in ("recipe", "mem0") if name in run.peers]
-    for level in run.levels:
-        with measured.memory(run.embedder(level)) as opened:
-            measured.fill(opened, everything)
-            _note(run, "600 turns", level, _searched(run, opened, small))
-        with measured.memory(run.embedder(level)) as opened:
-            for conversation in _many(everything, run.quick):
-                measured.fill(opened, [conversation], "everybody")
-            _note(run, "10,000 turns", level, _searched(run, opened, small, "everybody"))
-    for system in limits:
-        try:
-            _peer(run, system, everything, small)
-        except (WorkerError, subprocess.CalledProcessError) as error:
-            run.leave_out(f"speed of {system}: {str(error).strip().splitlines()[-1]}")
+    _side_by_side(run, "600 turns", everything, small, None)
+    _side_by_side(run, "10,000 turns", _many(everything, run.quick), small, "everybody")
+
+
+def _side_by_side(
+    run: Run, scope: str, kept: Sequence[Conversation], asks: Sequence[Conversation], owner: str | None
+) -> None:
+    """Measure the questions of some conversations in a store of others; `owner` None: of each its own."""
+    asked = [(q.text, owner or c.id) for c in asks for q in c.questions]
+    asked = asked[:: max(1, len(asked) // _ASKED)]
+    run.embedder("minilm").embed([text for text, _ in asked])
+    with ExitStack() as open_now:
+        systems: dict[str, Callable[[], Sequence[float]]] = {}
+        for level in run.levels:
+            opened = open_now.enter_context(measured.memory(run.embedder(level)))
+            for conversation in kept:
+                measured.fill(opened, [conversation], owner)
+            systems[level] = partial(_searched, opened, asked)
+        for system in (name for name in ("recipe", "mem0") if name in run.peers):
+            with _left_out(run, system):
+                worker = open_now.enter_context(peers.opened(run, system))
+                peers.add(run, worker, kept, owner)
+                systems[system] = partial(_asked, worker, asked)
+        times: dict[str, list[float]] = {name: [] for name in systems}
+        for number in range(ROUNDS + 1):
+            for name, search in systems.items():
+                with _left_out(run, name):
+                    spent = search()
+                    times[name] += spent if number else []
+    for name, spent in times.items():
+        if spent:
+            _note(run, scope, name, spent)
+
+
+@contextmanager
+def _left_out(run: Run, system: str) -> Generator[None]:
+    """Say that a peer was left out where it fails."""
+    try:
+        yield
+    except (WorkerError, subprocess.CalledProcessError) as error:
+        run.leave_out(f"speed of {system}: {str(error).strip().splitlines()[-1]}")
 
 
 def _many(conversations: Sequence[Conversation], quick: bool) -> list[Conversation]:
@@ -57,43 +89,18 @@ def _note(run: Run, scope: str, system: str, times: Sequence[float]) -> None:
     print(f"  speed {system}, {scope}: {figures['cpu_ms']:.2f} ms CPU", flush=True)
 
 
-def _searched(
-    run: Run, opened: Memory, conversations: Sequence[Conversation], owner: str | None = None
-) -> list[float]:
-    """Return the CPU milliseconds of every search, all vectors known and every scope read once."""
-    asked = [(q.text, owner or c.id) for c in conversations for q in c.questions]
-    asked = asked[:: max(1, len(asked) // _ASKED)]
+def _searched(opened: Memory, asked: Sequence[tuple[str, str]]) -> list[float]:
+    """Return the CPU milliseconds of every search, all vectors known once they were asked before."""
     times: list[float] = []
-    for number in range(ROUNDS + 1):
-        for text, user in asked:
-            # The engine keeps recent vectors by their texts, and what was found once is not asked twice.
-            started = time.process_time()
-            opened.search(text, user_id=user, limit=measured.DEPTH)
-            if number:
-                times.append(1e3 * (time.process_time() - started))
+    for text, user in asked:
+        started = time.process_time()
+        opened.search(text, user_id=user, limit=measured.DEPTH)
+        times.append(1e3 * (time.process_time() - started))
     return times
 
 
-def _peer(run: Run, system: str, everything: Sequence[Conversation], small: Sequence[Conversation]) -> None:
-    with peers.opened(run, system) as worker:
-        peers.add(run, worker, everything)
-        _note(run, "600 turns", system, _asked(run, worker, small))
-    with peers.opened(run, system) as worker:
-        peers.add(run, worker, _many(everything, run.quick), "everybody")
-        _note(run, "10,000 turns", system, _asked(run, worker, small, "everybody"))
-
-
-def _asked(
-    run: Run, worker: Any, conversations: Sequence[Conversation], owner: str | None = None
-) -> list[float]:
-    asked = [(q.text, owner or c.id) for c in conversations for q in c.questions]
-    asked = asked[:: max(1, len(asked) // _ASKED)]
-    run.embedder("minilm").embed([text for text, _ in asked])
-    times: list[float] = []
-    for number in range(ROUNDS + 1):
-        found = worker.ask("search", asked=asked, k=measured.DEPTH)
-        times += found["ms"] if number else []
-    return times
+def _asked(worker: Worker, asked: Sequence[tuple[str, str]]) -> Sequence[float]:
+    return cast("list[float]", worker.ask("search", asked=asked, k=measured.DEPTH)["ms"])
 
 
 def ingest(run: Run) -> None:

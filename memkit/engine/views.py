@@ -13,41 +13,55 @@ from ..types import Entity, HistoryEvent, MemoryItem, Message, Source, unchecked
 
 
 def memory_item(record: Record, score: float | None = None) -> MemoryItem:
-    """Return a record as a public memory."""
+    """Return a record as a public memory, whose every part that can be changed is the caller's."""
+    values = _shown(record).copy()
+    values["score"] = score
+    values["metadata"] = _own(values["metadata"])
+    values["sources"] = values["sources"].copy()
+    values["entities"] = values["entities"].copy()
+    if values["data"] is not None:
+        values["data"] = _own(values["data"])
+    return unchecked(MemoryItem, values)
+
+
+def _shown(record: Record) -> dict[str, Any]:
+    """Return the fields of a record's public memory; they are made once, as records held are shown again."""
+    if record.shown is not None:
+        return cast("dict[str, Any]", record.shown)
     created, updated, since = record.created_at, record.updated_at, record.valid_from
     created_at = to_datetime(created)
-    return unchecked(
-        MemoryItem,
-        {
-            "id": record.id,
-            "memory": record.text,
-            "kind": record.kind,
-            "score": score,
-            "user_id": record.user_id,
-            "agent_id": record.agent_id,
-            "run_id": record.run_id,
-            "metadata": _own(record.metadata),
-            "version": record.version,
-            "created_at": created_at,
-            "updated_at": created_at if updated == created else to_datetime(updated),
-            "valid_from": created_at if since == created else to_datetime(since),
-            "valid_until": None if record.valid_until is None else to_datetime(record.valid_until),
-            "expires_at": None if record.expires_at is None else to_datetime(record.expires_at),
-            "actor_id": record.actor_id,
-            "role": record.role,
-            "origin": record.origin,
-            "sources": [
-                unchecked(Source, {"message_id": s.message_id, "quote": s.quote}) for s in record.sources
-            ],
-            "entities": [unchecked(Entity, {"name": name, "kind": kind}) for name, kind in record.entities],
-            "pinned": record.pinned,
-            "data": None if record.data is None else _own(record.data),
-        },
-    )
+    record.shown = {
+        "id": record.id,
+        "memory": record.text,
+        "kind": record.kind,
+        "score": None,
+        "user_id": record.user_id,
+        "agent_id": record.agent_id,
+        "run_id": record.run_id,
+        "metadata": dict(record.metadata),
+        "version": record.version,
+        "created_at": created_at,
+        "updated_at": created_at if updated == created else to_datetime(updated),
+        "valid_from": created_at if since == created else to_datetime(since),
+        "valid_until": None if record.valid_until is None else to_datetime(record.valid_until),
+        "expires_at": None if record.expires_at is None else to_datetime(record.expires_at),
+        "actor_id": record.actor_id,
+        "role": record.role,
+        "origin": record.origin,
+        "sources": [
+            unchecked(Source, {"message_id": s.message_id, "quote": s.quote}) for s in record.sources
+        ],
+        "entities": [unchecked(Entity, {"name": name, "kind": kind}) for name, kind in record.entities],
+        "pinned": record.pinned,
+        "data": None if record.data is None else dict(record.data),
+    }
+    return record.shown
 
 
 def _own(mapping: Mapping[str, Any]) -> dict[str, Any]:
     """Return a mapping of JSON whose every part is the caller's to change: records are shown again."""
+    if not mapping:
+        return {}
     return {name: _copied(value) if value.__class__ in _PARTS else value for name, value in mapping.items()}
 
 
@@ -152,7 +166,7 @@ def is_current(record: Record, at: int, now: int) -> bool:
     Of the present (`at` is `now`), what the record says of itself is judged at its last change where that is later:
     the clock may have been set back since.
     """
-    moment = max(at, record.updated_at) if at == now else at
+    moment = record.updated_at if at == now and record.updated_at > at else at
     return (
         not record.deleted
         and record.valid_from <= moment

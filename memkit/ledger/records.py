@@ -66,6 +66,8 @@ class Record:
     """What recognises a typed record: a digest of its kind and of the values of its key."""
     relations: Sequence[Triple] = ()
     """What it says of its entities: (source, relation, target) names."""
+    shown: Any = field(default=None, init=False, compare=False, repr=False)
+    """What whoever shows records has made of it, to show it again; no ledger looks at it."""
 
     @property
     def owner(self) -> int:

@@ -24,8 +24,8 @@ MAX_ROWS: Final = 200_000
 """Owners with more live records than this are ranked by candidates instead of as a whole."""
 _HELD_BYTES: Final = 4 * 1024 * 1024
 """Of the records held of one owner; those held longest are dropped first."""
-_RECORD_BYTES: Final = 1_200
-"""What a record takes besides what was written in it, roughly."""
+_RECORD_BYTES: Final = 2_400
+"""What a record takes besides what was written in it, roughly, with what was made of it to be shown."""
 
 
 class Held:
