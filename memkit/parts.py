@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ from .ledger.base import Ledger
 from .ledgers import check_ledger, make_ledger
 from .llms.base import LLM
 from .registry import ProviderKind, availability, check_name, names, provider_class
-from .rerankers.base import Reranker
+from .rerankers.base import Reranker, patience
 from .schemas import Schemas
 from .vector_stores.base import VectorStore
 
@@ -395,15 +396,29 @@ def _check(kind: ProviderKind, given: ProviderConfig) -> None:
             _checked_store(given.config)
         elif kind == "graph_store":
             checked_graph(given.config)
-        elif not hasattr(given.config, "rerank"):
-            raise ConfigurationError(
-                f"The {kind.replace('_', ' ')} {type(given.config).__name__} lacks `rerank`. A reranker is any object "
-                "with `name` and `rerank(query, texts, limit)`."
-            )
+        else:
+            _check_reranker(given.config)
         return
     check_name(kind, given.provider)
     if given.config is not None and given.config != {}:
         _settings(provider_class(kind, given.provider), kind, given.provider, given.config)
+
+
+def _check_reranker(given: Any) -> None:
+    missing = [f"`{name}`" for name in ("name", "rerank") if not hasattr(given, name)]
+    if missing:
+        raise ConfigurationError(
+            f"The reranker {type(given).__name__} lacks {', '.join(missing)}. A reranker is any object with `name` and "
+            "`rerank(query, texts, limit)`."
+        )
+    seconds = cast("object", patience(given))
+    if seconds is not None and (
+        isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf
+    ):
+        raise ConfigurationError(
+            f"The reranker {type(given).__name__} has `timeout_s` {seconds!r}. It must be a number of seconds above 0, "
+            "or None to wait as long as it takes."
+        )
 
 
 def _checked_embedder(given: Any) -> Embedder:

@@ -20,6 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from .errors import BackendTimeoutError
+from .hanging import Calls, gave_up, too_late
 from .lane import Lane
 
 P = ParamSpec("P")
@@ -54,6 +55,22 @@ class Runtime(Protocol):
         **kwargs: P.kwargs,
     ) -> R:
         """Call a backend by whichever of its twins fits."""
+        ...
+
+    async def within(
+        self,
+        name: str,
+        seconds: float,
+        sync: Callable[P, R],
+        async_: Callable[P, Coroutine[Any, Any, R]] | None,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Call a backend that may hang; its call goes on by itself when nobody waits for it any more.
+
+        Raises:
+            BackendTimeoutError: It did not answer in so many seconds, or an earlier call has not yet come back.
+        """
         ...
 
     async def work(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -110,6 +127,7 @@ class SyncRuntime:
 
     def __init__(self) -> None:
         self._pool = _Pool(8, "memkit-gather")
+        self._calls = Calls()
 
     async def call(
         self,
@@ -120,6 +138,22 @@ class SyncRuntime:
     ) -> R:
         """Call the sync twin."""
         return sync(*args, **kwargs)
+
+    async def within(
+        self,
+        name: str,
+        seconds: float,
+        sync: Callable[P, R],
+        async_: Callable[P, Coroutine[Any, Any, R]] | None,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Block the thread while another calls the sync twin."""
+        self._calls.check(name, seconds)
+        future = self._calls.start(name, _in_context(sync, *args, **kwargs))
+        if not futures.wait([future], seconds).done:
+            raise too_late(name, seconds)
+        return future.result()
 
     async def work(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Do it here and now."""
@@ -156,6 +190,10 @@ class AsyncRuntime:
         self._pool = _Pool(max_workers, "memkit-worker")
         self._own = _Pool(max_workers, "memkit-engine")
         self._lane = Lane(self._own.get)
+        from .inflight import InFlight
+
+        self._calls = Calls()
+        self._turns = InFlight(max_workers)
 
     async def call(
         self,
@@ -171,6 +209,42 @@ class AsyncRuntime:
         import asyncio
 
         return await asyncio.get_running_loop().run_in_executor(self._pool.get(), work)
+
+    async def within(
+        self,
+        name: str,
+        seconds: float,
+        sync: Callable[P, R],
+        async_: Callable[P, Coroutine[Any, Any, R]] | None,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> R:
+        """Await the async twin in a task of its own, or the sync one in a thread of its own."""
+        import asyncio
+
+        if async_ is None:
+            async with self._turns.turn():
+                self._calls.check(name, seconds)
+                begun = self._calls.start(name, _in_context(sync, *args, **kwargs))
+                # Whoever stops waiting does not stop the thread.
+                waited = asyncio.wrap_future(begun)
+                if not (await asyncio.wait([waited], timeout=seconds))[0]:
+                    raise too_late(name, seconds)
+                return waited.result()
+        self._calls.check(name, seconds)
+        task = asyncio.ensure_future(async_(*args, **kwargs))
+        self._calls.note(name, task)
+        try:
+            finished, _ = await asyncio.wait([task], timeout=seconds)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if not finished:
+            task.cancel()
+            raise too_late(name, seconds)
+        if task.cancelled():
+            raise gave_up(name)
+        return task.result()
 
     async def work(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Do it in a thread, one piece after the other."""
@@ -220,7 +294,15 @@ def _check_stuck(stuck_s: float, patience_s: float) -> None:
 
 def _in_context(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Callable[[], R]:
     """Return a call that sees the caller's context variables in whichever thread it runs."""
-    return functools.partial(contextvars.copy_context().run, functools.partial(function, *args, **kwargs))
+
+    def work() -> R:
+        try:
+            return function(*args, **kwargs)
+        except StopIteration as error:
+            # As in a coroutine: a future takes none, and who awaits it would wait for ever.
+            raise RuntimeError("StopIteration was raised.") from error
+
+    return functools.partial(contextvars.copy_context().run, work)
 
 
 class Deadline:

@@ -53,16 +53,19 @@ class Engine:
             BackendUnavailableError: It raised an `OSError`, as a lost connection does.
             BackendError: It raised anything else that is not ours.
         """
-        try:
-            return await self.rt.call(method, _twin(method), *args, **kwargs)
-        except MemkitError:
-            raise
-        except OSError as error:
-            raise BackendUnavailableError(
-                f"{name!r} cannot be reached ({type(error).__name__}: {error}).", backend=name
-            ) from error
-        except Exception as error:
-            raise BackendError(f"{name!r} failed ({type(error).__name__}: {error}).", backend=name) from error
+        return await _translated(name, self.rt.call(method, _twin(method), *args, **kwargs))
+
+    async def ask_within(
+        self, name: str, seconds: float | None, method: Callable[P, R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Call a provider like `ask`, and wait for so many seconds; None waits as long as it takes.
+
+        Raises:
+            BackendTimeoutError: It took longer, or an earlier call of it still does.
+        """
+        if seconds is None:
+            return await self.ask(name, method, *args, **kwargs)
+        return await _translated(name, self.rt.within(name, seconds, method, _twin(method), *args, **kwargs))
 
     async def llm(self) -> LLM | None:
         """Return the language model; it is built beside the event loop."""
@@ -85,6 +88,19 @@ class Engine:
         inside the transaction and refuses another: somebody may have rebuilt or reset it since.
         """
         return await self.call(self.ledger.apply, batch)
+
+
+async def _translated(name: str, call: Coroutine[Any, Any, R]) -> R:
+    try:
+        return await call
+    except MemkitError:
+        raise
+    except OSError as error:
+        raise BackendUnavailableError(
+            f"{name!r} cannot be reached ({type(error).__name__}: {error}).", backend=name
+        ) from error
+    except Exception as error:
+        raise BackendError(f"{name!r} failed ({type(error).__name__}: {error}).", backend=name) from error
 
 
 def _twin(method: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]] | None:

@@ -21,6 +21,7 @@ from ..ranking.late import Tokens
 from ..ranking.query import sanitise
 from ..ranking.text import other_stems, tokens
 from ..ranking.weights import weights_for
+from ..rerankers.base import patience
 from ..scope import ReadScope
 from ..types import Relation, SearchResult, unchecked
 from .core import Engine, Meter
@@ -419,8 +420,13 @@ async def _reranked(
             warnings.append("rerank=True has no effect: no reranker is configured (`Memory(reranker=...)`).")
         return hits
     try:
-        pairs = await engine.ask(
-            reranker.name, reranker.rerank, text, [hit.record.text for hit in hits], len(hits)
+        pairs = await engine.ask_within(
+            reranker.name,
+            patience(reranker),
+            reranker.rerank,
+            text,
+            [hit.record.text for hit in hits],
+            len(hits),
         )
     except BackendError as error:
         warnings.append(f"The reranker {reranker.name!r} failed ({error.message}); the own order is kept.")
@@ -447,7 +453,7 @@ def _usable(answer: object, count: int) -> tuple[dict[int, float], int]:
     for pair in cast("list[Any]", answer if isinstance(answer, list | tuple) else [answer]):
         try:
             given, score = pair
-            place, worth = index(given), float(score)
+            place, worth = -1 if isinstance(pair, Mapping) else index(given), float(score)
         except (OverflowError, TypeError, ValueError):
             place, worth = -1, 0.0
         if 0 <= place < count and 0 <= worth <= 1 and place not in good:

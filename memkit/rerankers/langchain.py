@@ -10,6 +10,7 @@ from pydantic import Field
 
 from memkit.errors import BackendResponseError, ConfigurationError
 from memkit.llms.langchain import by_itself, is_one_of, name_of, translated
+from memkit.rerankers.base import PATIENCE_S
 from memkit.rerankers.scores import Scores, scored_pairs
 from memkit.settings import ProviderSettings
 
@@ -41,6 +42,8 @@ class LangChainReranker:
         """What it is called in messages; default its class or model."""
         scores: Scores = "auto"
         """What its scores are. `auto` takes those of an answer as logits where one of them is outside of 0 to 1."""
+        timeout_s: float | None = Field(default=PATIENCE_S, gt=0)
+        """Seconds that a search waits for it before it keeps its own order; None: as long as it takes."""
 
         def __init__(self, **data: Any) -> None:
             super().__init__(**data)
@@ -58,6 +61,7 @@ class LangChainReranker:
         )
         self._model: Any = self.settings.model
         self._compresses = _is_compressor(self._model)
+        self.timeout_s = self.settings.timeout_s
         self.name = self.settings.name or f"langchain/{name_of(self._model)}"
 
     @staticmethod

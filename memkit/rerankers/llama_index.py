@@ -9,6 +9,7 @@ from pydantic import Field
 
 from memkit.errors import BackendResponseError, ConfigurationError
 from memkit.llms.adapting import is_one_of, translated_for
+from memkit.rerankers.base import PATIENCE_S
 from memkit.rerankers.scores import Scores, scored_pairs
 from memkit.settings import ProviderSettings
 
@@ -40,6 +41,8 @@ class LlamaIndexReranker:
         """What it is called in messages; default its class and model."""
         scores: Scores = "auto"
         """What its scores are. `auto` takes those of an answer as logits where one of them is outside of 0 to 1."""
+        timeout_s: float | None = Field(default=PATIENCE_S, gt=0)
+        """Seconds that a search waits for it before it keeps its own order; None: as long as it takes."""
 
         def __init__(self, **data: Any) -> None:
             super().__init__(**data)
@@ -58,6 +61,7 @@ class LlamaIndexReranker:
         self._model: BaseNodePostprocessor = self.settings.model
         named: object = getattr(self._model, "model", None)
         kind = type(self._model).__name__
+        self.timeout_s = self.settings.timeout_s
         self.name = self.settings.name or (
             f"llama_index/{kind}/{named}" if isinstance(named, str) and named else f"llama_index/{kind}"
         )

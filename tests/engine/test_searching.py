@@ -39,6 +39,7 @@ ODD: dict[str, Callable[[int], Any]] = {
     "a generator": lambda n: ((place, 0.5) for place in range(n)),
     "triples": lambda n: [(0, 1, 0.5)],
     "dicts": lambda n: [{"index": 0, "score": 0.4}],
+    "scores by place": lambda n: [{0: 0.5, 1: 0.7}],
     "words in pairs": lambda n: [("first", "high")],
     "no score": lambda n: [(0, None)],
     "half a place": lambda n: [(0.5, 0.3)],
