@@ -21,6 +21,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from threading import RLock, Thread
 from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, TypeVar, cast
@@ -233,8 +234,7 @@ class ChromaSessions:
             raise
         except Exception as error:
             raise _translated(error, f"Chroma {self.where()}") from error
-        except BaseException as error:
-            # A panic of the vendor's Rust code is no Exception.
+        except BaseException as error:  # a panic of the vendor's Rust code is no Exception
             if type(error).__name__ != "PanicException":
                 raise
             raise BackendUnavailableError(
@@ -280,6 +280,7 @@ class ChromaSessions:
             yield
             return
         if self._lock is None:
+            self.call(import_module, "chromadb")  # takes seconds, for which nobody should be kept out
             with self._guard:
                 self._lock = self._lock or SharedLock(self._path / "memkit.lock", backend="chroma")
         with self._lock.exclusive() if write else self._lock.shared():
@@ -462,8 +463,7 @@ def _states(folder: str) -> set[tuple[str, int, int]]:
         with os.scandir(folder) as files:
             states = [(file.path, file.stat()) for file in files]
     except OSError:
-        # Dropped meanwhile.
-        return set()
+        return set()  # dropped meanwhile
     return {(path, state.st_mtime_ns, state.st_size) for path, state in states}
 
 

@@ -268,3 +268,33 @@ def test_a_server_that_falls_silent_while_a_client_is_built_is_a_timeout_too() -
     store.close()
     server.shutdown()
     server.server_close()
+
+
+LOADS = """
+import sqlite3, sys
+from pathlib import Path
+from memkit.vector_stores.chroma import ChromaStore
+
+folder, told = Path(sys.argv[1]), []
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "chromadb" and folder.exists():
+            lock = sqlite3.connect(folder / "memkit.lock", timeout=0, isolation_level=None)
+            lock.execute("BEGIN EXCLUSIVE")
+            lock.close()
+        if name == "chromadb":
+            told.append("free")
+
+sys.meta_path.insert(0, Watch())
+store = ChromaStore(ChromaStore.Settings(path=folder))
+store.open(dim=4, embedder="x")
+store.close()
+print(*told)
+"""
+
+
+def test_nobody_is_kept_out_while_the_vendors_library_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "chroma").mkdir()
+    command = [sys.executable, "-c", LOADS, str(tmp_path / "chroma")]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "free\n"

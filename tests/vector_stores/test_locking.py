@@ -83,3 +83,35 @@ def test_writers_in_threads_take_turns(tmp_path: Path) -> None:
         thread.join()
     assert most == 1
     lock.close()
+
+
+GREEDY = """
+import sys, time
+from pathlib import Path
+from memkit.vector_stores.locking import SharedLock
+lock = SharedLock(Path(sys.argv[1]), backend="test")
+while True:
+    with lock.exclusive():
+        print("held", flush=True)
+        time.sleep(0.05)
+"""
+
+
+def test_one_that_takes_it_again_at_once_leaves_it_to_others_first(tmp_path: Path) -> None:
+    lock = SharedLock(tmp_path / "lock", backend="test", timeout_s=10)
+    greedy = [
+        subprocess.Popen(
+            [sys.executable, "-c", GREEDY, str(tmp_path / "lock")], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    try:
+        for process in greedy:
+            assert process.stdout is not None and process.stdout.readline() == "held\n"
+        for _ in range(10):
+            with lock.exclusive():
+                pass
+    finally:
+        for process in greedy:
+            end(process)
+    lock.close()
