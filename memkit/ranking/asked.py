@@ -87,22 +87,31 @@ _ORDER = re.compile(
 )
 _OVERVIEW = re.compile(r"\b(?:summar\w*|overview|recap)\b", re.IGNORECASE)
 _SEVERAL_HINTS: Final = (
-    *("how many", "both", "in common", "all the", "all of", "besides", "other than", "every"),
-    *("what", "which", "where", "who"),
+    "how many",
+    "both",
+    "in common",
+    "all the",
+    "all of",
+    "besides",
+    "other than",
+    "every",
 )
 _DOES: Final = "does|did|do|is|was|were|will|would|can|could|should|might|are|has|have|had"
 _NO_PLURAL: Final = "this|his|its|us|as|always|perhaps|news|series|[a-z]*ss|[a-z]*ics"
 _SEVERAL = re.compile(
+    r"\b(?:how many|both|in common|all (?:the|of)|every|besides|other than)\b", re.IGNORECASE
+)
+_LIST = re.compile(
     rf"""
-    \b(?:how\ many|both|in\ common|all\ (?:the|of)|every|besides|other\ than)\b
     # "Which books did she read?", "What kinds of places does he like?"
-    |^(?:\w+\ )?(?:what|which)\ (?:(?!(?:{_DOES})\b)[\w'’/-]+\ ){{0,6}}?
+    (?:\w+\ )?(?:what|which)\ (?:(?!(?:{_DOES})\b)[\w'’/-]+\ ){{0,6}}?
         (?:(?!(?:{_NO_PLURAL}|{_DOES})\b)\w{{2,}}s|people|children)\b
     # "What has she painted?", "Where have they been?"
-    |^(?:\w+\ )?(?:what|which|where|who)\ (?:(?!(?:{_DOES})\b)[\w'’/-]+\ ){{0,6}}?(?:has|have)\b
+    |(?:\w+\ )?(?:what|which|where|who)\ (?:(?!(?:{_DOES})\b)[\w'’/-]+\ ){{0,6}}?(?:has|have)\b
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+"""What a query for a list begins with."""
 _WORD = re.compile(r"[\w'’]+")
 _FRAME: Final = """
     list order bring different aspect throughout across conversation chat session discussion discuss mention item
@@ -135,7 +144,7 @@ def asked(query: str) -> Asked:
         content=content(query),
         kinds=TIME * _finds(_WHEN, query, _WHEN_HINTS) | NAME * _finds(_WHO, query, _WHO_HINTS),
         ordered=_finds(_ORDER, query, _HOW_HINTS),
-        several=_finds(_SEVERAL, query.strip(), _SEVERAL_HINTS),
+        several=_finds(_SEVERAL, query, _SEVERAL_HINTS) or _LIST.match(query.strip()) is not None,
     )
 
 

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from zlib import crc32
 
 from memkit.ranking.languages import (
@@ -109,6 +110,12 @@ def surface(text: str) -> list[str]:
         else:
             found += _pairs(match.group())
     return found
+
+
+@lru_cache(maxsize=8)
+def words_in(query: str) -> frozenset[str]:
+    """Return the distinct words of a query; what looks whether it has any of some words asks one after the other."""
+    return frozenset(surface(query))
 
 
 def tokens(text: str) -> list[str]:

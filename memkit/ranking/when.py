@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from memkit.ranking.spans import FEASTS, MONTH_NAMES, SEASONS, WEEKDAYS, Span, away, called, of_day, rolling
-from memkit.ranking.text import MONTHS, folded, surface
-from memkit.ranking.when_elsewhere import elsewhere_spans
+from memkit.ranking.text import MONTHS, folded, words_in
+from memkit.ranking.when_elsewhere import TIMELY, elsewhere_spans
 from memkit.ranking.when_words import MONTHS_ELSEWHERE, NUMBERS, OF_MONTHS
 
 # ------------------------------------------------------------------------------------------ months and years
@@ -27,10 +27,10 @@ _BEFORE_MONTH = re.compile(
     re.IGNORECASE,
 )
 _AFTER_MONTH = re.compile(r"^\W*\d")
-_SEASON_NAMES: Final = (*SEASONS, "fall")
+_SEASON_NAMES: Final = frozenset([*SEASONS, "fall"])
 _SEASON: Final = re.compile(
     r"\b(?:(?:in|during|over|throughout|of) (?:the |that )?(?=\w+\b(?! of (?!(?:19|20)\d\d)))"
-    rf"|(?=\w+ (?:of )?(?:19|20)\d\d\b))({'|'.join(_SEASON_NAMES)})\b"
+    rf"|(?=\w+ (?:of )?(?:19|20)\d\d\b))({'|'.join([*SEASONS, 'fall'])})\b"
 )
 _NUMBERED_MONTH = re.compile(r"(?<!\d)(1[0-2]|0?[1-9])\s?[月월](?!間)")
 _ELSEWHERE = re.compile(
@@ -48,15 +48,15 @@ def named_months(query: str) -> tuple[frozenset[int], frozenset[int]]:
     after a word such as "in", or before a number. In other languages every month stands after such a word or beside
     a number, for many are names, too: "en julio", "3 mai", "5月".
     """
-    lower = query.casefold()
+    words = words_in(query)
     months: set[int] = set()
     # Looking for a few plain words first is much faster than the patterns, which most queries do not need.
-    if any(name in lower for name in _MONTH_NAMES):
+    if not _MONTH_NAMES.keys().isdisjoint(words):
         months = {_MONTH_NAMES[m[0].lower()] for m in _MONTH.finditer(query) if _is_month(query, m)}
     if not months:
         months = set(_months_elsewhere(query))
-    if any(season in lower for season in _SEASON_NAMES):
-        for found in _SEASON.finditer(lower):
+    if not _SEASON_NAMES.isdisjoint(words):
+        for found in _SEASON.finditer(query.casefold()):
             first = SEASONS["autumn" if found[1] == "fall" else found[1]]
             months |= {(first + after - 1) % 12 + 1 for after in range(3)}
     if "19" not in query and "20" not in query:
@@ -77,10 +77,9 @@ def _is_month(query: str, found: re.Match[str]) -> bool:
 
 
 def _months_elsewhere(query: str) -> Iterator[int]:
-    words = surface(query)
     if not query.isascii():
         yield from (int(found[1]) for found in _NUMBERED_MONTH.finditer(query))
-    if MONTHS_ELSEWHERE.keys().isdisjoint(words):
+    if MONTHS_ELSEWHERE.keys().isdisjoint(words_in(query)):
         return
     plain = folded(query)
     for found in _ELSEWHERE.finditer(plain):
@@ -108,6 +107,10 @@ _RELATIVE_WORDS: Final = (
     " ago", "in ", " from now",
 )  # fmt: skip
 """One of them is in every text that `_RELATIVE` finds something in."""
+_ENGLISH: Final = frozenset(
+    f"today tonight yesterday tomorrow days weeks months years {_NAMED_UNITS}".replace("|", " ").split()
+) | {"day"}
+"""One of them is in every text that `_RELATIVE` finds something in."""
 _DAYS_AWAY: Final = {"today": 0, "tonight": 0, "yesterday": -1, "tomorrow": 1, "day after tomorrow": 2}
 _FUTURE: Final = re.compile(
     r"\b(?:will|going to|gonna|plan(?:s|ned|ning)?|scheduled|hop(?:e|ing) to|looking forward|next)\b|'ll\b"
@@ -122,6 +125,9 @@ def relative_days(query: str, now: int) -> list[tuple[int, int]]:
     Chinese, Japanese and Korean. Where words may mean one time or another ("on Friday"), both are returned. Spans are
     widened by the largest time zone offset on both sides, for a day of the one who asks is not a day in UTC.
     """
+    words = words_in(query)
+    if query.isascii() and _ENGLISH.isdisjoint(words) and TIMELY.isdisjoint(words):
+        return []
     try:
         today = datetime.fromtimestamp(now / 1e6, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         spans = list(english_spans(query, today)) or list(elsewhere_spans(query, today))

@@ -62,7 +62,8 @@ _ROLLING: Final = re.compile(
 )
 _SIGNS: Final = '?!.,;:¿¡()"؟'
 _APART: Final = str.maketrans("-'’", "   ")
-_TIMELY: Final = frozenset(re.split(r"[ -]", key)[0] for key in (*PERIODS, *DAYS))
+TIMELY: Final = frozenset(re.split(r"[ -]", key)[0] for key in (*PERIODS, *DAYS))
+"""One of them is in every expression in letters with blanks between words."""
 _ENGLISH_TOO: Final = frozenset(
     "in over for once ten a an two three few couple six week weekend winter".split()
 )
@@ -75,7 +76,7 @@ def elsewhere_spans(text: str, today: datetime) -> Iterator[Span]:
     if not text.isascii():
         yield from _unspaced(plain, today)
     words = [word.strip(_SIGNS) for word in plain.replace("-", " ").split()]
-    if _TIMELY.isdisjoint(words):
+    if TIMELY.isdisjoint(words):
         return
     yield from _days(words, text, today)
     for found in _NAMED.finditer(plain):

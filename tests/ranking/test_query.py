@@ -61,6 +61,18 @@ def test_hostile_queries_are_cut_to_the_limit(text: str) -> None:
     assert len(sanitise(text)) <= LONGEST
 
 
+@pytest.mark.parametrize(
+    "word",
+    """
+    ich mich mir mein meine meinem meinen meiner meines wir unser unsere unserem unseren unserer unseres j'ai je moi
+    mon mes nous notre nos yo mi mis nosotros nosotras nuestro nuestra nuestros nuestras io mio mia miei mie noi nostro
+    nostra nostri nostre eu meu meus minha minhas nosso nossa nossos nossas ik mijn jag jeg moja moje moji beni benim
+    """.split(),
+)
+def test_every_plain_word_of_the_first_person_is_read_alone(word: str) -> None:
+    assert first_person(f"Tell: {word} 7")
+
+
 def test_first_person_is_a_whole_word() -> None:
     assert first_person("Where is my car?")
     assert first_person("what did I say")
