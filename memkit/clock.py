@@ -60,7 +60,10 @@ def is_bare_date(value: object) -> bool:
         return False
     if isinstance(value, date):
         return True
-    return isinstance(value, str) and len(value.strip()) == 10 and value.strip()[4:5] == "-"
+    try:
+        return isinstance(value, str) and len(text := value.strip()) <= 10 and bool(date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _parse(value: Instant, field: str) -> tuple[datetime, bool]:

@@ -299,7 +299,7 @@ def fuse(
     words: Array,
     window: Array,
     speaker: Mask | None,
-    date: Mask | None,
+    date: Array | Mask | None,
     day: Array | None,
     first: bool,
     kinds: int,

@@ -8,24 +8,29 @@ import numpy as np
 
 from memkit.ranking.days import LONGEST, asked_spans
 from memkit.ranking.view import Array, Ints, Mask, View
-from memkit.ranking.when import named_months, relative_days
+from memkit.ranking.when import ZONES_US, named_months, relative_days
 
 _LATER: Final = 38 * 3_600_000_000
 """A day ends up to 14 hours later elsewhere, and much of it is told the day after."""
 _DAY_AFTER: Final = 0.5
 """How much of a day what is said so soon after it counts as."""
+_ELSEWHERE: Final = 0.75
+"""How much of "yesterday" it counts as that an instant is of it in some zones, and not in UTC."""
 Spans = list[tuple[int, int]]
 
 
-def asked_times(view: View, query: str, now: int) -> tuple[Mask | None, Array | None]:
-    """Return which rows are of the time that a query names, and how much each is of the very days, up to 1.
+def asked_times(view: View, query: str, now: int) -> tuple[Array | Mask | None, Array | None]:
+    """Return how much rows are of the time that a query names, and how much of the very days, both up to 1.
 
     By any clock: when it was said, since when it is true, and the time that it tells of.
     """
     months, years = named_months(query)
     if not months and not years:
         spans = relative_days(query, now)
-        return (_of_times(view, spans), None) if spans else (None, None)
+        if not spans:
+            return None, None
+        sure = _of_times(view, [(start + ZONES_US, end - ZONES_US) for start, end in spans])
+        return np.where(sure, 1.0, _ELSEWHERE * _of_times(view, spans)), None
     match = _in_months(view.month, months, years)
     for instants, rows in _other_clocks(view):
         match[rows] |= _in_months(_months(instants), months, years)

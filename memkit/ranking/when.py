@@ -115,7 +115,9 @@ _DAYS_AWAY: Final = {"today": 0, "tonight": 0, "yesterday": -1, "tomorrow": 1, "
 _FUTURE: Final = re.compile(
     r"\b(?:will|going to|gonna|plan(?:s|ned|ning)?|scheduled|hop(?:e|ing) to|looking forward|next)\b|'ll\b"
 )
-_ZONES = timedelta(hours=14)
+_ZONES: Final = timedelta(hours=14)
+ZONES_US: Final = _ZONES // timedelta(microseconds=1)
+"""By how much spans are widened on both sides."""
 
 
 def relative_days(query: str, now: int) -> list[tuple[int, int]]:

@@ -95,7 +95,7 @@ def test_as_of_is_what_was_true_then_by_what_we_know_now(memory: Face) -> None:
 
 def test_a_bare_date_as_an_upper_bound_includes_its_day(memory: Face) -> None:
     put(memory, "noon", said="2024-05-01T12:00:00Z")
-    for day in ("2024-05-01", date(2024, 5, 1)):
+    for day in ("2024-05-01", "20240501", "2024-W18-3", date(2024, 5, 1)):
         assert memory.texts(user_id="u", as_of=day) == ["noon"]
         assert memory.found("noon", user_id="u", as_of=day) == ["noon"]
     assert memory.texts(user_id="u", as_of="2024-04-30") == []

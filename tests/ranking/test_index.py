@@ -107,6 +107,24 @@ def test_yesterday_is_relative_to_now() -> None:
     assert order(index_of(days), "What did we eat three days ago?")[0] == 3
 
 
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("What did we eat today?", [0, 1]),
+        ("What did we eat yesterday?", [1, 0, 2]),
+        ("Was haben wir vorgestern gegessen?", [2, 1, 3]),
+        ("What did we eat three days ago?", [3, 2, 4]),
+    ],
+)
+def test_what_is_of_a_day_in_all_zones_comes_before_what_is_of_it_in_some(
+    query: str, first: list[int]
+) -> None:
+    noon = NOW - NOW % DAY + DAY // 2
+    index = index_of([fact(n + 1, "We had soup.", created_at=noon - n * DAY) for n in range(6)])
+    found = order(index, query, now=noon)
+    assert [rid - 1 for rid in found[: len(first)]] == first
+
+
 def test_a_time_is_that_of_the_saying_or_that_of_the_truth() -> None:
     said, true = NOW - DAY, NOW - 40 * DAY
     told = [fact(n, "Ann visited the museum.", created_at=said, valid_from=said) for n in (1, 2)]
