@@ -114,6 +114,8 @@ class _Cached:
     view: View
     at: tuple[int, int]
     now: tuple[int, int]
+    meant: tuple[str, str] = "", ""
+    """The last query, and as it is with the names of speakers for their nicknames: it is embedded, then ranked."""
 
 
 class OwnerIndex:
@@ -198,13 +200,13 @@ class OwnerIndex:
 
     def embedded(self, query: RankQuery) -> str:
         """Return what of a query is to be embedded for the rows in view; its vector is not looked at."""
-        view = self._view(query)
-        return scoring.embedded(view, self._names, self._renamed(view, query.text))
+        cached = self._cached(query)
+        return scoring.embedded(cached.view, self._names, self._renamed(cached, query.text))
 
     def rank(self, query: RankQuery) -> Ranking:
         """Return every row in view, best first."""
-        view = self._view(query)
-        text = self._renamed(view, query.text)
+        cached = self._cached(query)
+        view, text = cached.view, self._renamed(cached, query.text)
         words = scoring.look_up(text, self._vocabulary, self._postings, frame=view.weights.frame)
         cosines = None if query.vector is None else self._vectors.cosines(query.vector, view.slots)
         return scoring.rank(
@@ -212,12 +214,16 @@ class OwnerIndex:
             near=None if cosines is None else lambda rows: self._nearness(view.slots, rows), typed=query.text,
         )  # fmt: skip
 
-    def _renamed(self, view: View, query: str) -> str:
+    def _renamed(self, cached: _Cached, query: str) -> str:
         """Return a query with the names of speakers in the place of what others in view call them."""
         self._index_words()
-        if not view.weights.nickname:
+        if not cached.view.weights.nickname:
             return query
-        return renamed(view, query, self._names, self._vocabulary, self._postings)
+        typed, meant = cached.meant
+        if typed != query:
+            meant = renamed(cached.view, query, self._names, self._vocabulary, self._postings)
+            cached.meant = query, meant
+        return meant
 
     def _nearness(self, slots: Ints | None, rows: Ints) -> Array:
         """Return how near the vectors of some slots are to the middle of some of them."""
@@ -338,18 +344,18 @@ class OwnerIndex:
 
     # ----------------------------------------------------------------------------------------- the view
 
-    def _view(self, query: RankQuery) -> View:
+    def _cached(self, query: RankQuery) -> _Cached:
         key = (query.agents, query.runs, query.users, query.include_closed, query.at == query.now)
         cached = self._views.get(key)
         if cached and cached.at[0] <= query.at < cached.at[1] and cached.now[0] <= query.now < cached.now[1]:
             self._views.move_to_end(key)
-            return cached.view
+            return cached
         cached = self._make_view(query)
         self._views[key] = cached
         self._views.move_to_end(key)
         while len(self._views) > _VIEWS:
             self._views.popitem(last=False)
-        return cached.view
+        return cached
 
     def _make_view(self, query: RankQuery) -> _Cached:
         rows = self._rows

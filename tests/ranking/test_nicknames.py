@@ -95,6 +95,27 @@ def test_talks_out_of_view_call_nobody_anything() -> None:
     assert index_of([*theirs, bearer]).embedded(named) == index_of(theirs).embedded(named) != QUESTION
 
 
+def test_nicknames_are_looked_for_once_a_search_and_again_when_something_was_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = list[str]()
+
+    def looked(view: object, query: str, *rest: object) -> str:
+        looks.append(query)
+        return query
+
+    monkeypatch.setattr("memkit.ranking.index.renamed", looked)
+    index = index_of(_talks(*HELLO))
+    asked = RankQuery(text=QUESTION, vector=None, at=NOW, now=NOW)
+    index.embedded(asked)
+    index.rank(asked)
+    assert looks == [QUESTION]
+    index.upsert([entry(999, "Lou!", speaker="Ann", session="talk-0")])
+    index.rank(asked)
+    index.rank(replace(asked, text="And Lou?"))
+    assert looks == [QUESTION, QUESTION, "And Lou?"]
+
+
 def test_what_is_asked_word_for_word_comes_first_as_it_was_typed() -> None:
     typed = "Lou's boat sank in the harbour"
     entries = [*_talks(*HELLO), *BOATS]

@@ -22,7 +22,7 @@ def talk(turns: int, seed: int) -> View:
     for rid in range(3, turns):
         said = " ".join(some.choices(WORDS, k=some.choice([1, 4, 9, 70])))
         entries.append(entry(rid, said, session=f"s{some.choice([0, 0, 0, 1, 2, rid])}"))
-    return index_of(entries)._view(query("now"))  # pyright: ignore[reportPrivateUsage]
+    return index_of(entries)._cached(query("now")).view  # pyright: ignore[reportPrivateUsage]
 
 
 @pytest.mark.parametrize(("turns", "seed"), [(4, 0), (5, 1), (40, 2), (200, 3)])

@@ -31,7 +31,8 @@ _MAX_READERS: Final = 16
 _CHECKPOINT_PAGES: Final = 5_000
 """Pages of 8192 bytes in the write-ahead log before it is copied back: about 40 MB."""
 _STATEMENTS: Final = 256
-_SUFFIXES: Final = ("", "-wal", "-shm")
+_LOG: Final = "-wal"
+_SUFFIXES: Final = ("", _LOG, "-shm")
 """Of the file, its log, and the index of the log."""
 _VACUUM_IN_MEMORY: Final = 256 << 20
 """Larger files are written anew by way of a temporary file instead of memory."""
@@ -223,9 +224,7 @@ class Database:
 
     def _open_readonly(self) -> None:
         """Serve reads from a file that cannot be written; without a log beside it, it cannot change either."""
-        assert self.path is not None
-        log = self.path.with_name(self.path.name + "-wal")
-        self._immutable = not (log.exists() and log.stat().st_size)
+        self._immutable = not _size(self._log)
         conn = self._connect_reader()
         try:
             schema_version(conn, self.location)
@@ -333,6 +332,10 @@ class Database:
         except sqlite3.OperationalError:
             self.retried(lambda: conn.execute("BEGIN IMMEDIATE"))
 
+    @property
+    def _log(self) -> Path:
+        return Path(self.location + _LOG)
+
     def _identities(self) -> Sequence[tuple[int, int]]:
         """Return what tells the file, its log and the log's index from any others."""
         return [_identity(self.location + suffix) for suffix in _SUFFIXES]
@@ -380,12 +383,10 @@ class Database:
 
     def _begin_on_empty_log(self, conn: sqlite3.Connection, deadline: float) -> bool:
         """Take the write lock at a moment when the log is empty; False when it is in use until the deadline."""
-        assert self.path is not None
-        log = self.path.with_name(self.path.name + "-wal")
         while True:
             if self._emptied_log(conn, deadline):
                 self.retried(lambda: conn.execute("BEGIN IMMEDIATE"), deadline=deadline)
-                if not log.exists() or not log.stat().st_size:
+                if not _size(self._log):
                     return True
                 conn.execute("ROLLBACK")
             if time.monotonic() >= deadline:
@@ -427,16 +428,21 @@ class Database:
 
     def file_size(self) -> int | None:
         """Return the bytes of the file and its log, None in memory."""
-        if self.path is None:
-            return None
-        paths = (self.path, self.path.with_name(self.path.name + "-wal"))
-        return sum(path.stat().st_size for path in paths if path.exists())
+        return None if self.path is None else _size(self.path) + _size(self._log)
 
 
 def rollback(conn: sqlite3.Connection) -> None:
     """End the open transaction, if there is one, without its changes."""
     if conn.in_transaction:
         conn.execute("ROLLBACK")
+
+
+def _size(path: Path) -> int:
+    """Return the bytes of a file, 0 where there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _identity(path: str) -> tuple[int, int]:
