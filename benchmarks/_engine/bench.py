@@ -44,15 +44,29 @@ class WorkerError(RuntimeError):
 class Worker:
     """One system in a process of its own."""
 
-    def __init__(self, system: str, python: str, *, wrap: Sequence[str] = (), script: Path = WORKER) -> None:
+    def __init__(
+        self,
+        system: str,
+        python: str,
+        *,
+        wrap: Sequence[str] = (),
+        script: Path = WORKER,
+        scratch: Path | None = None,
+    ) -> None:
+        """Start it.
+
+        Args:
+            scratch: Where its temporary files go; the system's place for them where None.
+        """
         self.system = system
+        scratched = {} if scratch is None else dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(scratch))
         self._process = subprocess.Popen(
             [*wrap, python, str(script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env={**os.environ, **_ENVIRONMENT},
+            env={**os.environ, **_ENVIRONMENT, **scratched},
         )
         self._read()
 

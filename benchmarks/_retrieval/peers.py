@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
-from benchmarks._engine.bench import Worker, WorkerError
+from benchmarks._engine.bench import Worker, WorkerError, fast
 from benchmarks._retrieval import turns
 from benchmarks._retrieval.data import Conversation
 from benchmarks._retrieval.measured import DEPTH, Asked
@@ -24,6 +26,7 @@ SYSTEMS: Final[Mapping[str, tuple[str, Sequence[str]]]] = {
     "rrf": ("plain", _PLAIN),
     "recipe": ("plain", _PLAIN),
     "chroma": ("llama-index", _LLAMA),
+    "langchain": ("langgraph", _LANG),
     "langgraph": ("langgraph", _LANG),
     "langmem": ("langgraph", _LANG),
     "llama-index": ("llama-index", _LLAMA),
@@ -86,15 +89,19 @@ def asked(run: Run, system: str, conversations: Sequence[Conversation]) -> list[
 
 @contextmanager
 def opened(run: Run, system: str) -> Generator[Worker]:
-    """Give a peer's process with an empty store, and end it."""
+    """Give a peer's process with an empty store, then end it and remove what it wrote."""
     environment, packages = SYSTEMS[system]
-    worker = run.worker(system, packages, environment)
-    try:
-        worker.ask("open", name=system, vectors=str(run.cache / "minilm.db"), dim=run.embedder("minilm").dim)
-        yield worker
-        worker.ask("close")
-    finally:
-        worker.quit()
+    dim = run.embedder("minilm").dim
+    # Some peers sync a file many times an item: on a disk that is an hour, and none of it is CPU.
+    disk = fast(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix="memkit-peer-", dir=disk, ignore_cleanup_errors=True) as scratch:
+        worker = run.worker(system, packages, environment, Path(scratch))
+        try:
+            worker.ask("open", name=system, vectors=str(run.cache.resolve() / "minilm.db"), dim=dim)
+            yield worker
+            worker.ask("close")
+        finally:
+            worker.quit()
 
 
 def add(run: Run, worker: Worker, conversations: Iterable[Conversation], owner: str | None = None) -> float:

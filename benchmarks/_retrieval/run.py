@@ -96,14 +96,18 @@ class Run:
         print(f"{time.strftime('%H:%M:%S')} {what}", flush=True)
         return progress_bar(total, what, enabled=True)
 
-    def worker(self, system: str, packages: Sequence[str], environment: str) -> Worker:
-        """Return a process for a peer, in an environment that is made when it is missing."""
+    def worker(self, system: str, packages: Sequence[str], environment: str, scratch: Path) -> Worker:
+        """Return a process for a peer, in an environment that is made when it is missing.
+
+        Args:
+            scratch: Where its store and its other files go.
+        """
         folder = (self.environments / f".venv-retrieval-{environment}").resolve()
         python = folder / "bin" / "python"
         if not python.exists():
             print(f"making an environment for {system} in {folder.name} ...", flush=True)
             install(folder, packages)
-        return Worker(system, str(python), script=WORKER)
+        return Worker(system, str(python), script=WORKER, scratch=scratch)
 
 
 WORKER: Final = Path(__file__).parent / "worker" / "__main__.py"

@@ -20,6 +20,8 @@ from memkit import Memory
 LARGE: Final = 10_000
 ROUNDS: Final = 3
 _ASKED: Final = 200
+_OF_PEERS: Final = {"recipe": _ASKED, "mem0": 40}
+"""Peers that the goals name, and how many questions each is asked: one costs mem0 half a second of CPU."""
 
 
 def speed(run: Run) -> None:
@@ -37,8 +39,7 @@ def _side_by_side(
     run: Run, scope: str, kept: Sequence[Conversation], asks: Sequence[Conversation], owner: str | None
 ) -> None:
     """Measure the questions of some conversations in a store of others; `owner` None: of each its own."""
-    asked = [(q.text, owner or c.id) for c in asks for q in c.questions]
-    asked = asked[:: max(1, len(asked) // _ASKED)]
+    asked = _some([(q.text, owner or c.id) for c in asks for q in c.questions], _ASKED)
     run.embedder("minilm").embed([text for text, _ in asked])
     with ExitStack() as open_now:
         systems: dict[str, Callable[[], Sequence[float]]] = {}
@@ -47,11 +48,11 @@ def _side_by_side(
             for conversation in kept:
                 measured.fill(opened, [conversation], owner)
             systems[level] = partial(_searched, opened, asked)
-        for system in (name for name in ("recipe", "mem0") if name in run.peers):
+        for system in (name for name in _OF_PEERS if name in run.peers):
             with _left_out(run, system):
                 worker = open_now.enter_context(peers.opened(run, system))
                 peers.add(run, worker, kept, owner)
-                systems[system] = partial(_asked, worker, asked)
+                systems[system] = partial(_asked, worker, _some(asked, _OF_PEERS[system]))
         times: dict[str, list[float]] = {name: [] for name in systems}
         for number in range(ROUNDS + 1):
             for name, search in systems.items():
@@ -61,6 +62,11 @@ def _side_by_side(
     for name, spent in times.items():
         if spent:
             _note(run, scope, name, spent)
+
+
+def _some(asked: Sequence[tuple[str, str]], count: int) -> Sequence[tuple[str, str]]:
+    """Return about so many questions, from all conversations alike."""
+    return asked[:: max(1, len(asked) // count)]
 
 
 @contextmanager

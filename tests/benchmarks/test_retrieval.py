@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 
 from benchmarks import retrieval
-from benchmarks._retrieval import cached, facts, goals, languages, metrics, packing, report
-from benchmarks._retrieval.run import Run
+from benchmarks._engine.bench import Worker
+from benchmarks._retrieval import cached, facts, goals, languages, metrics, packing, peers, report, speed
+from benchmarks._retrieval.run import WORKER, Run
 from benchmarks._retrieval.worker import systems
 from memkit.embedders.hash import HashEmbedder
 from memkit.testing import FakeEmbedder
@@ -222,3 +224,33 @@ def test_the_stable_part_of_a_context_hardly_changes_in_a_hundred_turns() -> Non
     found = packing.stability("hash", 0, turns=40)
     assert found["turns"] == 39 and found["characters"] > 100
     assert found["stable"] >= 0.9
+
+
+def test_a_peer_keeps_its_files_in_one_folder_that_goes_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_sets(tmp_path)
+    run = make_run(tmp_path)
+    made = HashEmbedder()
+    run.cache.mkdir()
+    run._embedders["minilm"] = cached.Cached(made.identity, made.dim, HashEmbedder, run.cache / "minilm.db")
+    seen: list[Path] = []
+
+    def here(system: str, packages: object, environment: str, scratch: Path) -> Worker:
+        seen.append(scratch)
+        return Worker(system, sys.executable, script=WORKER, scratch=scratch)
+
+    monkeypatch.setattr(run, "worker", here)
+    conversation = run.sets["locomo"][0]
+    with peers.opened(run, "dense") as worker:
+        assert list(seen[0].iterdir())
+        peers.add(run, worker, [conversation])
+        found = peers.ask(run, worker, conversation)
+    assert [row["places"][0] for row in found if row["kind"] == "single-hop"] == [1, 1]
+    assert not seen[0].exists()
+
+
+def test_questions_are_taken_from_all_conversations_alike() -> None:
+    asked = [(f"{user} {n}?", user) for user in ("ann", "ben") for n in range(10)]
+    assert [user for _, user in speed._some(asked, 4)] == ["ann", "ann", "ben", "ben"]
+    assert speed._some(asked, 200) == asked

@@ -60,6 +60,25 @@ def _langchain(embedder: Any) -> Any:
     return Adapted()
 
 
+class LangChain(System):
+    """InMemoryVectorStore, a filter by user."""
+
+    def start(self) -> None:
+        from langchain_core.vectorstores import InMemoryVectorStore
+
+        self._kept = InMemoryVectorStore(_langchain(self.embedder))
+
+    def add(self, items: list[Item]) -> None:
+        texts = [item["text"] for item in items]
+        self._kept.add_texts(texts, [_metadata(item) for item in items], ids=[item["id"] for item in items])
+
+    def search(self, query: str, user: str, k: int) -> list[str]:
+        def own(document: Any) -> bool:
+            return document.metadata["user_id"] == user
+
+        return [str(document.id) for document in self._kept.similarity_search(query, k=k, filter=own)]
+
+
 class LangGraph(System):
     """InMemoryStore, a namespace for each user."""
 
@@ -281,6 +300,7 @@ class Mem0(System):
 
 PEERS = {
     "chroma": Chroma,
+    "langchain": LangChain,
     "langgraph": LangGraph,
     "langmem": LangMem,
     "llama-index": LlamaIndex,
