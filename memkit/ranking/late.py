@@ -57,6 +57,8 @@ _ENTRY: Final = 140
 """Bytes that a row takes there beside its tokens."""
 _ONE_THREAD: Final = 2**18
 """Multiplications that a BLAS does without waking its threads."""
+_AT_ONCE: Final = 4
+"""Rows that a BLAS multiplies at once."""
 _WORD: Final = re.compile(r"\w+")
 
 
@@ -90,8 +92,8 @@ class HeldTokens:
         if tokens.identity != self._identity or self.nbytes > _HELD_BYTES:
             self._codes, self._identity, self.nbytes = {}, tokens.identity, 0
         held = self._codes
-        new = [rid for rid in rids if rid not in held]
-        if new:
+        if not held.keys() >= set(rids):
+            new = [rid for rid in rids if rid not in held]
             found, tag = tokens.stored(new), _tag(tokens.identity)
             for rid in new:
                 packed = found.get(rid, b"")
@@ -131,31 +133,37 @@ class Tokens:
             weight: What each token of the query counts; those that count most are compared.
             held: Where the tokens of memories are kept.
         """
-        width = self.asked.codes.shape[1]
         codes = held.codes(rids, self)
-        sizes = np.array([*map(len, codes)], np.intp) // width
+        sizes = np.fromiter(map(len, codes), np.intp, len(codes)) // self.asked.codes.shape[1]
         known = sizes.nonzero()[0]
         asked = np.arange(len(weight))
         if len(asked) > _ASKED:
             asked = np.argsort(-weight, kind="stable")[:_ASKED]
         if not len(known) or not len(asked):
-            return Matches(known[:0], asked, np.empty((len(asked), 0)), len(rids))
-        tokens = np.frombuffer(b"".join(codes), np.int8).reshape(-1, width)
+            return Matches(known[:0], asked, np.empty((0, len(asked))), len(rids))
         starts = np.cumsum(sizes)[known] - sizes[known]
-        products = _products(self.asked.codes[asked], tokens)
-        best = np.maximum.reduceat(products, starts, axis=1).astype(np.float64)
-        return Matches(known, asked, best, len(rids))
+        products = _products(self.asked.codes[asked], codes)
+        best = np.maximum.reduceat(products, starts, axis=1)
+        return Matches(known, asked, best.T.astype(np.float64, order="C"), len(rids))
 
 
-def _products(asked: Codes, tokens: Codes) -> Floats:
+def _products(asked: Codes, codes: Sequence[bytes]) -> Floats:
     """Return the product of each token of a query with each of memories, in the caller's thread: `vectors.products`."""
-    left = asked.astype(np.float32)
-    out = np.empty((len(left), len(tokens)), np.float32)
-    step = max(1, _ONE_THREAD // left.size)
-    for start in range(0, len(tokens), step):
-        piece = slice(start, start + step)
-        np.matmul(left, tokens[piece].astype(np.float32).T, out=out[:, piece])
-    return out
+    some, width = asked.shape
+    # A BLAS takes four rows at a time; with fewer in the last four it takes longer.
+    left = np.zeros((some + -some % _AT_ONCE, width), np.float32)
+    left[:some] = asked
+    size = sum(map(len, codes)) // width
+    step = min(size, max(1, _ONE_THREAD // left.size))
+    pieces = -(-size // step)
+    tokens = np.frombuffer(b"".join((*codes, bytes((pieces * step - size) * width))), np.int8)
+    out = np.empty((len(left), pieces * step), np.float32)
+    np.matmul(
+        left,
+        tokens.astype(np.float32).reshape(pieces, step, width).transpose(0, 2, 1),
+        out=out.reshape(len(left), pieces, step).transpose(1, 0, 2),
+    )
+    return out[:some, :size]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,7 +173,7 @@ class Matches:
     Attributes:
         known: Which of the memories have tokens.
         asked: Which tokens of the query were compared.
-        best: [tokens compared, memories with tokens].
+        best: [memories with tokens, tokens compared].
         count: Memories in all.
     """
 
@@ -182,7 +190,7 @@ class Matches:
         if not self:
             return np.full(self.count, np.nan)
         counted = weight[self.asked]
-        matched: Array = counted @ self.best / (_SQUARE * (float(counted.sum()) or 1.0))
+        matched: Array = self.best @ (counted / (_SQUARE * (float(np.add.reduce(counted)) or 1.0)))
         if len(matched) == self.count:
             return matched
         out = np.full(self.count, np.nan)
@@ -195,19 +203,21 @@ class Matches:
         Args:
             rows: Where the memories are in view.
         """
-        at = rows[self.known]
+        at, count = rows[self.known], len(self.known)
         place = np.full(len(view) + len(view.near), -1, np.int16)
-        place[at] = np.arange(len(at))
-        best = lent = self.best
+        place[at] = np.arange(count)
+        beside = np.full((2 * len(view.near), count), count)
         for distance, near in enumerate(view.near, 1):
             other = place[at + distance]
             ahead = ((other >= 0) & near[at]).nonzero()[0]
-            if len(ahead):
-                best = best.copy() if best is lent else best
-                behind = other[ahead]
-                best[:, ahead] = np.maximum(best[:, ahead], _LENT * lent[:, behind])
-                best[:, behind] = np.maximum(best[:, behind], _LENT * lent[:, ahead])
-        return self if best is lent else Matches(self.known, self.asked, best, self.count)
+            behind = other[ahead]
+            beside[2 * distance - 2][ahead] = behind
+            beside[2 * distance - 1][behind] = ahead
+        lent = np.empty((count + 1, self.best.shape[1]))
+        np.multiply(self.best, _LENT, out=lent[:-1])
+        lent[-1] = -np.inf  # where there is no neighbour
+        best = np.maximum.reduce(lent[beside], axis=0)
+        return Matches(self.known, self.asked, np.maximum(best, self.best, out=best), self.count)
 
 
 def token_terms(text: str, spans: npt.NDArray[np.int32]) -> list[str | None]:
@@ -285,11 +295,12 @@ def second_stage(first: Array, matches: Sequence[tuple[Array, float]]) -> Array:
     z = _standardised(first, _FIRST_STD)
     both = z.copy()
     for late, share in matches:
-        known: Mask | slice = ~np.isnan(late)
-        if known.any():
+        known: Mask | slice = slice(None)
+        if math.isnan(np.add.reduce(late)):
+            known = ~np.isnan(late)
+        of_first = z[known]
+        if len(of_first):
             # Those with tokens are compared with each other: on the whole they are as good as the first stage says.
-            known = slice(None) if known.all() else known
-            of_first = z[known]
             middle = np.add.reduce(of_first) / len(of_first)
             both[known] += share * (middle + _standardised(late[known], _LATE_STD) - of_first)
     return both

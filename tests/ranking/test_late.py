@@ -216,10 +216,10 @@ def test_a_turn_lends_its_tokens_to_its_neighbours_of_the_same_session() -> None
     at = np.array([6, 0, 3, 2, 1, 4], np.int64)  # neither in order nor all of them
     own = asked.best(view.rid[at].tolist(), np.ones(6), HeldTokens())
     around = own.around(view, at)
-    held = {int(at[n]): own.best[:, place] for place, n in enumerate(own.known)}
+    held = {int(at[n]): own.best[place] for place, n in enumerate(own.known)}
     assert set(held) == {6, 0, 3, 1, 4}
     for place, n in enumerate(own.known):
         here = int(at[n])
         near = [other for other in held if 0 < abs(other - here) <= 2 and other // 4 == here // 4]
         lent = [0.95 * held[other] for other in near]
-        assert around.best[:, place] == pytest.approx(np.max([held[here], *lent], axis=0))
+        assert around.best[place] == pytest.approx(np.max([held[here], *lent], axis=0))
