@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..embedders.base import CodeEmbedder, Embedder, Purpose, TokenCodes
 from ..errors import BackendResponseError
 from ..progress import Progress, progress_bar
-from ..ranking.late import Tokens, pack
+from ..ranking.late import Tokens, pack, without_signs
 from .core import Engine, Meter
 
 _SLICE = 2048
@@ -204,6 +204,7 @@ async def ask_embedder(
             f"The embedder {name!r} returned the tokens of {len(codes)} texts, not of {len(texts)}.",
             backend=name,
         )
+    codes = [*map(without_signs, texts, codes)]
     return Embedded(checked_rows(rows, len(texts), name, embedder.dim), codes, token_identity)
 
 

@@ -21,6 +21,7 @@ from memkit.transfer.archive import export_lines, import_archive, read_archive
 
 PAIRS = [("fox", "hen"), ("cat", "mouse"), ("lion", "zebra"), ("owl", "vole"), ("wolf", "sheep")]
 WORDS = re.compile(r"\w+")
+PIECES = re.compile(r"\w+|[^\w\s]")
 
 
 def direction(name: str, width: int) -> npt.NDArray[np.float64]:
@@ -51,7 +52,7 @@ class WordsInPlace:
         return self.embed(texts, purpose=purpose), [self._codes(text) for text in texts]
 
     def _codes(self, text: str) -> TokenCodes:
-        found = list(WORDS.finditer(text.lower()))
+        found = list(PIECES.finditer(text.lower()))
         before = ["", *(match[0] for match in found)]
         rows = [
             direction(m[0], 32) + direction(f"{b}>{m[0]}", 32) for b, m in zip(before, found, strict=False)
@@ -95,6 +96,14 @@ def test_what_only_the_order_of_words_tells_is_found(tmp_path: Path) -> None:
         assert right(memory) == 2 * len(PAIRS)
         assert right(plain) == len(PAIRS), "without tokens the two are the same, and the newer one is first"
     assert (tokens_in(tmp_path / "a"), tokens_in(tmp_path / "b")) == (10, 0)
+
+
+def test_tokens_of_signs_are_not_kept(tmp_path: Path) -> None:
+    with memory_at(tmp_path) as memory:
+        memory.add("Well: the cat, again!", user_id="ann", infer=False)
+        with closing(sqlite3.connect(tmp_path / "memory.db")) as conn:
+            ((size,),) = conn.execute("SELECT length(e) FROM tokens").fetchall()
+    assert size == 2 + 4 * 32
 
 
 async def test_the_async_way_compares_alike() -> None:
@@ -183,7 +192,7 @@ def test_no_byte_of_the_tokens_of_a_forgotten_memory_stays(tmp_path: Path) -> No
     with memory_at(tmp_path) as memory:
         fill(memory)
         fill(memory, "bob")
-        text = "The heron forgives nobody in particular."
+        text = "The heron forgives nobody in particular"
         memory.add(text, user_id="ann", infer=False)
         codes = WordsInPlace().embed_codes([text])[1][0].codes.tobytes()
         written = b"".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))

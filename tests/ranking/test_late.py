@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memkit.embedders.base import TokenCodes
-from memkit.ranking.late import LONGEST, HeldTokens, Tokens, pack, second_stage, token_terms, token_weights
+from memkit.ranking.late import (
+    LONGEST,
+    HeldTokens,
+    Tokens,
+    pack,
+    second_stage,
+    token_terms,
+    token_weights,
+    without_signs,
+)
 from memkit.ranking.view import Rows, make_view
 from memkit.ranking.weights import EMBEDDED
 
@@ -136,6 +145,26 @@ def test_of_a_long_query_the_tokens_that_tell_most_are_compared() -> None:
     memory = codes(9, 30)
     found = query(asked, {1: pack(memory, NAME)}).best([1], weight, HeldTokens()).weighted(weight)
     assert found[0] == pytest.approx(plainly(asked[telling], memory, weight[telling]), abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "kept"),
+    [
+        (["Ann", "said", ",", '"', "Tea", "'", "s", "up", "!", '"'], ["Ann", "said", "Tea", "s", "up"]),
+        (["5", "%", "…", "“", "é", "”", "ि"], ["5", "é", "ि"]),
+        (["?", "!"], ["?", "!"]),
+        ([], []),
+    ],
+)
+def test_signs_of_a_text_are_no_tokens_of_it_unless_it_has_no_others(
+    pieces: list[str], kept: list[str]
+) -> None:
+    text = " ".join(pieces)
+    tokens = TokenCodes(codes(1, len(pieces)), spans(text, pieces))
+    found = without_signs(text, tokens)
+    assert [text[begin:end] for begin, end in found.spans.tolist()] == kept
+    rows = tokens.codes.tolist()
+    assert found.codes.tolist() == [rows[n] for n, piece in enumerate(pieces) if piece in kept]
 
 
 def spans(text: str, pieces: Sequence[str]) -> np.ndarray:
