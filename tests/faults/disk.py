@@ -113,8 +113,10 @@ class _File:
 class PowerLoss:
     """What may be on the disk after the power went off: everything synced, and any part of the rest."""
 
-    def __init__(self) -> None:
-        self._files: dict[str, _File] = {}
+    def __init__(self, before: Path | None = None) -> None:
+        """Begin with the files of a folder, synced long ago."""
+        there = sorted(before.iterdir()) if before is not None else ()
+        self._files = {str(path): _File(path.read_bytes()) for path in there}
         self.acknowledged = -1
         """The number of the last mark."""
 

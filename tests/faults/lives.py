@@ -209,6 +209,11 @@ def whole(memory: Memory, times: Sequence[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def whole_now(memory: Memory) -> dict[str, Any]:
+    """Return all that a memory holds at present."""
+    return whole(memory, ["2020-06-01"])
+
+
 def answers(memory: Memory, queries: Sequence[Sequence[str]]) -> list[Any]:
     """Return what searches find, in order and with scores: two processes must say the same."""
     return [

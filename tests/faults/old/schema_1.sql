@@ -111,5 +111,6 @@ DELETE FROM fts_idx;
 INSERT INTO fts_idx VALUES (10, X'', 2);
 DELETE FROM fts_config;
 INSERT INTO fts_config VALUES ('version', 4);
+DELETE FROM sqlite_sequence;
 INSERT INTO sqlite_sequence VALUES ('owner', 5);
 INSERT INTO sqlite_sequence VALUES ('outbox', 10);

@@ -134,7 +134,7 @@ INSERT INTO staged VALUES (4294967299, 1, X'0342ABD2397F7F7F7F7F7F7F7F7F7F7F7F7F
 DELETE FROM sqlite_sequence;
 INSERT INTO sqlite_sequence VALUES ('item', 1);
 INSERT INTO sqlite_sequence VALUES ('outbox', 10);
-INSERT INTO sqlite_sequence VALUES ('owner', 4);
+INSERT INTO sqlite_sequence VALUES ('owner', 5);
 DELETE FROM fts_data;
 INSERT INTO fts_data VALUES (1, X'0A1B');
 INSERT INTO fts_data VALUES (10, X'000000000101010001010101');
