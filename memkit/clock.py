@@ -35,6 +35,18 @@ def to_us(value: Instant, *, field: str = "time", end_of_day: bool = False) -> i
     return us
 
 
+def as_of_us(value: Instant, *, field: str = "as_of") -> int:
+    """Return the instant whose truth is asked for; of a bare date it is its last but one.
+
+    What holds until that day ends with its last, and an end is exclusive.
+
+    Raises:
+        InvalidInputError: The value is not an instant or does not exist in the calendar.
+    """
+    us = to_us(value, field=field, end_of_day=True)
+    return us - 1 if is_bare_date(value) else us
+
+
 def to_datetime(us: int) -> datetime:
     """Return microseconds as a datetime in UTC."""
     return _EPOCH + timedelta(microseconds=us)

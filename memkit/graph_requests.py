@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from .bound import Bound
-from .clock import Instant, to_us
+from .clock import Instant, as_of_us, to_us
 from .errors import InvalidInputError
 from .filters import Filter, parse_filter
 from .graph_stores.base import Span
@@ -47,7 +47,7 @@ class GraphRequests:
             raise InvalidInputError("Give `as_of` or `between`, not both.", field="between")
         span = None if between is None else _span(between)
         if as_of is not None:
-            span = Span.at(to_us(as_of, field="as_of", end_of_day=True))
+            span = Span.at(as_of_us(as_of))
         return GraphRequest(
             scope=self._bound.read(user_id, agent_id, run_id, allow_global=allow_global),
             span=span,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from .arguments import UNSET
 from .bound import Bound
-from .clock import Instant, to_us
+from .clock import Instant, as_of_us, to_us
 from .errors import InvalidInputError, ScopeError, did_you_mean
 from .schemas import Kinds
 from .scope import ReadIds, ReadScope, Scope
@@ -167,7 +167,7 @@ def search_request(
         threshold=_share("threshold", threshold),
         rerank=rerank,
         kinds=_kinds(bound, kinds),
-        as_of=None if as_of is None else to_us(as_of, field="as_of", end_of_day=True),
+        as_of=None if as_of is None else as_of_us(as_of),
         explain=_boolean("explain", explain),
     )
 
@@ -317,7 +317,7 @@ def list_request(
         filter=_of_kinds(_kinds(bound, kinds), memory_filter(filters)),
         limit=positive("limit", limit),
         cursor=optional_text("cursor", cursor),
-        as_of=None if as_of is None else to_us(as_of, field="as_of", end_of_day=True),
+        as_of=None if as_of is None else as_of_us(as_of),
         include_closed=_boolean("include_closed", include_closed),
     )
 

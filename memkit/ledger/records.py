@@ -66,6 +66,8 @@ class Record:
     """What recognises a typed record: a digest of its kind and of the values of its key."""
     relations: Sequence[Triple] = ()
     """What it says of its entities: (source, relation, target) names."""
+    offset_minutes: int = field(default=0, compare=False)
+    """Of the zone of the message whose words it was made of, 0 where there is none."""
     shown: Any = field(default=None, init=False, compare=False, repr=False)
     """What whoever shows records has made of it, to show it again; no ledger looks at it."""
 
@@ -398,6 +400,7 @@ class RankRow(NamedTuple):
     valid_until: int | None
     expires_at: int | None
     updated_at: int = 0
+    offset_minutes: int = 0
 
     @property
     def order(self) -> tuple[int, int]:

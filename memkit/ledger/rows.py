@@ -170,10 +170,12 @@ _AT: Final = {name: place for place, name in enumerate(RECORD_COLUMNS)}
 _WIDTH: Final = len(RECORD_COLUMNS)
 
 RECORD_SELECT: Final = (
-    "SELECT " + ", ".join(f"record.{name}" for name in RECORD_COLUMNS) + ", message.text, message.id"
+    "SELECT "
+    + ", ".join(f"record.{name}" for name in RECORD_COLUMNS)
+    + ", message.text, message.id, message.zone"
     " FROM record LEFT JOIN message ON message.rid = record.message "
 )
-"""Every column, then the words and the given id of the message a verbatim record points at."""
+"""Every column, then words, given id and zone of the message a verbatim record points at."""
 
 
 def column(row: Row, name: str) -> Any:
@@ -197,7 +199,7 @@ def record_of(row: Row, owner: Owner, salt: int) -> Record:
     (
         rid, raw_id, _owner, _seq, text, message, kind, agent, run, metadata, version, created_at, updated_at,
         valid_from, valid_until, expires_at, dated, actor, role, origin, sources, entities, pinned, deleted,
-        _expired, _dedup, data, slot, relations, words, given,
+        _expired, _dedup, data, slot, relations, words, given, zone,
     ) = row  # fmt: skip
     return Record(
         rid=rid,
@@ -225,6 +227,7 @@ def record_of(row: Row, owner: Owner, salt: int) -> Record:
         data=json.loads(data) if data else None,
         slot=slot,
         relations=cast("tuple[Triple, ...]", _load_rows(relations)),
+        offset_minutes=zone or 0,
     )
 
 

@@ -238,6 +238,7 @@ def entries(records: Sequence[Record], vectors: Matrix | None) -> list[Entry]:
             valid_until=record.valid_until,
             expires_at=record.expires_at,
             updated_at=record.updated_at,
+            offset_minutes=record.offset_minutes,
             vector=None if vectors is None else vectors[n],
         )
         for n, record in enumerate(records)

@@ -26,6 +26,7 @@ from memkit.ranking.view import FOREVER, Array, Ints, Mask, Rows, View, make_vie
 from memkit.ranking.weights import Weights
 
 _VIEWS = 8
+_MINUTE = 60_000_000
 _FEW = 64
 """New rows are put in their places one by one up to so many, and removed ones stay up to so many."""
 
@@ -52,6 +53,7 @@ class Entry:
         valid_until: Microseconds UTC, exclusive; None while it holds.
         expires_at: Microseconds UTC, exclusive; None for never.
         updated_at: Microseconds UTC, by the clock of whoever wrote it last.
+        offset_minutes: Of the zone in which it was said: "yesterday" is counted from the day that it was there.
         vector: float32 [dim], unit length; None where there is none (yet).
     """
 
@@ -70,6 +72,7 @@ class Entry:
     valid_until: int | None
     expires_at: int | None
     updated_at: int = 0
+    offset_minutes: int = 0
     vector: Floats | None
 
 
@@ -265,7 +268,11 @@ class OwnerIndex:
         runs, agents, users = self._runs, self._agents, self._users
         told_of = [
             (
-                told(entry.text, entry.created_at, elsewhere=kind & TIME_ELSEWHERE > 0)
+                told(
+                    entry.text,
+                    entry.created_at + entry.offset_minutes * _MINUTE,
+                    elsewhere=kind & TIME_ELSEWHERE > 0,
+                )
                 if kind & (TIME | TIME_ELSEWHERE)
                 else None
             )

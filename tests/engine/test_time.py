@@ -141,3 +141,40 @@ def test_what_will_be_true_is_not_current_yet(memory: Face) -> None:
     assert memory.texts(user_id="u", as_of="2999-01-02") == ["The office moves."]
     put(memory, "A turn from the future.", said="2999-06-01")
     assert memory.texts(user_id="u") == ["A turn from the future."], "what was said is known"
+
+
+@pytest.mark.parametrize(
+    ("said", "told", "day_beside"),
+    [
+        ("2025-05-09T00:30:00+05:00", "8 May", "7 May"),
+        ("2025-07-07T20:00:00-08:00", "6 July", "7 July"),
+    ],
+)
+def test_yesterday_is_counted_from_the_day_that_it_was_where_it_was_said(
+    memory: Face, said: str, told: str, day_beside: str
+) -> None:
+    def worth(day: str, reader: Face) -> float:
+        found = reader.search(f"Which umbrella did I lose on {day}?", user_id="u", explain=True)
+        return next(
+            why["contributions"]["day"]
+            for item, why in zip(found.results, found.explain, strict=True)
+            if "red" in item.memory
+        )
+
+    memory.add([{"role": "user", "content": "I met Ann.", "created_at": "2025-01-01"}], user_id="u")
+    memory.search("umbrella", user_id="u")  # What comes later brings the ranking up to date.
+    lost = {"role": "user", "content": "I lost my red umbrella yesterday.", "created_at": said}
+    memory.add([lost], user_id="u")
+    assert worth(told, memory) > worth(day_beside, memory), "said soon after that day, but not of it"
+    memory.raw._parts._caches = None  # It is read anew, as a process that opens the memory does.
+    assert worth(told, memory) > worth(day_beside, memory)
+
+
+def test_what_holds_until_a_day_held_on_that_day(memory: Face) -> None:
+    oslo = put(memory, "Oslo", valid_from="2024-01-01")
+    memory.update(oslo, valid_until="2024-12-31")
+    put(memory, "Bergen", valid_from="2025-01-01")
+    for day in ("2024-12-30", "2024-12-31", date(2024, 12, 31)):
+        assert memory.texts(user_id="u", as_of=day) == ["Oslo"]
+        assert memory.found("Oslo Bergen", user_id="u", as_of=day) == ["Oslo"]
+    assert memory.texts(user_id="u", as_of="2025-01-01") == ["Bergen"]

@@ -374,7 +374,8 @@ FROM state CROSS JOIN (
 _RANK_ROWS: Final = f"""
 SELECT record.rid, coalesce(record.text, message.text, ''), record.actor, record.role, record.run, record.agent,
     CASE WHEN owner.kind = 'user' THEN owner.id END, record.created_at, record.dated, record.kind,
-    coalesce(record.valid_from, record.created_at), record.valid_until, record.expires_at, record.updated_at, vec.e
+    coalesce(record.valid_from, record.created_at), record.valid_until, record.expires_at, record.updated_at,
+    coalesce(message.zone, 0), vec.e
 FROM record {RECORD_JOINS} LEFT JOIN vec ON vec.rid = record.rid AND vec.gen = %s AND vec.rid BETWEEN %s AND %s
 WHERE record.rid BETWEEN %s AND %s AND record.deleted = 0 ORDER BY record.rid LIMIT %s"""
 

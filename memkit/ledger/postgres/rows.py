@@ -11,7 +11,8 @@ from ..rows import MESSAGE_COLUMNS, N_MASK, RECORD_COLUMNS, message_of, record_o
 
 _OWNER: Final = "owner.kind, owner.id"
 RECORD_FIELDS: Final = (
-    f"{_OWNER}, {', '.join(f'record.{name}' for name in RECORD_COLUMNS)}, message.text, message.id"
+    f"{_OWNER}, {', '.join(f'record.{name}' for name in RECORD_COLUMNS)},"
+    " message.text, message.id, message.zone"
 )
 """The owner's kind and id, then a row as `record_of` takes it."""
 RECORD_JOINS: Final = (

@@ -424,7 +424,11 @@ class BatchWriter(ChangeWriter):
             # It is edited next: that has to be written after it.
             self._pending.flush()
             message = self._kept.get(column(row, "message"))
-            row = (*row, None, None) if message is None else (*row, message.text, message.id)
+            row = (
+                (*row, None, None, None)
+                if message is None
+                else (*row, message.text, message.id, message.offset_minutes)
+            )
         else:
             row = next((row for row in self._standing_rows.values() if row[1] == raw_id), None)
         if row is not None:

@@ -381,7 +381,7 @@ _RANK_ROWS = (
     "SELECT record.rid, ifnull(ifnull(record.text, message.text), ''), record.actor, record.role, record.run,"
     " record.agent, ?, record.created_at,"
     " record.dated, record.kind, ifnull(record.valid_from, record.created_at),"
-    " record.valid_until, record.expires_at, record.updated_at, vec.e FROM record"
+    " record.valid_until, record.expires_at, record.updated_at, ifnull(message.zone, 0), vec.e FROM record"
     " LEFT JOIN message ON message.rid = record.message"
     " LEFT JOIN vec ON vec.rid = record.rid AND vec.gen = ?"
     " WHERE record.rid BETWEEN ? AND ? AND record.deleted = 0 ORDER BY record.rid"
