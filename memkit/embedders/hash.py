@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memkit.embedders.base import Purpose
-from memkit.ranking.text import tokens
+from memkit.ranking.text import stemmed, surface
 
 DIM = 1024
 _NGRAMS = (3, 4, 5)
@@ -37,7 +37,7 @@ class HashEmbedder:
         del purpose
         rows = np.zeros((len(texts), DIM), np.float32)
         for row, text in zip(rows, texts, strict=True):
-            stems = tokens(text)
+            stems = _stems(text)
             if not stems:
                 row[zlib.crc32(b"r" + text.strip().encode("utf-8", "surrogatepass")) % DIM] = 1.0
                 continue
@@ -46,6 +46,16 @@ class HashEmbedder:
             both = whole + parts
             row[:] = both / (np.linalg.norm(both) or 1.0)
         return rows
+
+
+def _stems(text: str) -> list[str]:
+    """Return the stems of a text but for letters and digits that stand alone, which would be near to too much."""
+    words = surface(text)
+    return [
+        stem
+        for word, stem in zip(words, stemmed(words), strict=True)
+        if stem and (len(word) > 1 or not word.isascii())
+    ]
 
 
 def _unit(features: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:

@@ -23,7 +23,7 @@ from memkit.ranking.asked import (
     says_i,
 )
 from memkit.ranking.languages import ENGLISH, OF_LATIN, TELLING, language_of_latin
-from memkit.ranking.text import ASCII_WORDS, MAX_WORD, english_stems, keyword_form, stemmed, surface
+from memkit.ranking.text import ASCII_WORDS, MAX_WORD, SINGLES, english_stems, keyword_form, stemmed, surface
 from memkit.ranking.words import STOP_WORDS
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _form(entry: Entry | RankRow) -> str:
 # --------------------------------------------------------------------------------------- many at once
 
 _LETTER, _I, _STOP, _SELF, _TIME, _FOREIGN, _TELLING, _TIME_ELSEWHERE = 1, 2, 4, 8, 16, 32, 64, 128
-"""Kinds of words: a single letter, which counts for nothing, and "i" of them; an English stop word; of one who speaks
+"""Kinds of words: a letter that alone counts for nothing, and "i" of them; an English stop word; of one who speaks
 of herself; of a time; of other languages too, and of those alone; of a time in another language."""
 _KINDS: Final = {
     word: _STOP * (word in STOP_WORDS)
@@ -123,7 +123,11 @@ _KINDS: Final = {
     | _TIME_ELSEWHERE * (word in TIMES_ELSEWHERE)
     for word in {*STOP_WORDS, *HERSELF, *TIMES, *TIMES_ELSEWHERE, *OF_LATIN}
     if len(word) > 1
-} | {letter: _LETTER | _I * (letter == "i") for letter in f"abcdefghijklmnopqrstuvwxyz0123456789_{_APART}"}
+} | {
+    letter: _LETTER | _I * (letter == "i")
+    for letter in f"abcdefghijklmnopqrstuvwxyz_{_APART}"
+    if letter not in SINGLES
+}
 _FULL: Final = 1.05
 """What a word counts for a language at most."""
 
@@ -186,7 +190,7 @@ class _Many:
         ends = np.append(self._starts[1:], len(self._at))
         for row in np.flatnonzero(maybe_not).tolist():
             tokens = self._tokens[self._starts[row] : ends[row]]
-            words = [word[:MAX_WORD] for word in tokens if len(word) > 1]
+            words = [word[:MAX_WORD] for word in tokens if len(word) > 1 or word in SINGLES]
             english[row] = language_of_latin(words, int(stops[row])) == ENGLISH
         return english
 

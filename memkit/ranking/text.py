@@ -21,7 +21,7 @@ from memkit.ranking.languages import (
 from memkit.ranking.stemmers import Stemmer, korean_form, stemmer
 from memkit.ranking.words import IRREGULAR, STOP_WORDS
 
-TOKENIZER_VERSION = "memkit/3"
+TOKENIZER_VERSION = "memkit/4"
 """Stored beside keyword rows; a different one means that they have to be made again."""
 
 MAX_WORD = 64
@@ -49,7 +49,10 @@ _KOREAN_NOUN = re.compile(
 """A noun of one syllable and the particle behind it."""
 # Vowel signs of Indic scripts are marks, which \w leaves out; without them words fall apart.
 _MARKS = r"\u0900-\u0963\u0966-\u096f\u0971-\u0dff"
-_ANY_WORDS = re.compile(rf"(?P<dense>[{_DENSE}]+)|(?P<word>(?:(?![{_DENSE}])[\w{_MARKS}]){{2,}})")
+_ANY_WORDS = re.compile(rf"(?P<dense>[{_DENSE}]+)|(?P<word>(?:(?![{_DENSE}])[\w{_MARKS}])+)")
+SINGLES = frozenset("0123456789bcefghjklnpqruvwxz")
+"""Words of one character: "gate 7", "vitamin C". The others stand alone as words that tell nothing, or as what is left
+of "it's", "don't" and "I'd"."""
 
 
 _YEAR = 4
@@ -74,7 +77,11 @@ class _Stems(dict[str, str]):
             self.clear()
         if self._stemmer is None:
             self._stemmer = stemmer(self._language)
-        stem = "" if word in self._stops else self._stemmer.stemWord(self._irregular.get(word, word))
+        # A letter alone is what is left of "l'eau" and "c'est", or a word such as the Spanish "y".
+        no_word = word in self._stops or (
+            len(word) == 1 and word.isalpha() and self._language in LATIN_LANGUAGES
+        )
+        stem = "" if no_word else self._stemmer.stemWord(self._irregular.get(word, word))
         self[word] = stem
         return stem
 
@@ -101,12 +108,14 @@ def surface(text: str) -> list[str]:
         words = text.encode("ascii").translate(ASCII_WORDS).decode("ascii").split()
         sizes = [*map(len, words)]
         if 1 in sizes:
-            words = [word for word in words if len(word) > 1]
+            words = [word for word in words if len(word) > 1 or word in SINGLES]
         return words if max(sizes, default=0) <= MAX_WORD else [word[:MAX_WORD] for word in words]
     found: list[str] = []
     for match in _ANY_WORDS.finditer(folded(text)):
         if match.lastgroup == "word":
-            found.append(match.group()[:MAX_WORD])
+            word = match.group()
+            if len(word) > 1 or word in SINGLES or word.isdecimal():
+                found.append(word[:MAX_WORD])
         else:
             found += _pairs(match.group())
     return found

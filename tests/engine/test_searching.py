@@ -149,3 +149,12 @@ def test_what_a_user_wants_to_be_told_of_the_world_scores_under_a_tenth(
 def test_a_long_run_of_full_stops_is_read_once() -> None:
     # What reads the rest of the run again at each of its stops takes a quarter of an hour for this.
     assert sentences("I prefer cats. " + "." * 100_000 + " dogs")[0] == "I prefer cats."
+
+
+def test_memories_that_differ_by_a_digit_or_a_letter_are_told_apart(world: World) -> None:
+    memory = world.open()
+    for place in "3579BCFX":
+        memory.add(f"The code of gate {place} is {1000 + ord(place)}.", user_id="u", infer=False)
+    for place in "3579bcfx":
+        first = memory.search(f"What is the code of gate {place}?", user_id="u").results[0]
+        assert first.memory == f"The code of gate {place.upper()} is {1000 + ord(place.upper())}."

@@ -14,8 +14,17 @@ def test_shapes_of_one_word_are_one_token() -> None:
     assert tokens("She bought bikes.") == ["buy", "bicycl"]
 
 
-def test_stop_words_and_single_letters_are_no_tokens() -> None:
-    assert tokens("I don't know what it is, do you? x 5") == ["know"]
+def test_stop_words_and_letters_that_stand_alone_for_nothing_are_no_tokens() -> None:
+    assert tokens("I don't know what it is, do you? It's a cat, I'd say.") == ["know", "cat", "say"]
+    assert tokens("L'eau est dans la maison, et c'est à nous.") == tokens("eau maison")
+    assert tokens("И я был в доме") == tokens("Я был в доме")
+
+
+def test_numbers_and_letters_of_one_character_are_tokens() -> None:
+    assert tokens("gate 7, vitamin C") == ["gate", "7", "vitamin", "c"]
+    assert tokens("“Gate 7”, café C") == ["gate", "7", "cafe", "c"]
+    assert tokens("ビル 7 号") == [*tokens("ビル"), "7", *tokens("号")]
+    assert tokens("दरवाज़ा ५")[-1] == "५"
 
 
 def test_accents_and_full_width_letters_are_folded() -> None:
