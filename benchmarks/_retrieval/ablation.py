@@ -13,13 +13,14 @@ from benchmarks._retrieval.run import Run
 from memkit.embedders.base import CodeEmbedder
 from memkit.ranking.index import OwnerIndex, RankQuery
 from memkit.ranking.late import Tokens, pack
+from memkit.ranking.standing import wishes
 from memkit.ranking.text import dense_form
 from memkit.ranking.weights import Part, Weights, weights_for
 
 _ADDED: Final = (
     *("previous", "next", "session", "speaker", "date", "day", "first", "question", "length", "event"),
     *("answers", "tells", "kind", "frame", "address", "nickname", "each", "mine", "topic", "spread"),
-    *("apart", "item", "exact", "english", "late", "around"),
+    *("apart", "item", "wish", "exact", "english", "late", "around"),
 )
 _PARTS: Final = ("dense", "words", "window")
 
@@ -85,6 +86,7 @@ def _of(run: Run, level: Level, conversation: data.Conversation) -> Mapping[str,
     for label, weights in without(weights_for(embedder.identity)).items():
         index = OwnerIndex(embedder.dim, weights=weights)
         index.upsert(filled.entries)
+        index.stand(wishes(filled.entries))
         queries = [
             RankQuery(text=q.text, vector=None, at=conversation.end, now=conversation.end) for q in asked
         ]

@@ -20,6 +20,7 @@ from benchmarks._retrieval.fitting_texts import GENERAL, REQUESTS, paraphrases
 from memkit.embedders.base import CodeEmbedder, Embedder
 from memkit.ranking.index import Entry, OwnerIndex, RankQuery
 from memkit.ranking.late import Tokens, pack
+from memkit.ranking.standing import wishes
 from memkit.ranking.text import dense_form
 from memkit.ranking.weights import Weights
 
@@ -104,6 +105,7 @@ class Pool:
     def index(self, entries: Sequence[Entry]) -> OwnerIndex:
         index = OwnerIndex(self.embedder.dim, weights=self.weights)
         index.upsert([replace(e, session=f"{e.user}/{e.session}") for e in entries])
+        index.stand(wishes(entries))
         return index
 
     def ask(

@@ -22,9 +22,9 @@ from memkit.ranking.when_words import (
 )
 from memkit.ranking.words import STOP_WORDS
 
-USER, QUESTION, TELLS, NAME, TIME, TIME_ELSEWHERE = 1, 2, 4, 8, 16, 32
+USER, QUESTION, TELLS, NAME, TIME, TIME_ELSEWHERE, WISH = 1, 2, 4, 8, 16, 32, 64
 """Flags of a memory: of role user; ends in a question mark; somebody speaks of herself; holds a name; holds a time;
-holds a word that is of a time in another language than English."""
+holds a word that is of a time in another language than English; holds a standing wish of the user's."""
 
 HERSELF: Final = frozenset("me my mine myself we our ours us".split())
 """Words of somebody who speaks of herself."""
@@ -82,7 +82,8 @@ _WHO = re.compile(
     re.IGNORECASE,
 )
 _ORDER = re.compile(
-    r"\b(?:(?:in|the) (?:what |which )?(?:\w+ )?order|sequence|chronolog\w*|timeline|walk me through)\b",
+    r"\b(?:(?:in|the) (?:what |which )?(?:\w+ )?order(?! to\b)|(?:in|the|what|which) (?:\w+ )?sequence"
+    r"|chronolog\w*|timeline|walk me through(?! how to\b))\b",
     re.IGNORECASE,
 )
 _OVERVIEW = re.compile(r"\b(?:summar\w*|overview|recap)\b", re.IGNORECASE)
@@ -112,6 +113,23 @@ _LIST = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 """What a query for a list begins with."""
+_HELP = re.compile(
+    r"""
+    \bhow\ (?:should|can|could|do|would|might|to)\b
+    |\b(?:should|can|could|shall)\ (?:i|we)\b
+    |\b(?:can|could|would|will)\ you\b|\bdo\ you\ (?:think|suggest|recommend|advise)\b
+    |\bplease\b
+    |\b(?:help|show|give)\ (?:me|us)\b
+    |\bwhat\ (?:is|are)\ (?:an?|some|the\ (?:best|different|common|usual|main))\b
+    |\b(?:what|which)\b[^?]{0,80}\b(?:should|would)\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_BACK = re.compile(
+    r"\b(?:did|was|were|had|(?:have|has) (?:i|we|you|my|our|he|she|it|they)|mention\w*|said|told|talked|discussed"
+    r"|remember|recall|remind|so far)\b",
+    re.IGNORECASE,
+)
 _WORD = re.compile(r"[\w'’]+")
 _FRAME: Final = """
     list order bring different aspect throughout across conversation chat session discussion discuss mention item
@@ -145,6 +163,16 @@ def asked(query: str) -> Asked:
         kinds=TIME * _finds(_WHEN, query, _WHEN_HINTS) | NAME * _finds(_WHO, query, _WHO_HINTS),
         ordered=_finds(_ORDER, query, _HOW_HINTS),
         several=_finds(_SEVERAL, query, _SEVERAL_HINTS) or _LIST.match(query.strip()) is not None,
+    )
+
+
+def for_help(query: str) -> bool:
+    """Return whether something is to be done or explained now, whatever was said: "How should I plan my week?"."""
+    return (
+        _HELP.search(query) is not None
+        and _BACK.search(query) is None
+        and _ORDER.search(query) is None
+        and _OVERVIEW.search(query) is None
     )
 
 

@@ -13,6 +13,7 @@ from memkit.forking import tell_of_forks
 from memkit.ledger.base import Ledger, Mark, RankRow, Record
 from memkit.ranking.graph_view import OwnerGraph
 from memkit.ranking.index import Entry, OwnerIndex
+from memkit.ranking.standing import MARK, wishes
 from memkit.ranking.weights import weights_for
 
 if TYPE_CHECKING:
@@ -177,7 +178,9 @@ class IndexCache:
         if delta.removed:
             slot.index.remove(delta.removed)
         if delta.records:
-            slot.index.upsert(entries(delta.records, delta.vectors))
+            changed = entries(delta.records, delta.vectors)
+            slot.index.upsert(changed)
+            slot.index.stand(wishes(changed))
         if slot.graph is not None:
             slot.graph.remove(delta.removed)
             slot.graph.upsert(delta.records)
@@ -192,6 +195,9 @@ class IndexCache:
 
         index.reserve(self._ledger.size(owner))
         mark = self._ledger.load(owner, take)
+        # The keyword index knows them: to look for them in every text takes as long as to read its words.
+        owners = None if owner is None else [owner]
+        index.stand(self._ledger.keyword_candidates(owners, [MARK], max(len(index), 1)))
         slot.index, slot.mark, slot.held, slot.graph = index, mark, Held(), None
 
     def _weigh(self, slot: _Slot, owner: int | None) -> None:

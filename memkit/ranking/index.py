@@ -12,7 +12,7 @@ import numpy as np
 
 from memkit.ledger.records import RankRow
 from memkit.ranking import scoring
-from memkit.ranking.asked import QUESTION, TELLS, TIME, TIME_ELSEWHERE, USER
+from memkit.ranking.asked import QUESTION, TELLS, TIME, TIME_ELSEWHERE, USER, WISH
 from memkit.ranking.days import told
 from memkit.ranking.intake import read_words
 from memkit.ranking.late import HeldTokens, Tokens
@@ -185,6 +185,14 @@ class OwnerIndex:
     def extend(self, rows: Sequence[RankRow], vectors: Floats) -> None:
         """Add rows that are new, with a vector each."""
         self._append(rows, vectors)
+
+    def stand(self, rids: Sequence[int]) -> None:
+        """Note which rows hold a standing wish; of those that are no user's, and of unknown rids, nothing is noted."""
+        if not rids:
+            return
+        flags = self._rows["flags"]
+        flags[np.isin(self._rows["rid"], rids) & (flags & USER > 0)] |= WISH
+        self._views.clear()
 
     def remove(self, rids: Sequence[int]) -> None:
         """Take entries out; unknown rids are passed over."""

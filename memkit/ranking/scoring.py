@@ -10,7 +10,7 @@ import numpy as np
 
 from memkit.ranking import calibration as cal
 from memkit.ranking.anchor import anchored
-from memkit.ranking.asked import Asked, asked, content
+from memkit.ranking.asked import Asked, asked, content, for_help
 from memkit.ranking.languages import may_be_english, mostly_latin
 from memkit.ranking.late import HeldTokens, Tokens, compare
 from memkit.ranking.ordered import Nearness, follow
@@ -182,6 +182,7 @@ def rank(
         day=day,
         first=first,
         kinds=words.asked.kinds,
+        helps=view.weights.wish > 0 and for_help(query),
     )
 
     event = anchored(view, query, words.terms, found) if view.weights.event else None

@@ -2,7 +2,7 @@
 
     y     = sum of weight * z(part)
     score = y + (previous + answers*Q[i-1])*y[i-1] + next*y[i+1] + session*mean3(y of the session)
-          + speaker*S + date*T + day*D + first*U + kind*K + tells*I - question*Q + length*z(words)
+          + speaker*S + date*T + day*D + first*U + wish*W + kind*K + tells*I - question*Q + length*z(words)
 
 `z` is over all rows in view, its mean and deviation drawn towards what is expected where the view is small.
 """
@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from memkit.ranking.asked import TELLS
+from memkit.ranking.asked import TELLS, WISH
 from memkit.ranking.view import Array, Ints, Mask, View, norm, total
 from memkit.ranking.weights import PRIOR_WEIGHT, SESSION_BEST, WINDOW_B, Part, Weights
 
@@ -303,6 +303,7 @@ def fuse(
     day: Array | None,
     first: bool,
     kinds: int,
+    helps: bool,
 ) -> Fused:
     """Put all signals of a query together."""
     w = view.weights
@@ -328,6 +329,7 @@ def fuse(
         ("day", day, w.day),
         ("first_person", view.user if first else None, w.first),
         ("kind", (view.flags & kinds) > 0 if kinds and w.kind else None, w.kind),
+        ("wish", (view.flags & WISH) > 0 if helps and w.wish else None, w.wish),
     ):
         if mask is not None:
             added[name] = (mask, weight, 0.0)

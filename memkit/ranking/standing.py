@@ -11,12 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import chain
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from memkit.ranking.sentences import lines, split
 from memkit.ranking.standing_forms import LATIN, OTHER, Forms
-from memkit.ranking.text import tokens
+from memkit.ranking.text import keyword_form, tokens
 from memkit.ranking.words import STOP_WORDS
+
+if TYPE_CHECKING:
+    from memkit.ranking.index import Entry
 
 MARK: Final = "=standing"
 """What the keyword index holds for a text with a standing wish; no text has such a word."""
@@ -166,6 +169,15 @@ def indexed(text: str) -> list[str]:
     if standing(text) is not None:
         found.append(MARK)
     return found
+
+
+def wishes(entries: Iterable[Entry]) -> list[int]:
+    """Return the rids of what a user said that the keyword index holds the mark for."""
+    return [
+        entry.rid
+        for entry in entries
+        if entry.role == "user" and standing(keyword_form(entry.text, entry.speaker, None)) is not None
+    ]
 
 
 def same_matter(one: Matter, other: Matter) -> bool:

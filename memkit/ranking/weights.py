@@ -59,6 +59,7 @@ class Weights:
         apart: Taken, where the query asks for several things, from a turn for each one beside it that is better.
         item: Added, where the query asks for several things, to memories in which somebody speaks of herself, and to
             those that hold a name.
+        wish: Added, where the query asks for help, to what a user said that holds whatever is asked.
         exact: Whether a memory that says just what is asked comes first.
         event: Added to memories of the time that a query tells by an event ("before she moved").
         late: Of the match token by token among the best rows, where their tokens are kept; 0 leaves it out.
@@ -97,6 +98,7 @@ class Weights:
     spread: float = 1.0
     apart: float = 0.5
     item: float = 0.25
+    wish: float = 0.0
     exact: bool = True
     event: float = 0.5
     late: float = 0.0
@@ -173,7 +175,7 @@ KEYLESS: Final = replace(
         kind=1.2,
         b=0.75,
     ),
-    long=replace(_KEYLESS, session=0.2, length=-0.6, longest=10_000, apart=0.0, item=0.0),
+    long=replace(_KEYLESS, session=0.2, length=-0.6, longest=10_000, apart=0.0, item=0.0, wish=1.5),
 )
 
 EMBEDDED: Final = replace(
@@ -212,6 +214,7 @@ EMBEDDED: Final = replace(
         topic=Part(weight=0.8, mean=0.05, std=0.15),
         apart=0.0,
         item=0.0,
+        wish=1.5,
         late=0.0,  # long messages offer more tokens to match, whatever they say
     ),
 )

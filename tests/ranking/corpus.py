@@ -11,6 +11,7 @@ import numpy as np
 from memkit.embedders.hash import HashEmbedder
 from memkit.ranking.index import Entry, OwnerIndex, RankQuery
 from memkit.ranking.result import Ranking
+from memkit.ranking.standing import wishes
 from memkit.ranking.text import dense_form
 from memkit.ranking.weights import KEYLESS, Weights
 
@@ -50,6 +51,7 @@ def fact(rid: int, text: str, **changes: Any) -> Entry:
 def index_of(entries: Sequence[Entry], weights: Weights = KEYLESS) -> OwnerIndex:
     index = OwnerIndex(EMBEDDER.dim, weights=weights)
     index.upsert(entries)
+    index.stand(wishes(entries))
     return index
 
 
