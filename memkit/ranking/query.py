@@ -26,8 +26,9 @@ def sanitise(query: str) -> str:
 
     Agents send whole prompts as queries, and then every word of the instructions is searched for. The question of an
     over-long text is, first found wins: the last line that a user speaks in it (`User: ...`); its last question, when
-    that stands in the last 600 characters; its last line that is more than a label; its end. Of these the last 400
-    characters are kept, from a whole word on.
+    that stands in the last 600 characters; the one in its first line; its last line that is more than a label, unless
+    that is over-long itself; its last question, wherever that stands; its end. Of these the last 400 characters are
+    kept, from a whole word on.
     """
     text = query.strip()
     if len(text) <= LONGEST:
@@ -45,8 +46,8 @@ def sanitise(query: str) -> str:
         asked = _question(lines[0])
     if asked:
         return _tail(asked)
-    said = [line for line in lines if not _is_label(line)]
-    return _tail(said[-1] if said else text)
+    last = next((line for line in reversed(lines) if not _is_label(line)), text)
+    return _tail(last if len(last) <= LONGEST else _question(text) or last)
 
 
 def _is_label(line: str) -> bool:

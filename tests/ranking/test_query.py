@@ -42,6 +42,15 @@ def test_a_question_before_something_pasted_is_the_question(pasted: str) -> None
     assert sanitise(f"Where does Ann live?\n\n{pasted}") == "Where does Ann live?"
 
 
+RULES = "Follow the policy of the company at all times. " * 50
+
+
+@pytest.mark.parametrize("around", ["{rules}\n\n{question}\n\n{rules}", "```\n{question}\n```\n{rules}"])
+def test_a_question_between_long_blocks_is_the_question(around: str) -> None:
+    asked = around.format(rules=RULES, question="Where does Ann live?")
+    assert sanitise(asked) == "Where does Ann live?"
+
+
 def test_of_a_prompt_without_a_question_the_last_line_is_kept() -> None:
     rules = "Follow the policy of the company at all times. " * 50
     assert sanitise(rules + "\nfind the phone number of my dentist") == "find the phone number of my dentist"
