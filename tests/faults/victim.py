@@ -17,7 +17,9 @@ from typing import Any
 from memkit import Memory
 from memkit.ledger.sqlite import SqliteLedger
 from memkit.llms.fake import FakeLLM
+from memkit.llms.openai import OpenAILLM
 from memkit.ranking.text import TOKENIZER_VERSION, tokens
+from memkit.settings import SecretStr
 from memkit.vector_stores.base import StoreRecord
 from memkit.vector_stores.sqlite import SqliteStore
 from tests.engine.faces import Face, answer, fact
@@ -92,6 +94,13 @@ def script(killer: Killer | None = None) -> FakeLLM:
         return answer(fact(text.replace("My", "The user's"), quote=text))
 
     return FakeLLM(reply)
+
+
+def served(url: str) -> OpenAILLM:
+    """A model behind a server that is not waited for long."""
+    return OpenAILLM(
+        OpenAILLM.Settings(base_url=url, api_key=SecretStr("none"), timeout_s=0.5, max_retries=1)
+    )
 
 
 def main() -> None:

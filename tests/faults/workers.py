@@ -171,14 +171,14 @@ class Hand:
         self,
         path: str,
         *,
-        llm: bool = False,
+        llm: bool | str = False,
         index: bool = False,
         embedder: str = "hash",
         timeout: float = 30.0,
         synchronous: Literal["FULL", "NORMAL"] = "FULL",
         rich: dict[str, Any] | None = None,
     ) -> None:
-        """Open a memory whose every write passes the killer and the disk."""
+        """Open a memory whose every write passes the killer and the disk; `llm` may be the URL of a server."""
         from memkit import Memory
         from memkit.ledger.sqlite import SqliteLedger
         from memkit.ranking.text import TOKENIZER_VERSION, tokens
@@ -209,7 +209,7 @@ class Hand:
             ledger=ledger,
             vector_store=store,
             embedder=embedder,
-            llm=victim.script(self.killer) if llm else None,
+            llm=victim.served(llm) if isinstance(llm, str) else victim.script(self.killer) if llm else None,
         )
 
     def call(
