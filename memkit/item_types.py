@@ -250,7 +250,9 @@ def _is_count(value: object, least: int) -> bool:
 def _check_page(limit: object, offset: object) -> None:
     for name, value in (("limit", limit), ("offset", offset)):
         if not _is_count(value, 0):
-            raise InvalidInputError(f"`{name}` must be a whole number from 0 on, not {value!r}.", field=name)
+            raise InvalidInputError(
+                f"`{name}` must be a whole number from 0 to 2,147,483,647, not {value!r}.", field=name
+            )
 
 
 _LONGEST_TTL = 1_000 * 366 * 86_400.0

@@ -170,20 +170,18 @@ class MemkitRetriever(BaseRetriever):
                 "`threshold`.",
                 field="search_type",
             )
-        for name, low, high in (("k", 1, None), ("fetch_k", 1, None), ("lambda_mult", 0, 1)):
+        for name in ("k", "fetch_k"):
             value = chosen[name]
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or not _between(value, low, high)
-            ):
-                limits = f"at least {low}" if high is None else f"between {low} and {high}"
-                raise InvalidInputError(f"`{name}` must be {limits}, not {value!r}.", field=name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InvalidInputError(
+                    f"`{name}` must be a whole number of at least 1, not {value!r}.", field=name
+                )
+        weight = chosen["lambda_mult"]
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
+            raise InvalidInputError(
+                f"`lambda_mult` must be between 0 and 1, not {weight!r}.", field="lambda_mult"
+            )
         return chosen
-
-
-def _between(value: float, low: float, high: float | None) -> bool:
-    return low <= value and (high is None or value <= high)
 
 
 def _search(chosen: Mapping[str, Any]) -> dict[str, Any]:

@@ -127,6 +127,8 @@ def test_mmr_embeds_the_query_and_nothing_else() -> None:
         {"search_type": "similarity_score_threshold"},
         {"search_type": None},
         {"fetch_k": 0},
+        {"fetch_k": 2.5},
+        {"k": 2.0},
         {"lambda_mult": 1.5},
         {"lambda_mult": "much"},
         {"k": None},

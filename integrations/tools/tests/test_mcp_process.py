@@ -131,7 +131,11 @@ def test_hostile_lines_are_answered_and_do_not_end_it(tmp_path: Path) -> None:
         assert client.line(b"nonsense")["error"]["code"] == -32700
         assert client.line(b"[" * 100_000)["error"]["code"] == -32700
         assert client.line(b"\xff\xfe{}")["error"]["code"] == -32700
-        assert client.line(b"7")["error"]["code"] == -32600
+        assert client.line(b'{"id": NaN, "method": "ping"}')["error"]["code"] == -32700
+        # Whoever waits for an answer gets one.
+        for odd in (b"7", b"[]", b"{}", b'{"id": 3}', b'{"id": 3, "method": 5}', b'{"id": {}, "method": "ping"}',
+                    b'{"id": true, "method": "ping"}', b'{"id": 1e400, "method": "ping"}'):  # fmt: skip
+            assert client.line(odd)["error"]["code"] == -32600, odd
         assert client.line(b'{"id": 3, "method": "ping", "params": [1]}')["error"]["code"] == -32602
         assert client.ask("resources/subscribe", uri="memory://memories")["error"]["code"] == -32601
         assert client.ask("tools/call")["result"]["isError"]

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NoReturn, cast
 
 from .offer import INSTRUCTIONS, INTERNAL_ERROR, INVALID_PARAMS, LISTS, SERVER, Json, ProtocolError
 
@@ -38,6 +38,7 @@ _SERVER_KEY: Final = "io.modelcontextprotocol/serverInfo"
 _CAPABILITIES: Final[Json] = {"tools": {}, "resources": {}, "prompts": {}}
 _PARSE_ERROR: Final = -32700
 _INVALID_REQUEST: Final = -32600
+_ENDLESS: Final = (float("inf"), float("-inf"))
 _UNSUPPORTED_VERSION: Final = -32022
 
 
@@ -58,14 +59,15 @@ class Peer:
     def receive(self, line: bytes) -> bytes | None:
         """Return the answer to a line; None where none is due."""
         try:
-            message: object = json.loads(line)
+            message: object = json.loads(line, parse_constant=_no_json)
         except (ValueError, RecursionError):
             return _line(_error(None, _PARSE_ERROR, "This line is not JSON."))
-        if not isinstance(message, list):
-            answer = self._answer(message)
-            return None if answer is None else _line(answer)
         # 2025-03-26 had batches.
-        answers = [self._answer(one) for one in cast("list[object]", message)]
+        batch = cast("list[object]", message) if isinstance(message, list) else []
+        if not batch:
+            answer = self._answer(cast("object", message))
+            return None if answer is None else _line(answer)
+        answers = [self._answer(one) for one in batch]
         kept = [answer for answer in answers if answer is not None]
         return _line(kept) if kept else None
 
@@ -74,8 +76,12 @@ class Peer:
             return _error(None, _INVALID_REQUEST, "A message is one JSON object.")
         given = cast("Json", message)
         method, number = given.get("method"), given.get("id")
-        if not isinstance(method, str) or number is None:
-            return None  # a notification, or the answer to a request that was never sent
+        if "result" in given or "error" in given or (number is None and isinstance(method, str)):
+            return None  # the answer to a request that was never sent, or a notification
+        if not _is_number(number):
+            return _error(None, _INVALID_REQUEST, "`id` is a text or a number.")
+        if not isinstance(method, str):
+            return _error(number, _INVALID_REQUEST, "`method` is a text.")
         params = given.get("params")
         if params is None:
             params = {}
@@ -140,6 +146,15 @@ def run_stdio(mode: Mode, memory: Callable[[], Memory]) -> None:
             if answer is not None:
                 sink.write(answer)
                 sink.flush()
+
+
+def _no_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON.")
+
+
+def _is_number(given: object) -> bool:
+    """Return whether something numbers a request, and can be written as JSON."""
+    return isinstance(given, str | int | float) and not isinstance(given, bool) and given not in _ENDLESS
 
 
 def _handshake(params: Mapping[str, Any]) -> Json:
