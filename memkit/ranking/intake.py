@@ -23,7 +23,16 @@ from memkit.ranking.asked import (
     says_i,
 )
 from memkit.ranking.languages import ENGLISH, OF_LATIN, TELLING, language_of_latin
-from memkit.ranking.text import ASCII_WORDS, MAX_WORD, SINGLES, english_stems, keyword_form, stemmed, surface
+from memkit.ranking.text import (
+    ASCII_WORDS,
+    MAX_WORD,
+    SINGLES,
+    english_stems,
+    keyword_form,
+    plainly,
+    stemmed,
+    surface,
+)
 from memkit.ranking.words import STOP_WORDS
 
 if TYPE_CHECKING:
@@ -66,10 +75,11 @@ def read_words(entries: Sequence[Entry | RankRow], vocabulary: Vocabulary) -> In
     """Return the words of rows; those of a row are the same whatever rows it is read with."""
     if len(entries) < _MANY:
         return _read_each(entries, vocabulary)
-    plain = _plain(entries)
+    texts = [plainly(entry.text) for entry in entries]
+    plain = _plain(entries, texts)
     if len(plain) < _MANY:
         return _read_each(entries, vocabulary)
-    many, english = _Many([entries[n] for n in plain]).read(vocabulary)
+    many, english = _Many([entries[n] for n in plain], [texts[n] for n in plain]).read(vocabulary)
     if len(plain) == len(entries) and english.all():
         return many
     at = np.array(plain)[english]
@@ -90,7 +100,7 @@ def _read_each(entries: Sequence[Entry | RankRow], vocabulary: Vocabulary) -> In
     words: list[int] = []
     found: list[int] = []
     for entry in entries:
-        form = _form(entry)
+        form = _form(entry, entry.text)
         written = surface(form)
         own = [vocabulary[term] for term in stemmed(written) if term]
         terms += own
@@ -105,8 +115,8 @@ def _read_each(entries: Sequence[Entry | RankRow], vocabulary: Vocabulary) -> In
     )
 
 
-def _form(entry: Entry | RankRow) -> str:
-    return keyword_form(entry.text, entry.speaker, entry.created_at if entry.dated else None)
+def _form(entry: Entry | RankRow, text: str) -> str:
+    return keyword_form(text, entry.speaker, entry.created_at if entry.dated else None)
 
 
 # --------------------------------------------------------------------------------------- many at once
@@ -132,12 +142,14 @@ _FULL: Final = 1.05
 """What a word counts for a language at most."""
 
 
-def _plain(entries: Sequence[Entry | RankRow]) -> Sequence[int]:
-    """Return which entries are in ASCII."""
-    texts = [entry.text for entry in entries] + [entry.speaker or "" for entry in entries]
-    if (every := "".join(texts)).isascii() and _APART not in every:
+def _plain(entries: Sequence[Entry | RankRow], texts: Sequence[str]) -> Sequence[int]:
+    """Return which entries are in ASCII, their texts given without other signs."""
+    speakers = [entry.speaker or "" for entry in entries]
+    if (every := "".join([*texts, *speakers])).isascii() and _APART not in every:
         return range(len(entries))
-    return [n for n, entry in enumerate(entries) if all(map(_is_plain, (entry.text, entry.speaker or "")))]
+    return [
+        n for n, (text, speaker) in enumerate(zip(texts, speakers, strict=True)) if _is_plain(text + speaker)
+    ]
 
 
 def _is_plain(text: str) -> bool:
@@ -147,17 +159,18 @@ def _is_plain(text: str) -> bool:
 class _Many:
     """Rows in ASCII: all their words in one array, in order, each row behind a word that is none."""
 
-    def __init__(self, entries: Sequence[Entry | RankRow]) -> None:
+    def __init__(self, entries: Sequence[Entry | RankRow], texts: Sequence[str]) -> None:
         self._entries = entries
-        self._bytes = f"{_APART} {f' {_APART} '.join(map(_form, entries))}".encode("ascii")
-        self._tokens = self._bytes.translate(_WORDS).decode("ascii").split()
-        numbers: defaultdict[str, int] = defaultdict(count().__next__)
+        self._texts = texts
+        self._bytes = f"{_APART} {f' {_APART} '.join(map(_form, entries, texts))}".encode("ascii")
+        self._tokens = self._bytes.translate(_WORDS).split()
+        numbers: defaultdict[bytes, int] = defaultdict(count().__next__)
         self._at = np.fromiter(map(numbers.__getitem__, self._tokens), np.int32, len(self._tokens))
         self._starts = np.flatnonzero(self._at == 0)
         self._row = np.repeat(
             np.arange(len(entries), dtype=np.int32), np.diff(self._starts, append=len(self._at))
         )
-        self._distinct = list(numbers)
+        self._distinct = b" ".join(numbers).decode("ascii").split(" ")
         if max(map(len, self._distinct)) > MAX_WORD:
             self._distinct = [word[:MAX_WORD] for word in self._distinct]
         self._of_distinct = np.fromiter(map(_KINDS.get, self._distinct, repeat(0)), np.uint8)
@@ -189,7 +202,7 @@ class _Many:
         english = ~maybe_not
         ends = np.append(self._starts[1:], len(self._at))
         for row in np.flatnonzero(maybe_not).tolist():
-            tokens = self._tokens[self._starts[row] : ends[row]]
+            tokens = b" ".join(self._tokens[self._starts[row] : ends[row]]).decode("ascii").split(" ")
             words = [word[:MAX_WORD] for word in tokens if len(word) > 1 or word in SINGLES]
             english[row] = language_of_latin(words, int(stops[row])) == ENGLISH
         return english
@@ -209,7 +222,7 @@ class _Many:
             entry = self._entries[row]
             if entry.speaker is None or says_i(entry.text):
                 found[row] |= TELLS
-        found[_with_names([entry.text for entry in self._entries])] |= NAME
+        found[_with_names(self._texts)] |= NAME
         return found
 
     def _between_blanks(self) -> Numbers:

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Final
 from zlib import crc32
 
 from memkit.ranking.languages import (
@@ -55,6 +56,8 @@ SINGLES = frozenset("0123456789bcefghjklnpqruvwxz")
 of "it's", "don't" and "I'd"."""
 
 
+_DAY: Final = 86_400_000_000
+"""Microseconds; memories of a session share theirs."""
 _YEAR = 4
 """Digits of the longest numbers that come again and again."""
 
@@ -98,12 +101,36 @@ _LANGUAGES = _Languages()
 _STEMS = _LANGUAGES[ENGLISH]
 
 
+class _Plain(dict[int, str]):
+    """Character -> a full stop for a sign outside ASCII, else itself: quotes, dashes and emoji are of no word."""
+
+    def __missing__(self, code: int) -> str:
+        found = chr(code)
+        # What stands for letters, as a trademark sign does, is itself; so is what has an accent in it.
+        parts = unicodedata.normalize("NFKD", found)
+        signs = all(unicodedata.category(part)[0] in "PS" for part in parts)
+        of_words = code < 128 or _ANY_WORDS.search(2 * parts) is not None
+        self[code] = plain = "." if not of_words and (signs or found in _JOINERS) else found
+        return plain
+
+
+_PLAIN = _Plain()
+_JOINERS: Final = "\u200d\ufe0f"
+"""Between the parts of an emoji, and behind it."""
+
+
+def plainly(text: str) -> str:
+    """Return a text with full stops for signs outside ASCII; in it are the same words."""
+    return text if text.isascii() else text.translate(_PLAIN)
+
+
 def surface(text: str) -> list[str]:
     """Return the words of a text as written, lower case, in order; scripts without blanks as character pairs.
 
     A run of Han characters also yields its single characters, so that a one-character word is found. Accents on Latin
     letters are folded away, full-width letters become plain ones.
     """
+    text = plainly(text)
     if text.isascii():
         words = text.encode("ascii").translate(ASCII_WORDS).decode("ascii").split()
         sizes = [*map(len, words)]
@@ -228,8 +255,14 @@ def keyword_form(text: str, speaker: str | None, created_at: int | None) -> str:
         created_at: Microseconds UTC; None where no date was given.
     """
     words = f"{speaker}: {text}" if speaker else text
-    day = None if created_at is None else day_of(created_at)
-    return words if day is None else f"{words} {day.day:02d} {MONTHS[day.month - 1]} {day.year}"
+    return words if created_at is None else words + _date_words(created_at // _DAY)
+
+
+@lru_cache(maxsize=4096)
+def _date_words(day: int) -> str:
+    """Return a day, counted from 1970, as words behind a blank; nothing outside the years 1 to 9999."""
+    found = day_of(day * _DAY)
+    return "" if found is None else f" {found.day:02d} {MONTHS[found.month - 1]} {found.year}"
 
 
 def day_of(instant: int) -> datetime | None:
@@ -242,8 +275,13 @@ def day_of(instant: int) -> datetime | None:
 
 def month_of(instant: int) -> int:
     """Return year * 12 + month - 1 of an instant in UTC, -1 outside the years 1 to 9999."""
-    day = day_of(instant)
-    return -1 if day is None else day.year * 12 + day.month - 1
+    return _month_of_day(instant // _DAY)
+
+
+@lru_cache(maxsize=4096)
+def _month_of_day(day: int) -> int:
+    found = day_of(day * _DAY)
+    return -1 if found is None else found.year * 12 + found.month - 1
 
 
 def folded(text: str) -> str:

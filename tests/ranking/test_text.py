@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memkit.ranking.text import dense_form, keyword_form, other_stems, query_terms, surface, tokens
+from memkit.ranking.text import dense_form, keyword_form, other_stems, plainly, query_terms, surface, tokens
 from tests.ranking.corpus import ask, fact, index_of
 
 
@@ -54,6 +54,18 @@ def test_a_word_of_any_script_is_found_in_a_text_of_that_script(memory: str, que
 
 def test_an_indic_word_is_not_cut_at_its_vowel_signs() -> None:
     assert surface("किताब खरीदी।") == ["किताब", "खरीदी"]
+
+
+@pytest.mark.parametrize("sign", ["—", "’", "“", "…", "😀", "👍🏽", "❤️", "€", "→", "，", "。"])
+def test_signs_outside_ascii_are_of_no_word_and_cost_as_little_as_those_in_it(sign: str) -> None:
+    assert plainly(f"a cat{sign} and {sign}it").isascii()
+    assert surface(f"a cat{sign} and {sign}it{sign}s") == ["cat", "and", "it"]
+    assert surface(f"東京{sign}café{sign}") == ["東京", "東", "京", "cafe"]
+
+
+@pytest.mark.parametrize("text", ["™", "½", "é", "e\u0301", "・", "৳", "＿", "´", "\u00a0", "किताब"])
+def test_what_is_of_words_or_blank_is_left_as_it_is(text: str) -> None:
+    assert plainly(text) == text
 
 
 def test_hostile_texts_have_tokens_or_none_but_never_raise() -> None:
