@@ -27,6 +27,7 @@ UNSET: Final = Unset()
 
 _MOVED: Final = {
     "async_mode": "`background=True` returns once the turns are kept",
+    "config": "`Memory(config)`, or `Memory.from_config(config)`",
     "custom_instructions": "`Memory(instructions=...)`, or `prompt=` for one call",
     "enable_graph": "`Memory(graph_store=...)` turns the graph on",
     "expiration_date": "`expires_at='2026-12-31'`",
@@ -91,7 +92,7 @@ def _import_engine() -> None:
 
 def _unknown(method: str, kwargs: Iterable[str], known: frozenset[str]) -> UnknownArgumentError:
     given = next(name for name in kwargs if name not in known)
-    hint = f" Here it is {_MOVED[given]}." if given in _MOVED else did_you_mean(given, known)
+    hint = f" Here: {_MOVED[given]}." if given in _MOVED else did_you_mean(given, known)
     arguments: Any = ", ".join(sorted(known)) or "none"
     return UnknownArgumentError(
         f"`{method}` has no argument {given!r}.{hint} Known: {arguments}.", method=method, argument=given

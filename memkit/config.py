@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final, cast
@@ -15,6 +16,7 @@ from .registry import ProviderKind, adapter_of, check_name, provider_class
 from .schemas import schemas_of
 
 PATH_VARIABLE: Final = "MEMKIT_PATH"
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 GRAPH_PREFIX: Final = "GRAPH_STORE_"
 LEDGER_FILE: Final = "memory.db"
 
@@ -248,6 +250,12 @@ def default_folder() -> Path:
 
 def place(path: Any) -> tuple[Path | None, Path | None]:
     """Return (ledger file, folder for the rest); both None for `":memory:"`."""
+    said, given = ("`path`", path) if path is not None else (PATH_VARIABLE, os.environ.get(PATH_VARIABLE))
+    if isinstance(given, str) and _URL.match(given):
+        raise ConfigurationError(
+            f"{said} is a folder or a file, and no URL. A database is the ledger: "
+            'Memory(ledger="postgresql://..."), or MEMKIT_LEDGER.'
+        )
     if path is None:
         path = default_folder()
     if isinstance(path, str) and path == ":memory:":

@@ -87,8 +87,11 @@ class UnknownProviderError(ConfigurationError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
+        is_model = kind in ("llm", "embedder") and not name.isidentifier()
+        model = f" A model comes after its provider, as in 'PROVIDER:{name}'." if is_model else ""
         super().__init__(
-            f"Unknown {kind.replace('_', ' ')} {name!r}.{did_you_mean(name, names)} Known: {', '.join(names)}.",
+            f"Unknown {kind.replace('_', ' ')} {name!r}.{did_you_mean(name, names)}{model} "
+            f"Known: {', '.join(names)}.",
             kind=kind,
             name=name,
             known=names,

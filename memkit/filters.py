@@ -272,7 +272,7 @@ def _scalar(value: object, path: str) -> object:
     if isinstance(value, date):
         return value.isoformat()
     raise _error(
-        path, f"is a {type(value).__name__}. Give a text, number, bool, date, None or a list of them."
+        path, f"is of type {type(value).__name__}. Give a text, number, bool, date, None or a list of them."
     )
 
 

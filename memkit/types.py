@@ -37,7 +37,8 @@ class Model(BaseModel):
         """Return a field as a dictionary would, under mem0's key too."""
         if key in self:
             return getattr(self, self._mem0.get(key, key))
-        raise KeyError(key)
+        names = ", ".join(dict.fromkeys((*type(self).model_fields, *self._mem0)))
+        raise KeyError(f"{key!r} is no field of {type(self).__name__}. It has: {names}.")
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return a field, or the default where there is none."""

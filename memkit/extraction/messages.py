@@ -122,7 +122,7 @@ def _one(item: object, where: str, index: int, keeping: bool) -> InputMessage:
     fields = _object_fields(item)
     if fields is None:
         raise _wrong(
-            f"{where} is a {type(item).__name__}; a message is a text, a dict with `role` and `content`, "
+            f"{where} is of type {type(item).__name__}; a message is a text, a dict with `role` and `content`, "
             f"or a message object of LangChain or LlamaIndex.{_hint_of_schema(item)}",
             index,
         )

@@ -140,9 +140,10 @@ class SharedStoreLaws(StoreLaws):
         assert point.vector == pytest.approx(vectors(1)[0], abs=1e-5)
 
     def test_a_database_that_is_down_raises_our_errors(self, mode: Mode, tmp_path: Path) -> None:
-        """Every call on an unreachable database raises a `BackendError`, which says whether to try again.
+        """Every call on an unreachable database raises a `BackendError`, which names the backend and its cause.
 
-        Troubleshooting: translate the vendor's exceptions in one place.
+        Troubleshooting: translate the vendor's exceptions in one place, with the store's name and their cause:
+        `raise BackendUnavailableError(text, backend=self.name) from error`.
         """
         down = self.make_down_store(tmp_path)
         if down is None:

@@ -21,7 +21,12 @@ from memkit.config import (
     VectorStoreConfig,
 )
 from memkit.embedders.hash import HashEmbedder
-from memkit.errors import ConfigurationError, ProviderNotAvailableError, UnknownProviderError
+from memkit.errors import (
+    ConfigurationError,
+    ProviderNotAvailableError,
+    UnknownArgumentError,
+    UnknownProviderError,
+)
 from memkit.llms.fake import FakeLLM
 from memkit.vector_stores.memory import MemoryStore
 from tests.engine.faces import AxisEmbedder
@@ -88,6 +93,7 @@ def test_a_model_is_a_name_a_dict_nothing_or_any_object_with_generate(tmp_path: 
         ({"vector_store": "chrome"}, UnknownProviderError, "'chroma'"),
         ({"vector_store": "weaviate"}, ProviderNotAvailableError, "chroma, langchain"),
         ({"llm": "opnai"}, UnknownProviderError, "'openai'"),
+        ({"llm": "gpt-5-mini"}, UnknownProviderError, "'PROVIDER:gpt-5-mini'"),
         ({"embedder": "hsh"}, UnknownProviderError, "'hash'"),
         ({"graph_store": "memgraph"}, ProviderNotAvailableError, "not built yet"),
         ({"graph_store": "neo5j"}, UnknownProviderError, "'neo4j'"),
@@ -112,6 +118,7 @@ def test_a_model_is_a_name_a_dict_nothing_or_any_object_with_generate(tmp_path: 
         ({"path": 5}, ConfigurationError, "int"),
         ({"path": " "}, ConfigurationError, "blank"),
         ({"path": "a\0b"}, ConfigurationError, "null"),
+        ({"path": "postgresql://a:s3cret@x/y"}, ConfigurationError, "is the ledger"),
         ({"path": "~nobody-of-this-name/x"}, ConfigurationError, "home"),
         ({"ledger": {"config": {"path": 5}}}, ConfigurationError, "`path`: Input should be a valid string"),
         ({"path": {"lmm": "x"}}, ConfigurationError, "'llm'"),
@@ -147,7 +154,40 @@ def test_unknown_arguments_are_errors() -> None:
         Memory(vectorstore="chroma")  # pyright: ignore[reportCallIssue]
 
 
+def test_an_address_in_the_environment_is_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEMKIT_PATH", "postgresql://a:s3cret@x/y")
+    with pytest.raises(ConfigurationError, match="MEMKIT_PATH is a folder or a file, and no URL") as raised:
+        Memory()
+    assert "s3cret" not in str(raised.value)
+
+
 # ------------------------------------------------------------------------------------- mem0's shape
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("top_k", "'top_k'. Here: `limit=`. Known: "),
+        ("version", "Here: results have one form; leave it out."),
+    ],
+)
+def test_an_argument_of_mem0_is_refused_with_its_place_here(argument: str, said: str) -> None:
+    with Memory(":memory:") as memory, pytest.raises(UnknownArgumentError) as raised:
+        memory.search("milk", user_id="ada", **{argument: 3})
+    assert said in str(raised.value)
+
+
+def test_a_configuration_by_mem0s_name_is_refused_with_how_to_give_it() -> None:
+    with pytest.raises(UnknownArgumentError, match=r"Here: `Memory\(config\)`, or `Memory\.from_config"):
+        Memory(config={"path": ":memory:"})  # pyright: ignore[reportCallIssue]
+
+
+def test_a_key_of_mem0_that_a_result_lacks_is_refused_with_those_it_has() -> None:
+    with Memory(":memory:") as memory:
+        made = memory.add("I drink tea.", user_id="ada")
+        (event,) = memory.history(made["results"][0]["id"])
+    with pytest.raises(KeyError, match=r"'created_at' is no field of HistoryEvent.*\bat\b.*old_memory"):
+        event["created_at"]
 
 
 MONGO = {
