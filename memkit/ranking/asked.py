@@ -166,6 +166,11 @@ def asked(query: str) -> Asked:
     )
 
 
+def for_overview(query: str) -> bool:
+    """Return whether all that was said of something is asked for: "Summarise how my garden came to be"."""
+    return _finds(_OVERVIEW, query, _HOW_HINTS) and not _finds(_ORDER, query, _HOW_HINTS)
+
+
 def for_help(query: str) -> bool:
     """Return whether something is to be done or explained now, whatever was said: "How should I plan my week?"."""
     return (

@@ -10,7 +10,7 @@ import numpy as np
 
 from memkit.ranking import calibration as cal
 from memkit.ranking.anchor import anchored
-from memkit.ranking.asked import Asked, asked, content, for_help
+from memkit.ranking.asked import Asked, asked, content, for_help, for_overview
 from memkit.ranking.languages import may_be_english, mostly_latin
 from memkit.ranking.late import HeldTokens, Tokens, compare
 from memkit.ranking.ordered import Nearness, follow
@@ -180,7 +180,7 @@ def rank(
         speaker=speaker,
         date=date,
         day=day,
-        first=first,
+        first=first and not (view.weights.answered and for_overview(query)),
         kinds=words.asked.kinds,
         helps=view.weights.wish > 0 and for_help(query),
     )

@@ -43,6 +43,7 @@ class Weights:
         date: Added to memories of the month, year or days that the query names.
         day: Added to memories that were said on a day that the query names, or tell of it ("yesterday").
         first: Added to memories of role "user" when the query speaks in the first person.
+        answered: Whether where an overview is asked for `first` is left out: it tells of the answers, too.
         question: Taken from turns that end in a question mark.
         length: Of the standardised logarithm of the words.
         longest: Words of a memory from which on more of them make no difference to `length`.
@@ -89,6 +90,7 @@ class Weights:
     answers: float = 0.0
     tells: float = 0.0
     kind: float = 0.0
+    answered: bool = False
     frame: bool = True
     address: bool = False
     each: bool = True
@@ -175,7 +177,9 @@ KEYLESS: Final = replace(
         kind=1.2,
         b=0.75,
     ),
-    long=replace(_KEYLESS, session=0.2, length=-0.6, longest=10_000, apart=0.0, item=0.0, wish=1.5),
+    long=replace(
+        _KEYLESS, session=0.2, length=-0.6, longest=10_000, apart=0.0, item=0.0, wish=1.5, answered=True
+    ),
 )
 
 EMBEDDED: Final = replace(
@@ -215,6 +219,7 @@ EMBEDDED: Final = replace(
         apart=0.0,
         item=0.0,
         wish=1.5,
+        answered=True,
         late=0.0,  # long messages offer more tokens to match, whatever they say
     ),
 )

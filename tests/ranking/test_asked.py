@@ -115,3 +115,24 @@ def test_a_query_for_an_order_finds_the_best_of_every_session_before_second_best
     assert {sessions[rid - 1] for rid in first} == {"a", "b", "c"}
     near = _rids(said, asking, replace(KEYLESS, chat=replace(KEYLESS, spread=0.0)))[:3]
     assert {sessions[rid - 1] for rid in near} == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "asker"),
+    [
+        ("Summarise how my garden came to be", 80, False),
+        ("Give me an overview of my garden", 80, False),
+        ("What did I plant in my garden?", 80, True),
+        ("In which order did I plant my garden? Give an overview.", 80, True),
+        ("Summarise how my garden came to be", 8, True),
+    ],
+)
+def test_an_overview_of_long_messages_tells_of_the_answers_too(text: str, words: int, asker: bool) -> None:
+    more = " ".join(f"word{n}" for n in range(words))
+    turns = [
+        entry(n, f"The garden {n}: {more}", session="a", speaker=None, role="assistant" if n % 2 else "user")
+        for n in range(20)
+    ]
+    added = index_of(turns).rank(query(text)).explain(2)["contributions"]
+    assert isinstance(added, dict)
+    assert (added.get("first_person", 0) > 0) is asker
