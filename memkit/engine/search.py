@@ -19,6 +19,7 @@ from ..ranking.candidates import CANDIDATES, NEIGHBOURS, SAMPLE, rank_candidates
 from ..ranking.index import Entry, RankQuery
 from ..ranking.late import Tokens
 from ..ranking.query import sanitise
+from ..ranking.result import SCORE_DECIMALS
 from ..ranking.text import other_stems, tokens
 from ..ranking.weights import weights_for
 from ..rerankers.base import patience
@@ -113,13 +114,13 @@ async def search(engine: Engine, request: SearchRequest, meter: Meter | None = N
         hits = await _with_connected(engine, request, hits, found.connected)
         relations, warnings = found.relations, [*warnings, *found.warnings]
     if request.threshold is not None:
-        hits = [hit for hit in hits if round(hit.score, 6) >= request.threshold]
+        hits = [hit for hit in hits if hit.score >= request.threshold]
     hits = hits[: request.limit]
     explain = [{"id": hit.record.id, **(hit.signals or {})} for hit in hits] if request.explain else None
     return unchecked(
         SearchResult,
         {
-            "results": [memory_item(hit.record, round(hit.score, 6)) for hit in hits],
+            "results": [memory_item(hit.record, hit.score) for hit in hits],
             "relations": relations,
             "answerable": local.answerable,
             "warnings": warnings,
@@ -457,7 +458,7 @@ def _usable(answer: object, count: int) -> tuple[dict[int, float], int]:
         except (OverflowError, TypeError, ValueError):
             place, worth = -1, 0.0
         if 0 <= place < count and 0 <= worth <= 1 and place not in good:
-            good[place] = worth
+            good[place] = round(worth, SCORE_DECIMALS)
         else:
             odd += 1
     return good, odd

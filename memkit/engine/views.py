@@ -14,9 +14,10 @@ from ..types import Entity, HistoryEvent, MemoryItem, Message, Source, unchecked
 
 def memory_item(record: Record, score: float | None = None) -> MemoryItem:
     """Return a record as a public memory, whose every part that can be changed is the caller's."""
-    values = _shown(record).copy()
+    values, flat = _shown(record)
+    values = values.copy()
     values["score"] = score
-    values["metadata"] = _own(values["metadata"])
+    values["metadata"] = values["metadata"].copy() if flat else _own(values["metadata"])
     values["sources"] = values["sources"].copy()
     values["entities"] = values["entities"].copy()
     if values["data"] is not None:
@@ -24,13 +25,16 @@ def memory_item(record: Record, score: float | None = None) -> MemoryItem:
     return unchecked(MemoryItem, values)
 
 
-def _shown(record: Record) -> dict[str, Any]:
-    """Return the fields of a record's public memory; they are made once, as records held are shown again."""
+def _shown(record: Record) -> tuple[dict[str, Any], bool]:
+    """Return the fields of a record's public memory, and whether no part of its metadata has parts.
+
+    They are made once, as records held are shown again.
+    """
     if record.shown is not None:
-        return cast("dict[str, Any]", record.shown)
+        return cast("tuple[dict[str, Any], bool]", record.shown)
     created, updated, since = record.created_at, record.updated_at, record.valid_from
     created_at = to_datetime(created)
-    record.shown = {
+    values = {
         "id": record.id,
         "memory": record.text,
         "kind": record.kind,
@@ -55,6 +59,7 @@ def _shown(record: Record) -> dict[str, Any]:
         "pinned": record.pinned,
         "data": None if record.data is None else dict(record.data),
     }
+    record.shown = values, all(value.__class__ not in _PARTS for value in record.metadata.values())
     return record.shown
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from memkit.ranking.text import stems_of, surface
@@ -188,16 +189,20 @@ def look_for(pattern: re.Pattern[str], query: str, hints: Sequence[str]) -> re.M
         hints: One of them, in lower case, is in every ASCII text that the pattern is found in: to look for them is much
             faster.
     """
+    if not query.isascii():
+        return pattern.search(query)
     lower = query.lower()
-    if query.isascii() and not any(hint in lower for hint in hints):
-        return None
-    return pattern.search(query)
+    for hint in hints:  # `any` takes twice as long
+        if hint in lower:
+            return pattern.search(query)
+    return None
 
 
 def _finds(pattern: re.Pattern[str], query: str, hints: Sequence[str]) -> bool:
     return look_for(pattern, query, hints) is not None
 
 
+@lru_cache(maxsize=8)
 def content(query: str) -> str:
     """Return a query for an order or an overview without the words that only say how to answer; others as they are.
 

@@ -107,7 +107,7 @@ class Evidence:
         self._mass = sum(content)
         self.weight: Array = np.array(content, np.float64) / (self._mass or 1.0)
         unknown = found.frequency == 0
-        self._unknown = float(self.weight[unknown].sum())
+        self._unknown = float(np.add.reduce(self.weight[unknown]))
         # A person whom no memory mentions is likely the one who speaks where the speaker is not known: "Ann's cat" is
         # the cat of "I have a cat". No row holds the name, so counting it less only scales the shares.
         away = 0.0
@@ -132,7 +132,7 @@ class Evidence:
     def see_tokens(self, rows: Ints, match: Array) -> None:
         """Take in how well the tokens of some rows match, with NaN for those that have none."""
         missing = np.isnan(match)
-        if not missing.all():
+        if np.count_nonzero(missing) < len(missing):
             self._late = np.clip(LATE_OF_COSINE[0] + LATE_OF_COSINE[1] * self._cosine, 0.0, 1.0)
             self._late[rows] = np.where(missing, self._late[rows], match)
 
@@ -155,7 +155,7 @@ class Evidence:
         said = self._said
         found = {
             "unknown": self._unknown,
-            "around": float(self._window.max()),
+            "around": float(np.maximum.reduce(self._window)),
             "few": max(0.0, 1 - len(self._share) / ENOUGH),
             "named": float(said is not None),
             "contrast": 0.0,
@@ -165,7 +165,7 @@ class Evidence:
             return found
         rows = np.flatnonzero(self._share > 0)
         hers = said[rows]
-        if not hers.any() or hers.all():
+        if np.count_nonzero(hers) in (0, len(hers)):
             return found
         share, order = self._share[rows], score[rows] - named_counts * hers
         found["contrast"] = _best(share[hers]) - _best(share[~hers])
@@ -185,13 +185,13 @@ class Evidence:
         """
         said, few = self._said, min(3, len(rows))
         flags = self._view.flags[rows[:few]].tolist()
-        mean = float(first.sum()) / len(rows)  # `.mean()` takes longer than all of this
+        mean = float(np.add.reduce(first)) / len(rows)  # `.mean()` takes longer than all of this
         hers = 0.0
         if said is not None:
             said = said[rows]
             hers = np.count_nonzero(said[:few]) / few - np.count_nonzero(said) / len(rows)
         return {
-            "fall": min(float(first[:few].sum()) / few - mean, FARTHEST),
+            "fall": min(float(np.add.reduce(first[:few])) / few - mean, FARTHEST),
             "hers": hers,
             "tells": sum(flag & TELLS > 0 for flag in flags) / few,
             "kind": float(flags[0] & self._kinds > 0),
@@ -314,7 +314,7 @@ def logit(p: float) -> float:
 
 def isotonic(values: Array) -> Array:
     """Return the non-increasing sequence nearest to `values` in squares (pool adjacent violators)."""
-    if not (values[1:] > values[:-1]).any():
+    if not np.count_nonzero(values[1:] > values[:-1]):
         return values
     means: list[float] = [math.inf]
     sizes: list[int] = [0]

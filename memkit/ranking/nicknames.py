@@ -70,7 +70,7 @@ def renamed(view: View, query: str, names: Names, vocabulary: Vocabulary, postin
         return query
     out = query
     for word in dict.fromkeys(people(query)):
-        if any((view.speaker == number).any() for number in names.bearing(word)):
+        if not view.speakers.isdisjoint(names.bearing(word)):
             continue
         term = next(iter(query_terms(word)), None)
         number = -1 if term is None else vocabulary.get(term, -1)

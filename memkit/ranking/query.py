@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from memkit.ranking.languages import LATIN, OF_LATIN, TELLING
-from memkit.ranking.text import surface, tokens, words_in
+from memkit.ranking.text import tokens, words_in, words_of
 from memkit.ranking.words import STOP_WORDS
 
 LONGEST: Final = 400
@@ -138,7 +138,7 @@ def addressed(query: str, names: Collection[str]) -> str:
     Args:
         names: Lower case, whole names; the first word of one names its bearer too.
     """
-    if not _is_english(surface(query)):
+    if not _is_english(words_of(query)):
         return query
     forms = dict.fromkeys(form for name in names for form in (name, *name.split()[:1]))
     either = "|".join(sorted(map(_form, forms), key=len, reverse=True))

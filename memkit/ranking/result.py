@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from memkit.ranking.constants import ANSWERABLE, CALIBRATIONS
 from memkit.ranking.signals import DECIMALS, Fused, best_rows
 from memkit.ranking.view import Array, Ints, View
 
+SCORE_DECIMALS: Final = 6
 _HEAD = 64
 _BEST = 50
 """Rows whose scores tell how far the best are ahead."""
@@ -89,8 +91,9 @@ class Ranking:
         return self._scores[start:stop]
 
     def hits(self, start: int = 0, stop: int | None = None) -> list[tuple[int, float]]:
-        """Return (rid, score) of places `start` to `stop`, best first."""
-        return list(zip(self.rids(start, stop).tolist(), self.scores(start, stop).tolist(), strict=True))
+        """Return (rid, score) of places `start` to `stop`, best first, the scores as users see them."""
+        shown = self.scores(start, stop).round(SCORE_DECIMALS).tolist()
+        return list(zip(self.rids(start, stop).tolist(), shown, strict=True))
 
     def explain(self, rid: int) -> dict[str, float | dict[str, float]]:
         """Return every signal of one row: raw values, what each added to the order, and the calibrated features.

@@ -28,7 +28,7 @@ from memkit.ranking.signals import (
     own_words,
     window_words,
 )
-from memkit.ranking.text import fingerprint, other_stems, query_terms, stems_in, surface
+from memkit.ranking.text import fingerprint, other_stems, query_terms, stems_in, surface, words_of
 from memkit.ranking.times import asked_times
 from memkit.ranking.view import Array, Ints, Mask, View
 from memkit.ranking.weights import KEYLESS
@@ -79,7 +79,7 @@ class Names:
         words: set[str] = set()
         if not self._by_word:
             return numbers, words
-        for word in dict.fromkeys(surface(query)):
+        for word in dict.fromkeys(words_of(query)):
             found = self._by_word.get(word)
             if found and (word not in ALSO_WORDS or word.capitalize() in query):
                 numbers += found
@@ -96,7 +96,7 @@ def embedded(view: View, names: Names, query: str) -> str:
     about = content(query)
     if not view.weights.address:
         return about
-    here = [number for number in names.named(about)[0] if (view.speaker == number).any()]
+    here = [number for number in names.named(about)[0] if number in view.speakers]
     if not here:
         return about
     asked_of = addressed(about, names.of(here))
@@ -139,15 +139,14 @@ def rank(
     """
     found = locate(view, words.postings, words.repeats)
     meant, level = cosines, view.weights.name
-    if cosines is not None and view.weights.english and not may_be_english(surface(query), query):
+    if cosines is not None and view.weights.english and not may_be_english(words_of(query), query):
         # To a model of English all of another language is alike: any two texts in it are near.
         meant, tokens, level = cosines_of_words(view, found), None, KEYLESS.name
         cosines = cosines if mostly_latin(query) else meant
     named, name_words = names.named(query)
+    named = [number for number in named if number in view.speakers]
     speaker = _any_of(view.speaker, named) if named else None
-    if speaker is not None and not speaker.any():
-        speaker, name_words = None, set[str]()
-    name_stems = stems_in(query, name_words) if name_words else set[str]()
+    name_stems = stems_in(query, name_words) if named else set[str]()
     said = speaker
     if speaker is not None:
         speaker = speaker | _about(view, found, words.terms, name_stems)

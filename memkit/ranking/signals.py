@@ -71,7 +71,7 @@ def locate(view: View, postings: tuple[Ints, Array, list[int]], repeats: Sequenc
     if view.position is not None:
         at = view.position[at]
         seen = at >= 0
-        if not seen.all():
+        if np.count_nonzero(seen) < len(seen):
             term = np.repeat(np.arange(len(sizes)), frequency)
             at, count = at[seen], count[seen]
             frequency = np.bincount(term[seen], minlength=len(sizes))
@@ -195,10 +195,10 @@ def line(values: Array, part: Part) -> tuple[float, float]:
 
     Mean and deviation are pooled with what is expected of the part; rows without a value (NaN) do not count.
     """
-    summed = float(values.sum())
+    summed = float(np.add.reduce(values))
     if summed != summed:  # NaN
         values = values[~np.isnan(values)]
-        summed = float(values.sum())
+        summed = float(np.add.reduce(values))
     n = len(values)
     if n == 0:
         return 0.0, 0.0
@@ -357,7 +357,7 @@ def _dense(dense: Array, w: Weights, words: tuple[Array | Mask, float, float]) -
     """Return the dense part; a row that has no vector yet is taken to be as near as its words are."""
     slope, offset = line(dense, w.dense)
     missing = np.isnan(dense)
-    if not missing.any():
+    if not np.count_nonzero(missing):
         return dense, slope, offset
     values, factor, constant = words
     share = w.dense.weight / w.words.weight
@@ -376,7 +376,7 @@ def _sum(added: dict[str, tuple[Array | Mask, float, float]]) -> Array:
 
 def lift(fused: Fused, rows: Mask) -> None:
     """Put the memories that say what is asked word for word before all others; a wrong vector does not hide them."""
-    if not rows.any() or rows.all():
+    if np.count_nonzero(rows) in (0, len(rows)):
         return
     behind = float(fused.score[~rows].max() - fused.score[rows].min())
     fused.add("exact", rows, max(behind + _AHEAD, 0.0))

@@ -149,9 +149,15 @@ def surface(text: str) -> list[str]:
 
 
 @lru_cache(maxsize=8)
+def words_of(query: str) -> tuple[str, ...]:
+    """Return the words of a query as `surface` does; one stage of a search after the other asks for them."""
+    return tuple(surface(query))
+
+
+@lru_cache(maxsize=8)
 def words_in(query: str) -> frozenset[str]:
-    """Return the distinct words of a query; what looks whether it has any of some words asks one after the other."""
-    return frozenset(surface(query))
+    """Return the distinct words of a query."""
+    return frozenset(words_of(query))
 
 
 def tokens(text: str) -> list[str]:

@@ -100,6 +100,7 @@ class View:
             its place in the order; None where that is nothing for every row.
         lead: How much of its base score each row lends to the next turn; empty without talk.
         length_z: Empty where the weights have no use for it.
+        speakers: Numbers of those who say anything.
     """
 
     slots: Ints | None
@@ -126,6 +127,7 @@ class View:
     prior: Array | None
     lead: Array
     length_z: Array
+    speakers: frozenset[int]
 
     def __len__(self) -> int:
         return len(self.rid)
@@ -164,6 +166,7 @@ def make_view(rows: Rows, slots: Ints | None, weights: Weights) -> View:
     flags = rows["flags"][taken]
     question = (flags & QUESTION) > 0
     length_z = _length_z(words, weights.longest) if weights.length else np.empty(0)
+    speaker = rows["speaker"][taken]
     return View(
         slots=slots,
         position=position,
@@ -171,7 +174,7 @@ def make_view(rows: Rows, slots: Ints | None, weights: Weights) -> View:
         created=rows["created"][taken],
         since=rows["valid_from"][taken],
         month=rows["month"][taken],
-        speaker=rows["speaker"][taken],
+        speaker=speaker,
         length=length,
         user=(flags & USER) > 0,
         question=question,
@@ -189,6 +192,7 @@ def make_view(rows: Rows, slots: Ints | None, weights: Weights) -> View:
         prior=_prior(weights, length_z, (flags & TELLS) > 0, question),
         lead=weights.previous + weights.answers * question.astype(np.float64) if has_talk else np.empty(0),
         length_z=length_z,
+        speakers=frozenset((np.flatnonzero(np.bincount(speaker + 1)) - 1).tolist()) - {-1},
     )
 
 
