@@ -20,7 +20,7 @@ from memkit.ranking.weights import Part, Weights, weights_for
 _ADDED: Final = (
     *("previous", "next", "session", "speaker", "date", "day", "first", "question", "length", "event"),
     *("answers", "tells", "kind", "frame", "address", "nickname", "each", "mine", "topic", "spread"),
-    *("apart", "item", "wish", "answered", "exact", "english", "late", "around"),
+    *("apart", "item", "wish", "answered", "exact", "english", "late", "around", "related"),
 )
 _PARTS: Final = ("dense", "words", "window")
 

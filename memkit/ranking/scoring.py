@@ -16,6 +16,7 @@ from memkit.ranking.late import HeldTokens, Tokens, compare
 from memkit.ranking.ordered import Nearness, follow
 from memkit.ranking.postings import Postings, Vocabulary
 from memkit.ranking.query import ALSO_WORDS, NOT_NAMES, addressed, first_person, of_each, people
+from memkit.ranking.related import related_words
 from memkit.ranking.result import Ranking
 from memkit.ranking.several import gather
 from memkit.ranking.signals import (
@@ -42,6 +43,8 @@ class Words:
     postings: tuple[Ints, Array, list[int]]
     repeats: list[int]
     asked: Asked
+    vocabulary: Vocabulary
+    index: Postings
 
 
 class Names:
@@ -116,7 +119,7 @@ def look_up(query: str, vocabulary: Vocabulary, postings: Postings, *, frame: bo
             else next((vocabulary[o] for o in others.get(term, ()) if o in vocabulary), -1)
             for term, number in zip(counts, numbers, strict=True)
         ]
-    return Words(list(counts), postings.find(numbers), list(counts.values()), what)
+    return Words(list(counts), postings.find(numbers), list(counts.values()), what, vocabulary, postings)
 
 
 def rank(
@@ -171,11 +174,15 @@ def rank(
     if view.talk_from < len(view):  # without talk a window is the own text
         window, window_share = window_words(view, found, evidence.weight)
         evidence.see_window(window_share)
+    related = None
+    if view.weights.related and may_be_english(surface(query), query):
+        related = related_words(view, found, words.terms, name_stems, words.vocabulary, words.index)
     fused = fuse(
         view,
         dense=cosines,
         words=bm25,
         window=window,
+        related=related,
         speaker=speaker,
         date=date,
         day=day,

@@ -39,7 +39,7 @@ class Found:
     Attributes:
         at: Position of the row.
         count: How often it is there.
-        repeats: How often each word is in the query.
+        repeats: How often each word is in the query; a related one is there by its nearness.
         frequency: In how many rows in view each word is.
         size: Rows in view.
     """
@@ -64,7 +64,7 @@ _Windows = tuple[Ints, Ints, Array, Ints]
 """Words, rows, how often each of the words is in the window of its row; and in how many windows every word is."""
 
 
-def locate(view: View, postings: tuple[Ints, Array, list[int]], repeats: Sequence[int]) -> Found:
+def locate(view: View, postings: tuple[Ints, Array, list[int]], repeats: Sequence[float]) -> Found:
     """Bring the postings of a query's words into view."""
     at, count, sizes = postings
     frequency = np.array(sizes, np.int64)
@@ -96,10 +96,15 @@ def idf(frequency: Ints, size: int) -> Array:
 
 def own_words(view: View, found: Found) -> Array:
     """Return BM25 of each row's own text."""
+    return saturated(view, found, found.repeats * idf(found.frequency, len(view)))
+
+
+def saturated(view: View, found: Found, worth: Array) -> Array:
+    """Return how much of what words are worth each row's own text has: the more often they are there, the more."""
     part = view.own_norm[found.at]
     part += found.count
     np.divide(found.count, part, out=part)
-    part *= found.each(found.repeats * idf(found.frequency, len(view)))
+    part *= found.each(worth)
     return total(found.at, part, len(view))
 
 
@@ -298,6 +303,7 @@ def fuse(
     dense: Array | None,
     words: Array,
     window: Array,
+    related: Array | None,
     speaker: Mask | None,
     date: Array | Mask | None,
     day: Array | None,
@@ -311,6 +317,8 @@ def fuse(
     added: dict[str, tuple[Array | Mask, float, float]] = {"bm25": (words, *line(words, w.words))}
     if talks:  # without talk a window is the own text again
         added["window"] = (window, *line(window, w.window))
+    if related is not None:
+        added["related"] = (related, w.related * added["bm25"][1], 0.0)
     if dense is not None:
         added = {"dense": _dense(dense, w, added["bm25"])} | added
     score = _sum(added)

@@ -62,6 +62,7 @@ class Weights:
             those that hold a name.
         wish: Added, where the query asks for help, to what a user said that holds whatever is asked.
         exact: Whether a memory that says just what is asked comes first.
+        related: What a word that is related to one of the query's counts, of what that one counts in `words`.
         event: Added to memories of the time that a query tells by an event ("before she moved").
         late: Of the match token by token among the best rows, where their tokens are kept; 0 leaves it out.
         around: Of that match with the tokens of neighbouring turns.
@@ -102,6 +103,7 @@ class Weights:
     item: float = 0.25
     wish: float = 0.0
     exact: bool = True
+    related: float = 0.0
     event: float = 0.5
     late: float = 0.0
     around: float = 0.0
@@ -170,7 +172,7 @@ KEYLESS: Final = replace(
     chat=replace(
         _KEYLESS,
         window=replace(_KEYLESS.window, weight=0.3),
-        previous=0.1,
+        related=1.5,
         length=0.15,
         answers=0.4,
         tells=1.2,
