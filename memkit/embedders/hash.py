@@ -41,10 +41,9 @@ class HashEmbedder:
             if not stems:
                 row[zlib.crc32(b"r" + text.strip().encode("utf-8", "surrogatepass")) % DIM] = 1.0
                 continue
-            whole = _unit(np.fromiter((_word(s) for s in stems), np.uint32, len(stems)))
-            parts = _unit(np.concatenate([_parts(s) for s in stems]))
-            both = whole + parts
-            row[:] = both / (np.linalg.norm(both) or 1.0)
+            both = _unit(np.array([*map(_word, stems)], np.uint32))
+            both += _unit(np.concatenate([*map(_parts, stems)]))
+            np.divide(both, math.sqrt(float(both @ both)) or 1.0, out=row, casting="same_kind")
         return rows
 
 
@@ -59,12 +58,25 @@ def _stems(text: str) -> list[str]:
 
 
 def _unit(features: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:
-    """Sum the signed values of the features into one unit vector."""
-    distinct, counts = np.unique(features, return_counts=True)
-    values = (1.0 + np.log(counts)) * np.where(distinct >> 31, -1.0, 1.0)
+    """Sum the signed values of the features, which are put in order, into one unit vector."""
+    # What `np.unique` does takes half as long without its checks, of which an `add` of one text would feel each.
+    features.sort()
+    first = np.empty(len(features), np.bool_)
+    first[0] = True
+    np.not_equal(features[1:], features[:-1], out=first[1:])
+    starts = first.nonzero()[0]
+    distinct = features[starts]
+    values = 1.0 - 2.0 * (distinct >> 31)
+    if len(starts) < len(features):
+        counts = np.empty(len(starts))
+        counts[-1] = len(features) - starts[-1]
+        np.subtract(starts[1:], starts[:-1], out=counts[:-1])
+        values *= 1.0 + np.log(counts)
     row = np.bincount(distinct % DIM, weights=values, minlength=DIM).astype(np.float64, copy=False)
     length = math.sqrt(float(row @ row))
-    return row / length if length else row
+    if length:
+        row /= length
+    return row
 
 
 _WORDS: dict[str, int] = {}

@@ -66,6 +66,9 @@ def encode_many(rows: Floats, kind: Kind) -> list[bytes]:
         raise InvalidInputError("An embedding holds NaN or infinity. Check what the embedder returned.")
     tag = _TAGS[kind]
     if kind == "i8":
+        if len(rows) == 1:  # what an `add` writes: the same in half the time
+            row, scale = _quantised(rows[0].astype(np.float32, copy=False))
+            return [tag + _SCALE.pack(scale) + row.astype(np.int8).tobytes()]
         codes, scales = quantise(rows.astype(np.float32, copy=False))
         return [
             tag + _SCALE.pack(scale) + code.tobytes()

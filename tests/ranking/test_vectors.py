@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import math
+import zlib
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -100,6 +104,25 @@ def test_a_hash_row_does_not_change_between_versions() -> None:
 
 
 PINNED = (55, 28598, 6.5159)
+
+
+@pytest.mark.parametrize("stems", [["cat", "tea", "cat"], ["banana", "bandana"], ["cat"]])
+def test_a_hash_row_is_the_sum_of_words_and_of_their_parts(stems: list[str]) -> None:
+    def unit_of(features: list[bytes]) -> np.ndarray:
+        row = np.zeros(1024)
+        for feature, count in Counter(map(zlib.crc32, features)).items():
+            row[feature % 1024] += (1 + math.log(count)) * (-1 if feature >> 31 else 1)
+        return row / np.linalg.norm(row)
+
+    grams = [f"<{s}>"[at : at + n] for s in stems for n in (3, 4, 5) for at in range(len(s) + 3 - n)]
+    law = unit_of([b"w" + s.encode() for s in stems]) + unit_of([b"c" + gram.encode() for gram in grams])
+    assert HashEmbedder().embed([" ".join(stems)])[0] == pytest.approx(law / np.linalg.norm(law), abs=1e-6)
+
+
+def test_a_row_is_packed_alone_as_among_others() -> None:
+    rows = np.concatenate([unit(9, 96), np.eye(1, 96, dtype=np.float32)])
+    for kind in ("f32", "f16", "i8"):
+        assert encode_many(rows, kind) == [encode(row, kind) for row in rows]
 
 
 def test_a_table_of_columns_holds_the_same_however_its_rows_come() -> None:
