@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
@@ -102,4 +103,8 @@ for _commands in (remember, find, graph, change, move, models, serve, doctor):
 
 def main() -> None:
     """Run the `memkit` command and exit with its code."""
+    # In this order, each takes the number of what the caller closed, so that no file of ours gets it.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - as long as we run
     app(prog_name="memkit")

@@ -154,3 +154,13 @@ def test_the_version_is_a_line(shell: Memkit) -> None:
     from memkit import __version__
 
     assert shell("--version").out == f"memkit {__version__}\n"
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_what_the_caller_closed_is_as_if_nobody_listened(tmp_path: Path, closed: str) -> None:
+    with Memory(tmp_path, llm=None, embedder="hash") as memory:
+        memory.add(LONG, user_id="ada", infer=False)
+    for command in (["search", "Lisbon"], ["search", "Lisbon", "--json"]):
+        asked = [sys.executable, "-m", "memkit", *command, "--user", "ada", "--path", str(tmp_path)]
+        done = subprocess.run(["sh", "-c", f'"$@" {closed}', "sh", *asked], capture_output=True)
+        assert done.returncode == 0 and done.stderr == b""
