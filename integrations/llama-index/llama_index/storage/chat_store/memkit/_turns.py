@@ -35,19 +35,26 @@ def alone() -> asyncio.Lock:
     return _alone_in.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
 
-def connected(
-    memory: Memory | AsyncMemory | None, connection: Mapping[str, Any] | None
-) -> tuple[Memory | AsyncMemory, dict[str, Any]]:
-    """Return the memory of a store, and how it is written down.
+def opened(
+    memory: Memory | AsyncMemory | None,
+    connection: Mapping[str, Any] | None,
+    user_id: object,
+    agent_id: object,
+) -> tuple[Turns, dict[str, Any]]:
+    """Return what a store reads and writes with, and the fields that it is written down by.
 
     Raises:
-        ConfigurationError: Neither was given, or the memory cannot be opened again.
+        ConfigurationError: There is no memory, or it cannot be opened again.
+        ScopeError: An id is blank.
     """
     if memory is not None:
-        return memory, describe(memory)
-    if connection is None:
+        described = describe(memory)
+    elif connection is not None:
+        memory, described = reconnect(connection), dict(connection)
+    else:
         raise ConfigurationError("No memory was given. Pass `memory=Memory(path)`.")
-    return reconnect(connection), dict(connection)
+    turns = Turns(memory, user_id, agent_id)
+    return turns, {"user_id": turns.user_id, "agent_id": turns.agent_id, "connection": described}
 
 
 class Turns:

@@ -13,7 +13,7 @@ from llama_index.core.storage.chat_store.base_db import AsyncDBChatStore, Messag
 
 from memkit.types import Message
 
-from ._turns import SHOWN, Statuses, Turns, alone, at, connected, first
+from ._turns import SHOWN, Statuses, Turns, alone, at, first, opened
 from .messages import as_message, as_turn
 
 if TYPE_CHECKING:
@@ -58,13 +58,7 @@ class MemkitDBChatStore(AsyncDBChatStore):
         connection: Mapping[str, Any] | None = None,
         **_class_name: object,
     ) -> None:
-        made, described = connected(memory, connection)
-        turns = Turns(made, user_id, agent_id)
-        fields: dict[str, Any] = {
-            "user_id": turns.user_id,
-            "agent_id": turns.agent_id,
-            "connection": described,
-        }
+        turns, fields = opened(memory, connection, user_id, agent_id)
         super().__init__(**fields)
         self._turns = turns
 

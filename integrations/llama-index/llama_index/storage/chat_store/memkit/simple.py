@@ -13,7 +13,7 @@ from llama_index.core.bridge.pydantic import Field, PrivateAttr
 from llama_index.core.storage.chat_store.base import BaseChatStore
 from llama_index.core.storage.chat_store.loading import RECOGNIZED_CHAT_STORES
 
-from ._turns import Turns, at, connected, first
+from ._turns import Turns, at, first, opened
 from .messages import as_message, as_turn, from_json
 
 if TYPE_CHECKING:
@@ -56,13 +56,7 @@ class MemkitChatStore(BaseChatStore):
         connection: Mapping[str, Any] | None = None,
         **_class_name: object,
     ) -> None:
-        made, described = connected(memory, connection)
-        turns = Turns(made, user_id, agent_id)
-        fields: dict[str, Any] = {
-            "user_id": turns.user_id,
-            "agent_id": turns.agent_id,
-            "connection": described,
-        }
+        turns, fields = opened(memory, connection, user_id, agent_id)
         super().__init__(**fields)
         self._turns = turns
 
