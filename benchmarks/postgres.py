@@ -94,9 +94,9 @@ def _run(url: str, size: int, owners: int, rounds: int) -> dict[str, Any]:
         filled = _fill(memory, bare, embedder, size, owners)
         conn.execute("VACUUM ANALYZE")
         figures = {
-            **_searches(memory, bare, embedder, size, owners, rounds),
+            **_searches(memory, bare, embedder, owners, rounds),
             **_adds(memory, bare, embedder, owners, rounds),
-            **_indexes(bare, size, owners, rounds),
+            **_indexes(bare, owners, rounds),
             **postgres_nearest.measure(url, min(size, _IN_LEDGER), owners, max(10, rounds // 3)),
         }
         version = conn.execute("SHOW server_version").fetchone()
@@ -260,9 +260,7 @@ def _fill(
     return {"memkit_per_second": size / ours, "bare_per_second": size / theirs}
 
 
-def _searches(
-    memory: Memory, bare: Bare, embedder: workload.Embedder, size: int, owners: int, rounds: int
-) -> Figures:
+def _searches(memory: Memory, bare: Bare, embedder: workload.Embedder, owners: int, rounds: int) -> Figures:
     asked = [(workload.query(number), number % min(_ASKED, owners)) for number in range(rounds)]
     embedder.announce([query for query, _ in asked])
     ours: list[Callable[[], object]] = []
@@ -288,7 +286,7 @@ def _adds(memory: Memory, bare: Bare, embedder: workload.Embedder, owners: int, 
     return _in_turn("add", bare, ours, theirs)
 
 
-def _indexes(bare: Bare, size: int, owners: int, rounds: int) -> Figures:
+def _indexes(bare: Bare, owners: int, rounds: int) -> Figures:
     """Compare the exact scan of one owner's vectors with an index over everybody's."""
     some = [
         (_literal(workload.vector(workload.query(number))), number % owners)

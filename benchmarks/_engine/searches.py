@@ -21,7 +21,7 @@ def scoped(bench: Bench) -> None:
                 found = workers["memkit"].ask(
                     "search", start=0, count=_count(bench), size=size, owners=owners, words=False
                 )
-                bench.note("search", "memkit", size, recall=recall(found, size, owners, everything=False))
+                bench.note("search", "memkit", size, recall=recall(found, size, owners))
 
 
 def everything(bench: Bench) -> None:
@@ -39,7 +39,7 @@ def everything(bench: Bench) -> None:
             _search(bench, "all-vectors", alone, size, 1, everything=True, words=False)
             if "memkit" in workers:
                 found = workers["memkit"].ask("search", start=0, count=20, size=size, owners=1, words=False)
-                bench.note("all-vectors", "memkit", size, recall=recall(found, size, 1, everything=True))
+                bench.note("all-vectors", "memkit", size, recall=recall(found, size, 1))
 
 
 def _count(bench: Bench) -> int:
@@ -81,7 +81,7 @@ def _search(
         )
 
 
-def recall(found: dict[str, Any], size: int, owners: int, *, everything: bool) -> float:
+def recall(found: dict[str, Any], size: int, owners: int) -> float:
     """Return the share of the ten nearest, by exact comparison, that were found; equals count as found."""
     import numpy
 

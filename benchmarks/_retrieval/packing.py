@@ -17,7 +17,6 @@ from memkit.ranking.tokenizer import ESTIMATE, counter
 
 BUDGET: Final = 1_000
 FOUND_AT: Final = 20
-STANDING: Final = ("instruction_following", "preference_following")
 
 Packed = dict[str, Any]
 

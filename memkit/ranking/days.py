@@ -72,11 +72,6 @@ Instants = tuple[int, int]
 _EVER: Final = (-(2**62), 2**62)
 
 
-def named_days(query: str) -> list[Named]:
-    """Return (year, month, day) of each day that a query names, with 0 for a year it leaves out."""
-    return [named for named, _, _ in _days(folded(query))]
-
-
 def _days(plain: str) -> Iterator[tuple[Named, int, int]]:
     """Yield days with where each begins and ends in the text."""
     # To look for digits and for the names of months is much faster than the pattern.

@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from memkit.ranking.days import named_days, spans_of, told
+from memkit.ranking import days
+from memkit.ranking.days import spans_of, told
+from memkit.ranking.text import folded
 from memkit.ranking.when import named_months, relative_days
 
 
@@ -140,7 +142,7 @@ def micros(year: int, month: int, day: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("query", "days"),
+    ("query", "named"),
     [
         ("What happened on 7 May 2023?", [(2023, 5, 7)]),
         ("What happened on May 7th, 2023?", [(2023, 5, 7)]),
@@ -157,8 +159,8 @@ def micros(year: int, month: int, day: int) -> int:
         ("7 maybe 8", []),
     ],
 )
-def test_named_days(query: str, days: list[tuple[int, int, int]]) -> None:
-    assert named_days(query) == days
+def test_named_days(query: str, named: list[tuple[int, int, int]]) -> None:
+    assert [day for day, _, _ in days._days(folded(query))] == named
 
 
 def test_a_day_that_does_not_exist_has_no_span() -> None:
