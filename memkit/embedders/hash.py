@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from memkit.embedders.base import Purpose
-from memkit.ranking.text import stemmed, surface
+from memkit.ranking.text import words_and_stems
 
 DIM = 1024
 _NGRAMS = (3, 4, 5)
@@ -49,12 +49,7 @@ class HashEmbedder:
 
 def _stems(text: str) -> list[str]:
     """Return the stems of a text but for letters and digits that stand alone, which would be near to too much."""
-    words = surface(text)
-    return [
-        stem
-        for word, stem in zip(words, stemmed(words), strict=True)
-        if stem and (len(word) > 1 or not word.isascii())
-    ]
+    return [stem for word, stem in words_and_stems(text) if stem and (len(word) > 1 or not word.isascii())]
 
 
 def _unit(features: npt.NDArray[np.uint32]) -> npt.NDArray[np.float64]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
@@ -58,6 +58,8 @@ of "it's", "don't" and "I'd"."""
 
 _DAY: Final = 86_400_000_000
 """Microseconds; memories of a session share theirs."""
+_KEPT: Final = 5_000
+"""Characters of a text up to which its words are kept for the next stage, which asks for the same."""
 _YEAR = 4
 """Digits of the longest numbers that come again and again."""
 
@@ -167,13 +169,23 @@ def tokens(text: str) -> list[str]:
     Cyrillic, Greek, Arabic, Hebrew, Devanagari, Armenian or Tamil letters by their script; a text in Arabic letters
     that has one of Persian's own is Persian.
     """
-    return [found for found in stemmed(surface(text)) if found]
+    return [stem for _, stem in words_and_stems(text) if stem]
+
+
+def words_and_stems(text: str) -> Sequence[tuple[str, str]]:
+    """Return each word of a text, as `surface` gives it, with its stem: empty for a stop word."""
+    return _paired(text) if len(text) <= _KEPT else _paired.__wrapped__(text)
+
+
+@lru_cache(maxsize=8)
+def _paired(text: str) -> Sequence[tuple[str, str]]:
+    words = surface(text)
+    return tuple(zip(words, stemmed(words), strict=True))
 
 
 def stems_by_word(text: str) -> dict[str, str]:
     """Return the stem that each word of a text, as `surface` gives it, has in it; empty for a stop word."""
-    written = surface(text)
-    return dict(zip(written, stemmed(written), strict=True))
+    return dict(words_and_stems(text))
 
 
 def stems_in(text: str, words: Iterable[str]) -> set[str]:
