@@ -34,7 +34,8 @@ _YEAR: Final = r"(?:,?\s+(?:de[l]?\s+)?(?P<{}>(?:19|20)\d\d))?"
 _DAY: Final = re.compile(
     rf"(?<!\d)(?P<day>\d{{1,2}})(?:st|nd|rd|th|er|[.º])?\s+(?:of\s+|de\s+|di\s+)?(?P<month>{_NAMES})\b"
     + _YEAR.format("year")
-    + rf"|\b(?P<month2>{_NAMES})\s+(?P<day2>\d{{1,2}})(?:st|nd|rd|th)?(?!\d)"
+    + rf"|\b(?P<month2>{_NAMES})(?:(?<=\b\w\w\w)\.|(?<=\bsept)\.)?\s+(?P<day2>\d{{1,2}})"
+    r"(?:st|nd|rd|th)?(?!\d|[.,]\d|\s?%)"
     + _YEAR.format("year2")
     + r"|(?<!\d)(?P<year3>(?:19|20)\d\d)-(?P<month3>\d\d)-(?P<day3>\d\d)(?!\d)"
     r"|(?:(?P<year4>(?:19|20)\d\d)\s?[年년]\s?)?(?<!\d)(?P<month4>\d{1,2})\s?[月월]\s?(?P<day4>\d{1,2})\s?[日일]"

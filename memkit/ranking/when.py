@@ -18,7 +18,14 @@ _MONTH_NAMES: Final = {name.lower(): number for number, name in enumerate(MONTHS
 _MONTH = re.compile(rf"\b(?:{'|'.join(MONTHS)})\b", re.IGNORECASE)
 _YEAR = re.compile(r"(?<![\dA-Za-z])(?:19|20)\d\d(?![\dA-Za-z])")
 _ISO = re.compile(r"\b((?:19|20)\d\d)-(0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01]))?\b")
-NAMED_MONTHS: Final = {**MONTHS_ELSEWHERE, **_MONTH_NAMES}
+_SHORT_NAMES: Final = {**{name[:3]: number for name, number in _MONTH_NAMES.items()}, "sept": 9}
+_SHORT = re.compile(
+    rf"\b(?P<before>{'|'.join(_SHORT_NAMES)})\.? (?:of )?\d{{1,4}}(?:st|nd|rd|th)?\b(?![.,]\d|\s?%)"
+    rf"|\d(?:st|nd|rd|th)? (?:of )?(?P<after>{'|'.join(_SHORT_NAMES)})\b",
+    re.IGNORECASE,
+)
+"""A short name counts beside a number only: "Dec 25th", "25 Dec", "Sept. 2023"; "APR 5%" is none."""
+NAMED_MONTHS: Final = {**_SHORT_NAMES, **MONTHS_ELSEWHERE, **_MONTH_NAMES}
 """Name of a month, folded -> its number, in all languages."""
 _DIRECTED = re.compile(r"\b(?:last|past|previous|next|coming)\s+$", re.IGNORECASE)
 """Before a month that is that of one year, told by `relative_days`."""
@@ -45,14 +52,16 @@ def named_months(query: str) -> tuple[frozenset[int], frozenset[int]]:
     """Return the months (1 to 12) and the years that a query names.
 
     "may", "march" and "august" count only where they can be nothing else: with a capital letter inside the sentence,
-    after a word such as "in", or before a number. In other languages every month stands after such a word or beside
-    a number, for many are names, too: "en julio", "3 mai", "5月".
+    after a word such as "in", or before a number; short names ("Dec 25") beside a number. In other languages every
+    month stands after such a word or beside a number, for many are names, too: "en julio", "3 mai", "5月".
     """
     words = words_in(query)
     months: set[int] = set()
     # Looking for a few plain words first is much faster than the patterns, which most queries do not need.
     if not _MONTH_NAMES.keys().isdisjoint(words):
         months = {_MONTH_NAMES[m[0].lower()] for m in _MONTH.finditer(query) if _is_month(query, m)}
+    if not _SHORT_NAMES.keys().isdisjoint(words):
+        months |= {_SHORT_NAMES[(m["before"] or m["after"]).lower()] for m in _SHORT.finditer(query)}
     if not months:
         months = set(_months_elsewhere(query))
     if not _SEASON_NAMES.isdisjoint(words):

@@ -24,6 +24,11 @@ from memkit.ranking.when import named_months, relative_days
         ("between January and december 1999", {1, 12}, {1999}),
         ("on 2024-02-29", {2}, {2024}),
         ("the 2023 budget of 20231 euros", set(), {2023}),
+        ("What happened on Dec 25th?", {12}, set()),
+        ("the 25th of dec", {12}, set()),
+        ("Sept. 2023", {9}, {2023}),
+        ("Which loan has APR 5.9%?", set(), set()),
+        ("Jan and Dec", set(), set()),
     ],
 )
 def test_months_and_years_are_read_where_they_are_meant(text: str, months: set[int], years: set[int]) -> None:
@@ -157,6 +162,9 @@ def micros(year: int, month: int, day: int) -> int:
         ("In May 2023", []),
         ("Will 100 people come?", []),
         ("7 maybe 8", []),
+        ("on Dec 25th, 2023 or 3 Jan", [(2023, 12, 25), (0, 1, 3)]),
+        ("Sept. 3", [(0, 9, 3)]),
+        ("a loan with APR 5.9% or APR 5 %", []),
     ],
 )
 def test_named_days(query: str, named: list[tuple[int, int, int]]) -> None:
