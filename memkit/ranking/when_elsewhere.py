@@ -19,6 +19,7 @@ from memkit.ranking.when_words import (
     DAYS_OF_WEEK,
     DAYS_OF_WEEK_UNSPACED,
     DAYS_UNSPACED,
+    DUALS,
     EVERY,
     LAST,
     NEXT,
@@ -60,6 +61,7 @@ _ROLLING: Final = re.compile(
     rf"(?<!\w)(?:(?:(?P<last>{LAST})|(?P<next>{NEXT}))\s+{_COUNT}"
     rf"|{_COUNT2}\s+(?:(?P<last2>{LAST})|(?P<next2>{NEXT})))\s+(?P<unit>{_UNIT})(?!\w)"
 )
+_DUAL: Final = re.compile(rf"(?<!\w)(?:{'|'.join(DUALS)})(?!\w)")
 _SIGNS: Final = '?!.,;:¿¡()"؟'
 _APART: Final = str.maketrans("-'’", "   ")
 TIMELY: Final = frozenset(re.split(r"[ -]", key)[0] for key in (*PERIODS, *DAYS))
@@ -75,6 +77,7 @@ def elsewhere_spans(text: str, today: datetime) -> Iterator[Span]:
     plain = folded(text).replace("'", " ").replace("’", " ")
     if not text.isascii():
         yield from _unspaced(plain, today)
+        plain = _DUAL.sub(lambda found: f"2 {DUALS[found[0]]}", plain)
     words = [word.strip(_SIGNS) for word in plain.replace("-", " ").split()]
     if TIMELY.isdisjoint(words):
         return

@@ -117,6 +117,10 @@ NEXT: Final = (
     r"nachste[nrsm]?|kommende[nrsm]?|prochaine?|proxim[oa]|que viene|prossim[oa]|que vem|volgende?|komende?"
     r"|przysz[lł]\w+|nastepn\w+|следующ\w+|будущ\w+|nasta|neste|naeste|gelecek|अगल\S*|القادم|القادمة|المقبل|المقبلة"
 )
+DUALS: Final[Mapping[str, str]] = {
+    "يومين": "يوم", "أسبوعين": "أسبوع", "اسبوعين": "أسبوع", "شهرين": "شهر", "سنتين": "سنة", "عامين": "سنة",
+}  # fmt: skip
+"""Arabic words that say two of a unit in one."""
 AGO_FIRST: Final = "vor|il y a|hace|ha|for|قبل|منذ"
 AGO: Final = "fa|geleden|temu|назад|once|sedan|siden|atras|पहले"
 AHEAD_FIRST: Final = "in|dans|dentro de|en|tra|fra|daqui a|over|za|через|om|بعد|خلال"
@@ -242,7 +246,6 @@ PERIODS_UNSPACED: Final[Mapping[str, str]] = {
 NUMBERS: Final[Mapping[str, int]] = {
     "a": 1, "an": 1, "couple": 2, "few": 3, "several": 4, "eleven": 11, "twelve": 12,
     "ein": 1, "une": 1, "uma": 1, "een": 1, "en": 1, "ett": 1, "bir": 1,
-    "एक": 1,
 } | _rows("""
 one two three four five six seven eight nine ten
 einem|einer|einen zwei drei vier funf sechs sieben acht neun zehn
@@ -254,6 +257,8 @@ een twee drie vier vijf zes zeven acht negen tien
 jeden dwa|dwie trzy cztery piec szesc siedem osiem dziewiec dziesiec
 один|одну два|две три четыре пять шесть семь восемь девять десять
 ett tva tre fyra fem sex sju atta nio tio
+واحد اثنين|اثنان|اثنتين ثلاثة|ثلاث أربعة|أربع|اربعة|اربع خمسة|خمس ستة|ست سبعة|سبع ثمانية|ثماني تسعة|تسع عشرة|عشر
+एक दो तीन चार पांच|पाँच छह|छः सात आठ नौ दस
 bir iki uc dort bes altı yedi sekiz dokuz on
 """)  # fmt: skip
 NUMBERS_UNSPACED: Final[Mapping[str, int]] = {
