@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from memkit import Memory
 from memkit.errors import ConfigurationError
+from memkit.item_types import PutItem
 from memkit.ledger.sqlite.schema import MIGRATIONS
 from tests.faults.audit import broken_laws
 from tests.faults.disk import why_not
@@ -122,6 +124,31 @@ def test_a_file_of_a_newer_memkit_is_refused_and_left_alone(old: Path) -> None:
             with pytest.raises(ConfigurationError, match="newer memkit"):
                 call()
     assert (old / "memory.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("write", ["add", "update", "delete", "forget", "items", "job"])
+def test_a_process_writes_nothing_once_a_newer_memkit_has_migrated_its_file(place: Path, write: str) -> None:
+    path = place / "shared"
+    with Memory(path, llm=script(), embedder="hash") as memory:
+        made = memory.add("known before", user_id="ann", infer=False).results[0].id or ""
+        with closing(sqlite3.connect(path / "memory.db", isolation_level=None)) as conn:
+            conn.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+            before = conn.execute("SELECT count(*), total(seq) FROM event").fetchone()
+            writes: dict[str, Callable[[], Any]] = {
+                "add": lambda: memory.add("new", user_id="ann", infer=False),
+                "update": lambda: memory.update(made, "changed"),
+                "delete": lambda: memory.delete(made),
+                "forget": lambda: memory.forget(user_id="ann"),
+                "items": lambda: memory.items([PutItem(namespace=("a",), key="k", value={})]),
+                "job": lambda: memory.add([{"role": "user", "content": "My number is 1."}], user_id="ann"),
+            }
+            for _ in range(2):
+                with pytest.raises(ConfigurationError, match="newer memkit"):
+                    writes[write]()
+            assert conn.execute("SELECT count(*), total(seq) FROM event").fetchone() == before
+            conn.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+        writes[write]()
+    assert broken_laws(path / "memory.db") == []
 
 
 def opened(nursery: Nursery, folder: Path) -> Worker:

@@ -15,6 +15,7 @@ from ..packing import Packing, State, matrix_of
 from ..rows import RECORD_SELECT, record_of
 from .commit import Committer
 from .connections import Database, Synchronous, raise_translated
+from .schema import schema_version
 from .words import Book, Head
 
 if TYPE_CHECKING:
@@ -158,9 +159,18 @@ class SqliteBase(Ledger):
         """Run work in one durable write transaction."""
         self.open(create=True)
         try:
-            return self._committer.run(work)
+            return self._committer.run(lambda conn: work(self._known(conn)))
         except sqlite3.Error as error:
             raise_translated(error, self._db.location)
+
+    def _known(self, conn: sqlite3.Connection) -> sqlite3.Connection:
+        """Return the connection that writes, if the rows of its file are still those known here.
+
+        Raises:
+            ConfigurationError: A newer memkit gave the file a newer schema meanwhile.
+        """
+        schema_version(conn, self._db.location)
+        return conn
 
     # ------------------------------------------------------------------------------------- shared reads
 

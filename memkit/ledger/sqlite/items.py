@@ -59,7 +59,7 @@ class SqliteItems(SqliteBase):
         """Write a batch like `write_items` without blocking the event loop."""
         self.open(create=True)
         try:
-            return await self._committer.arun(lambda conn: self._apply_items(conn, batch))
+            return await self._committer.arun(lambda conn: self._apply_items(self._known(conn), batch))
         except _LacksVectors as lacks:
             return ItemsApplied(missing=lacks.texts)
         except sqlite3.Error as error:

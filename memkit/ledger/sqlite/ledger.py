@@ -160,7 +160,7 @@ class SqliteLedger(
         # All that changes when anything is written by others, by this connection, or taken back.
         others = conn.execute("PRAGMA data_version").fetchone()[0]
         known, now = self._head, (conn, others, conn.total_changes, self._committer.undone)
-        head = known[1] if known is not None and known[0] == now else read_head(conn, self._book)
+        head = known[1] if known is not None and known[0] == now else read_head(self._known(conn), self._book)
         if batch.embedder is not None and batch.embedder != (head.embedder, head.dim):
             self._remember_embedder(conn, *batch.embedder)
             head = read_head(conn, self._book)
