@@ -30,6 +30,8 @@ _BEYOND_LATIN: Final = "\u0370"
 _CASE: Final = re.compile(r"\b(?:when(?:ever)?|if|every time|each time|for|in case)\b")
 _LOOKED_AT: Final = 20_000
 """Characters of a text that are looked through; what is pasted behind them is no wish."""
+_SPEAKER: Final = 100
+"""Characters in which a speaker's name ends."""
 _SHARED: Final = 0.6
 """Share of words that the cases of two wishes about one matter have in common."""
 _FRAME: Final = re.compile(
@@ -166,9 +168,17 @@ def _spoken(low: str, languages: Sequence[_Language]) -> list[_Language]:
 def indexed(text: str) -> list[str]:
     """Return the words that the keyword index holds for a text: its stems, and the mark of a standing wish."""
     found = tokens(text)
-    if standing(text) is not None:
+    if _marked(text):
         found.append(MARK)
     return found
+
+
+def _marked(form: str) -> bool:
+    """Return whether a keyword form (`Ann: words`) holds a standing wish, with or without what may be a speaker."""
+    if standing(form) is not None:
+        return True
+    speaker, _, said = form[:_SPEAKER].partition(": ")
+    return bool(said) and "\n" not in speaker and standing(form[len(speaker) + 2 :]) is not None
 
 
 def wishes(entries: Iterable[Entry]) -> list[int]:
@@ -176,7 +186,7 @@ def wishes(entries: Iterable[Entry]) -> list[int]:
     return [
         entry.rid
         for entry in entries
-        if entry.role == "user" and standing(keyword_form(entry.text, entry.speaker, None)) is not None
+        if entry.role == "user" and _marked(keyword_form(entry.text, entry.speaker, None))
     ]
 
 

@@ -56,6 +56,17 @@ def test_what_a_user_wishes_stands_first_whatever_is_asked(memory: Face) -> None
     assert {item.memory for item in context.memories} >= set(wishes)
 
 
+def test_a_user_who_has_a_name_wishes_as_well(memory: Face) -> None:
+    said = [
+        {**turn("Always use bullet points."), "name": "Ann"},
+        {**turn("Pasta: always late."), "name": "Ann"},
+    ]
+    memory.add(said, user_id="u", infer=False)
+    context = memory.context("What is the capital of Peru?", user_id="u")
+    assert "use bullet points" in context.stable
+    assert "Pasta" not in context.stable
+
+
 def test_only_what_a_user_says_is_a_wish(memory: Face) -> None:
     memory.add([turn("Always validate what users type.", role="assistant")], user_id="u", infer=False)
     memory.add("Always answer in Latin.", user_id="u", infer=False, origin="document")
