@@ -47,6 +47,8 @@ class Actor:
         self.memory, self.dice, self.talk, self.person = memory, random.Random(seed), Talk(seed), person
         self.scope: Any = {"user_id": USER, "run_id": run}
         self.own = Own()
+        self.undos = set[str]()
+        """Operations that took another back: so may the one before that."""
         self.log = os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
 
     def tell(self, **line: Any) -> None:
@@ -114,11 +116,12 @@ class Actor:
             done = self.memory.undo(self.own.undoable[-1][0])
             self.tell(op=done.operation_id)
             undone(self.own, done.operation_id)
+            self.undos.add(done.operation_id)
 
     def undo_twice(self) -> None:
-        """What was changed since cannot be taken back."""
+        """What was changed since cannot be taken back, unless that change was."""
         ops = self.own.undoable
-        if len(ops) > 1 and {*ops[-1][1]} & {*ops[-2][1]}:
+        if len(ops) > 1 and {*ops[-1][1]} & {*ops[-2][1]} and ops[-1][0] not in self.undos:
             try:
                 self.memory.undo(ops[-2][0])
             except ConflictError:
