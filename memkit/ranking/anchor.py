@@ -7,6 +7,7 @@ that is meant.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Final
 
 import numpy as np
@@ -20,6 +21,10 @@ from memkit.ranking.words import STOP_WORDS
 _BEFORE: Final = ("before", "prior to", "until", "till")
 _BESIDE: Final = ("while", "during")
 _SIDES: Final = (*_BEFORE, "after", "since", "following", *_BESIDE)
+_APART: Final = (*_BEFORE, "after", "since")
+"""What is asked for is not the event itself."""
+_HALF: Final = 0.5
+"""An event that holds so much of what else is asked is perhaps the answer."""
 _CLAUSE: Final = re.compile(rf"\b(?P<side>{'|'.join(_SIDES)})\s+(?P<clause>[^?.!,;]{{3,}})", re.IGNORECASE)
 _SURE: Final = 0.6
 """Share of what the clause tells that the event has to hold, by the idf of its words."""
@@ -31,17 +36,23 @@ _NEAR: Final = 14 * 86_400_000_000
 """How far from an event that takes its time what happened meanwhile is told."""
 
 
-def anchored(view: View, query: str, terms: list[str], found: Found) -> Mask | None:
+def anchored(
+    view: View, query: str, terms: list[str], found: Found, names: Collection[str] = ()
+) -> tuple[Mask, int | None] | None:
     """Return the rows that were before, after or at the time of the event that a query names; None where it names none.
+
+    With them comes the row of the event where it is no answer itself: what was before the move is not the move.
 
     Args:
         terms: The stems of the query.
         found: Where they are.
+        names: Those that name people.
     """
-    named = look_for(_CLAUSE, query, _SIDES)
+    named = look_for(_CLAUSE, query, _SIDES) if view.weights.event else None
     if named is None:
         return None
-    event = _event(view, named["clause"], terms, found)
+    clause = stems_of(word for word in surface(named["clause"]) if word not in STOP_WORDS)
+    event = _event(view, clause, terms, found)
     if event is None:
         return None
     begins, ends = _when(view, event)
@@ -54,13 +65,15 @@ def anchored(view: View, query: str, terms: list[str], found: Found) -> Mask | N
         rows = times >= ends
     rows &= (view.month >= 0) | (view.since != view.created)
     rows[event] = False
-    return rows if rows.any() else None
+    if not rows.any():
+        return None
+    asked = [term not in clause and term not in names for term in terms]
+    return rows, event if side in _APART and _holds(found, event, np.array(asked)) < _HALF else None
 
 
-def _event(view: View, clause: str, terms: list[str], found: Found) -> int | None:
-    """Return the row that tells of what a clause says, None where none surely does."""
-    stems = stems_of(word for word in surface(clause) if word not in STOP_WORDS)
-    worth = idf(found.frequency, len(view)) * np.array([term in stems for term in terms])
+def _event(view: View, clause: Collection[str], terms: list[str], found: Found) -> int | None:
+    """Return the row that tells of what a clause says, by its stems; None where none surely does."""
+    worth = idf(found.frequency, len(view)) * np.array([term in clause for term in terms])
     known = worth * (found.frequency > 0)
     held = found.frequency[known > 0]
     if len(held) == 0 or (len(held) == 1 and held[0] > _FEW):
@@ -69,6 +82,15 @@ def _event(view: View, clause: str, terms: list[str], found: Found) -> int | Non
     # Of those that hold as much, the one that says little else.
     best = int(np.lexsort((view.length, -share.round(6)))[0])
     return best if share[best] >= _SURE and view.length[best] <= _LONGEST else None
+
+
+def _holds(found: Found, row: int, asked: Mask) -> float:
+    """Return the share that a row holds of what some words of a query tell.
+
+    "Who looks after the kids?" has no event: what tells of the kids tells who looks.
+    """
+    worth = idf(found.frequency, found.size) * asked
+    return float(found.each(worth)[found.at == row].sum()) / (float(worth.sum()) or 1.0)
 
 
 def _when(view: View, row: int) -> tuple[int, int]:

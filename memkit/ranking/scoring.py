@@ -27,6 +27,7 @@ from memkit.ranking.signals import (
     lift,
     locate,
     own_words,
+    put_behind,
     window_words,
 )
 from memkit.ranking.text import fingerprint, other_stems, query_terms, stems_in, surface, words_of
@@ -156,11 +157,12 @@ def rank(
     date, day = asked_times(view, query, now)
     first = first_person(query)
     strangers = [word for name in people(query) for word in surface(name)]
+    stranger_stems = stems_in(query, strangers) if strangers else set[str]()
     evidence = cal.Evidence(
         terms=words.terms,
         found=found,
         names=name_stems,
-        strangers=stems_in(query, strangers) if strangers else set[str](),
+        strangers=stranger_stems,
         cosine=None if meant is None else _known(meant, view.weights.fitted),
         speaker=speaker,
         said=said,
@@ -191,9 +193,9 @@ def rank(
         helps=view.weights.wish > 0 and for_help(query),
     )
 
-    event = anchored(view, query, words.terms, found) if view.weights.event else None
+    event = anchored(view, query, words.terms, found, name_stems | stranger_stems)
     if event is not None:
-        fused.add("event", event, view.weights.event)
+        fused.add("event", event[0], view.weights.event)
     if tokens is not None and view.weights.late:
         telling = dict(
             zip(words.terms, (idf_of(n, len(view)) for n in found.frequency.tolist()), strict=True)
@@ -203,6 +205,8 @@ def rank(
         follow(view, fused, mine=first, near=near)
     elif words.asked.several and view.talk_from < len(view):
         gather(view, fused)
+    if event is not None:
+        put_behind(fused, *event)
     if view.weights.exact:
         lift(fused, (view.text == fingerprint(typed or query)) & ~view.question)
 

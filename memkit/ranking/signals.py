@@ -390,6 +390,17 @@ def lift(fused: Fused, rows: Mask) -> None:
     fused.add("exact", rows, max(behind + _AHEAD, 0.0))
 
 
+def put_behind(fused: Fused, rows: Mask, event: int | None) -> None:
+    """Put an event behind the best of the rows that are on the side of it that is asked for."""
+    if event is None:
+        return
+    ahead = float(fused.score[event] - fused.score[rows].max())
+    if ahead > -_AHEAD:
+        itself = np.zeros(len(rows), np.bool_)
+        itself[event] = True
+        fused.add("anchor", itself, -(ahead + _AHEAD))
+
+
 def best_rows(score: Array, count: int) -> Ints:
     """Return, in no order, the rows of the best `count` scores, those that tie with them, and perhaps some more."""
     if len(score) <= 4 * count:

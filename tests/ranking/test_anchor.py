@@ -58,6 +58,35 @@ def test_what_was_before_or_after_an_event_is_preferred(query: str, rows: set[in
     assert added(query) == rows
 
 
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("What did Nora play before she moved to Berlin?", 1),
+        ("What did Nora keep since she moved to Berlin?", 3),
+    ],
+)
+def test_an_event_comes_behind_what_was_on_the_side_of_it_that_is_asked_for(query: str, first: int) -> None:
+    index = index_of([entry(n, text, session=f"s{n}", created_at=t) for n, text, t in ROWS], KEYLESS)
+    assert ask(index, query).rids(0, 2).tolist() == [first, 2]
+    assert ask(index, "When has Nora moved to Berlin?").rids(0, 1).tolist() == [2]
+    assert ask(index, "Who was there while Nora moved to Berlin?").rids(0, 1).tolist() == [2]
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("Who looks after the kids?", "An aunt looks after the kids."),
+        ("Which park is named after Lincoln?", "The park was named after Lincoln."),
+        ("When did Bob leave after the party?", "Bob left the party at nine."),
+    ],
+)
+def test_what_holds_the_rest_of_the_question_too_is_no_event(query: str, text: str) -> None:
+    later = [(n, f"Lunch number {n} was good.", at(9, n)) for n in range(2, 9)]
+    rows = [(1, text, at(6)), *later]
+    index = index_of([entry(n, said, session=f"s{n}", created_at=t) for n, said, t in rows], KEYLESS)
+    assert ask(index, query).rids(0, 1).tolist() == [1]
+
+
 def test_the_time_of_an_event_is_the_one_it_tells_of() -> None:
     rows = [
         (1, "Nora played the cello.", at(4, 20)),
