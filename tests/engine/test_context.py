@@ -59,7 +59,12 @@ def test_the_budget_holds(memory: Face, budget: int) -> None:
     stock(memory)
     context = memory.context("What is the cat called?", user_id="u", max_tokens=budget)
     assert context.tokens <= budget and estimate_tokens(str(context)) <= budget + 2
-    assert all(item.memory in str(context) for item in context.memories)
+    lines = {
+        item.id: next(line for line in str(context).splitlines() if item.id[:8] in line)
+        for item in context.memories
+    }
+    # Ids of many letters beside digits take more tokens: then a line is cut, and says so.
+    assert all(item.memory in lines[item.id] or lines[item.id].endswith("…") for item in context.memories)
 
 
 def test_it_sees_what_a_search_sees(memory: Face) -> None:

@@ -120,7 +120,7 @@ def test_llamaindex_messages() -> None:
         ("  \n\u200b", "blank"),
         (3, "int"),
         (None, "NoneType"),
-        ([{"role": "user", "content": "x"}, 5], r"messages\[1\] is a int"),
+        ([{"role": "user", "content": "x"}, 5], r"messages\[1\] is of type int"),
         ([{"role": "user"}], r"messages\[0\] has no `content`"),
         ([{"content": "x"}], r"messages\[0\] has no `role`"),
         ([{"role": "usr", "content": "x"}], "Did you mean 'user'"),
