@@ -264,7 +264,10 @@ def held_out(names: Sequence[str], found: Sequence[Sample], level: str) -> tuple
         query = queries([scored(s, names, memory) for s in others])
         of_fold = [scored(s, names, memory) for s in found if fold[s.conversation] == judged]
         whole = answerable(query, of_fold)
-        out += [replace(s, answerable=float(p)) for s, p in zip(of_fold, whole, strict=True)]
+        out += [
+            replace(s, answerable=float(p), scores=np.minimum(s.scores, p))
+            for s, p in zip(of_fold, whole, strict=True)
+        ]
     return out, FOLDS
 
 

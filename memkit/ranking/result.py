@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -22,7 +23,7 @@ class Ranking:
     """Every row in view, best first, each with the probability that it answers.
 
     Ties go to the newer memory. Scores never increase along the ranking, and depend neither on how far it is read nor
-    on what the reader leaves out.
+    on what the reader leaves out. None is above `answerable`: no memory answers more surely than all together.
     """
 
     def __init__(
@@ -41,9 +42,11 @@ class Ranking:
         self._order: Ints = np.empty(0, np.int64)
         self._scores: Array = np.empty(0)
         self._head: dict[str, Array] = {}
-        """Features of the first rows, once they have scores."""
+        """Features of the first rows."""
+        self._alone: Array = np.empty(0)
+        """The probability of each of these rows by itself."""
 
-    @property
+    @cached_property
     def answerable(self) -> float | None:
         """The probability that any memory in view answers; None where nothing is in view.
 
@@ -57,11 +60,11 @@ class Ranking:
 
     def query_features(self) -> dict[str, float]:
         """Return the features that `answerable` rests on, by name."""
-        self.scores(0, 1)
+        self._look_at_head()
         named_counts = self._view.weights.speaker
         best = self._order[:_BEST]
         return {
-            **of_head(self._head, float(self._scores[0])),
+            **of_head(self._head, float(self._alone[0])),
             **self._evidence.of_query(self._fused.score, named_counts),
             **self._evidence.of_best(best, self._fused.first(best)),
         }
@@ -143,14 +146,20 @@ class Ranking:
         keys = (-self._view.rid[rows], -self._view.created[rows], -score[rows].round(DECIMALS))
         self._order = rows[np.lexsort(keys)]
 
+    def _look_at_head(self) -> None:
+        if not self._head:
+            self._sort(1)
+            self._head = self._features(0, min(_HEAD, len(self._order)))
+            self._alone = isotonic(CALIBRATIONS[self.level].probability(self._head))
+
     def _score(self, stop: int) -> None:
         have = len(self._scores)
         if stop <= have:
             return
         if have == 0:
-            have = min(_HEAD, len(self._order))
-            self._head = self._features(0, have)
-            self._scores = isotonic(CALIBRATIONS[self.level].probability(self._head))
+            self._look_at_head()
+            have = len(self._alone)
+            self._scores = np.minimum(self._alone, self.answerable or 0.0)
         if stop > have:
             more = CALIBRATIONS[self.level].probability(self._features(have, stop))
             self._scores = np.concatenate(

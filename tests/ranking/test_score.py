@@ -64,6 +64,18 @@ def test_the_best_off_topic_memory_scores_under_a_tenth(
         index.remove([e.rid for e in (*TURNS, *NOTES)])
 
 
+@pytest.mark.parametrize("question", [*OFF_TOPIC, *(question for _, question in ANSWERS)])
+def test_no_memory_answers_more_surely_than_all_together(
+    fillers: dict[int, OwnerIndex], question: str
+) -> None:
+    for index in fillers.values():
+        index.upsert([*TURNS, *NOTES])
+        ranking = ask(index, question)
+        assert ranking.answerable is not None
+        assert ranking.scores().max() <= ranking.answerable
+        index.remove([e.rid for e in (*TURNS, *NOTES)])
+
+
 @pytest.mark.parametrize("question", OFF_TOPIC)
 def test_one_off_topic_memory_alone_scores_under_a_tenth(question: str) -> None:
     for memory in (*TURNS, *NOTES):
