@@ -102,7 +102,7 @@ def _read_each(entries: Sequence[Entry | RankRow], vocabulary: Vocabulary) -> In
     for entry in entries:
         form = _form(entry, entry.text)
         written = surface(form)
-        own = [vocabulary[term] for term in stemmed(written) if term]
+        own = [vocabulary[term] for term in stemmed(written, form) if term]
         terms += own
         lengths.append(len(own))
         words.append(len(form.split()))

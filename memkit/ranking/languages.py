@@ -14,7 +14,7 @@ ENGLISH: Final = "english"
 # a language is known by, and what is not searched for in it.
 _FUNCTION_WORDS: Final = {
     "german": """
-        der die das den dem des ein eine einen einem einer eines und oder aber doch denn weil dass daß wenn als
+        der die das den dem des ein eine einen einem einer eines und oder aber doch denn weil dass dass wenn als
         ob wie ich du er sie es wir ihr mich mir dich dir ihn ihm uns euch ihnen sich mein meine meinen meinem
         meiner meines dein deine deinen deinem deiner sein seine seinen seinem seiner ihre ihren ihrem ihrer
         unser unsere unseren bin bist ist sind seid war waren warst gewesen habe hast hat haben hatte hatten
@@ -75,24 +75,26 @@ _FUNCTION_WORDS: Final = {
     """,
     "danish": """
         og eller men at det den de en et som jeg du han hun vi mig dig sig ham hende os dem min mit mine din dit
-        dine hans hendes sin sit sine vores er var vaeret være været har havde ha bliver blev skal skulle kan
+        dine hans hendes sin sit sine vores er var vaeret vaere vaeret har havde ha bliver blev skal skulle kan
         kunne ikke ingen intet kun ogsa endnu allerede meget mere pa af for med til fra hos om under over mellem
         uden siden hvem hvad hvor hvornar nar hvordan hvorfor hvilken hvilket her der nu altid aldrig denne
         dette disse
     """,
     "norwegian": """
         og eller men at det den de en ei et som jeg du han hun vi meg deg seg ham henne oss dem min mitt mine
-        din ditt dine hans hennes sin sitt sine var er vært være har hadde ha blir ble skal skulle kan kunne
+        din ditt dine hans hennes sin sitt sine var er vaert vaere har hadde ha blir ble skal skulle kan kunne
         ikke ingen bare ogsa enna allerede mye mer pa av for med til fra hos om under over mellom uten siden
         hvem hva hvor nar hvordan hvorfor hvilken hvilket her der na alltid aldri denne dette disse
     """,
     "polish": """
-        sie nie tak jest sa był byl była byla było bylo byli byc jestem jestes mam masz ma mamy maja miał mial
-        miała miala ja ty on ona ono my wy oni mnie mi ci cie go jej ich jego mu nam was im moj moja moje mojej
+        sie nie tak jest sa byl byl byla byla bylo bylo byli byc jestem jestes mam masz ma mamy maja mial mial
+        miala miala ja ty on ona ono my wy oni mnie mi ci cie go jej ich jego mu nam was im moj moja moje mojej
         mojego twoj twoja twoje swoj swoja na do od ze za po przy przez dla bez nad pod przed miedzy oraz ale
         lub albo czy gdy kiedy gdzie kto co jak dlaczego ile ktory ktora ktore jaki jaka jakie ten ta te tego
         tej tym tez juz jeszcze tylko bardzo zawsze nigdy nasz nasza nasze naszego naszej wasz wasza wasze kazdy
         kazda kazde kazdego kazdej jestesmy bylismy bylam podczas obok wszystko
+        dokad skad komu kogo czego czym kim ktorego ktorej ktorym ktorych jakim jakich jakiego jakiej jest bede
+        bedzie za we gdyz bardzo wtedy
     """,
     "czech": """
         se si je jsou jsem jsi byl byla bylo byli byt ma mam mas mame maji mel mela ja ty on ona ono my vy oni
@@ -100,11 +102,16 @@ _FUNCTION_WORDS: Final = {
         nad pod pred mezi ale nebo kdyz kdy kde kdo co jak proc kolik ktery ktera ktere jaky jaka ten ta to
         tento tato take uz jeste jen velmi vzdy nikdy ne nas nase nasi naseho vas vase jsme jste kazdy kazda kazde
         kazdou kazdeho ktera kteri ktereho jake jakou kam odkud vedle behem jako vsechno
+        komu koho ceho cemu cim kym kolika kterem jakych jakem jakeho odkdy dokdy budu bude budou ve ke ze pak
+        potom tady tam
     """,
     "turkish": """
         ve veya ama ile icin bir bu su ben sen biz siz onlar benim senin onun bizim sizin bana sana ona beni
-        seni onu var yok degil mi mı mu ne kim nerede nereye nereden zaman nasil nasıl neden nicin hangi kac
+        seni onu var yok degil mi mi mu ne kim nerede nereye nereden zaman nasil nasil neden nicin hangi kac
         kadar gibi daha cok en her hic de da ki olan oldu olarak sonra once
+        kime kimi kimde kimden kimin kimle neyi neye neden nedir nerde nereyi kacta kaci kacinci ise edildi eder ediyor
+        ettim etti etmek olur oluyor oldugu olmak olan beri gore once bizi sizi bize size onlari onlarin bunu sunu biri
+        cunku fakat hangisi benimle
     """,
     "finnish": """
         ja tai mutta etta jos kun koska kuin mina sina han me te he minun sinun hanen meidan minua minulla
@@ -112,22 +119,33 @@ _FUNCTION_WORDS: Final = {
         mista milloin miksi miten kuka keta kenen se ne tama tuo nyt myos vain jo viela hyvin aina eika joka jotka
         jossa jota olemme olette meilla teilla heilla siella taalla siina tassa kanssa jalkeen ennen koko kaikki
         montako paljonko mihin minka oma omat
+        kenelle kenelta kumpi kumman minne kauanko paljon kun onko oliko olisi olla tulee viime joka luona takana sitten
+        minulta minusta meidat meita hanta heita ihan liian uusi
     """,
     "hungarian": """
         az egy es vagy de hogy ha mert mint en te mi ti ok nekem neked neki van vannak volt voltak lesz nem igen
         is meg mar csak nagyon mindig soha ki mit mikor hol hova honnan miert hogyan melyik milyen ez ezt azt
         ezek azok ott itt minden hany mennyi nekunk nekem utan elott alatt mellett kozott vagyok vagyunk voltam
         voltunk
+        kinel kitol kivel mibol mitol mire mivel miota meddig hanyan hanykor merre hova honnet mekkora kell lehet
+        lett lenni vagy nincs el fel le be ki ossze vissza majd akkor amikor ahol aki ami amely ahogy egyik masik ota
+        altal szerint tul hogy engem teged minket oket nala rola vele tole tolem velem
     """,
     "romanian": """
         si sau dar ca sa este sunt esti era erau fost fi am ai are avem aveti au avea eu tu el ea noi voi ei ele
         ma te se imi iti meu mea mei mele tau ta lui lor nostru un unei unui din de la in pe cu pentru prin fara
         intre cine ce cand unde cum cat care acest aceasta acesta nu da mai foarte doar deja mereu niciodata
+        imi isi mi ti si cui carui careia cati cate cata de cand unde pana dupa inainte despre langa ne va vor voi
+        lui ei am as era eram le li
     """,
     "indonesian": """
         yang dan atau tetapi tapi dengan untuk dari pada ke di ini itu saya aku kamu anda dia kami kita mereka
         adalah ada tidak bukan sudah belum akan sedang bisa harus juga hanya sangat lebih apa siapa kapan dimana
         mana mengapa kenapa bagaimana berapa saat ketika karena jika oleh
+    """,
+    "vietnamese": """
+        toi cua la va khong co cho voi nhung mot nao gi ai dau sao bao nhieu nay rat cung roi minh chung bi duoc da dang
+        se khi tu tai vi cac hay con cai chiec cuon bang ra vao lam hon con o day do the nen thi ma
     """,
     "russian": """
         не на что как это по но из он она они мы вы ты его её ее их им ей нам вам мне меня тебя тебе мой моя мое
@@ -202,6 +220,54 @@ def _by_word() -> dict[str, tuple[str, ...]]:
 _BY_WORD: Final = _by_word()
 OF_LATIN: Final = frozenset(_BY_WORD)
 """Every function word that `language_of_latin` counts."""
+_ALPHABETS: Final = {
+    "german": "äöüß",
+    "french": "àâçèéêëîïôùûœ",
+    "spanish": "áéíñóú¿¡",
+    "italian": "àèéìòù",
+    "portuguese": "áâãàçéêíóôõú",
+    "dutch": "ëïé",
+    "swedish": "åäö",
+    "danish": "åæø",
+    "norwegian": "åæø",
+    "polish": "ąćęłńóśźż",
+    "czech": "áčďéěíňóřšťúůýž",
+    "turkish": "çğıöşü",
+    "finnish": "äö",
+    "hungarian": "áéíóöőúüű",
+    "romanian": "ăâîșțşţ",
+    "vietnamese": "àáâãèéêìíòóôõùúýăđĩũơưạảấầẩẫậắằẳẵặẹẻẽếềểễệỉịọỏốồổỗộớờởỡợụủứừửữựỳỵỷỹ",
+}
+_LETTERS: Final = {
+    letter: tuple(language for language, letters in _ALPHABETS.items() if letter in letters)
+    for letter in "".join(_ALPHABETS.values())
+}
+"""Letter -> the languages that are written with it."""
+_FOREIGN: Final = 3
+"""So many letters are in no English sentence."""
+_LOANED: Final = {"é"}
+"""English has words with it, too: alone it tells little."""
+_SHAPES: Final = {
+    language: re.compile(shapes)
+    for language, shapes in {
+        "german": r"sch|ch|ei|ie|en\b|er\b",
+        "french": r"eau|ou|oi|qu|ai|ez\b",
+        "spanish": r"ci[oó]n|ll|os\b|as\b",
+        "italian": r"zz|gl|gn|tt|cc|[^aeiou]i\b",
+        "portuguese": r"nh|lh|ss|[oa]s\b|ei|ou|em\b",
+        "dutch": r"ij|aa|oe|ee|en\b",
+        "swedish": r"ck|ar\b|sj|or\b|sk|et\b|en\b",
+        "danish": r"er\b|et\b|hv|nd|en\b|e\b",
+        "norwegian": r"er\b|et\b|hv|kk|en\b",
+        "polish": r"sz|cz|rz|dz|w[ia]|[aeo]m\b",
+        "czech": r"ou|ch|[^aeiou]y\b|[st]e\b",
+        "turkish": r"l[ae]r|[iıuü]yor|d[ae]n?\b|[dt][ıiuü]|[mn]\b",
+        "finnish": r"([aeiouyäö])\1|ss[aä]\b|ll[aäe]\b|kk|tt|n\b|yö|uo",
+        "hungarian": r"gy|sz|cs|zs|ny|ly|[aeáé]k\b|b[ae]n?\b|[aeoö][tm]\b",
+        "romanian": r"ul\b|ea\b|ii\b|st|oa|lui\b",
+    }.items()
+}
+"""What a language has many of, to tell those apart that have the same letters."""
 _ALSO_ENGLISH: Final = frozenset(
     """
     aan ada ai ale algo alla alle alles ama anda ans antes ate aux ayer bara bas ben beni bent bez bin bis biz
@@ -216,6 +282,9 @@ _ALSO_ENGLISH: Final = frozenset(
     te ten tes ti til till toda todo toi ton tot tout tra tres tu ty um un una und uw uz va vado vais van vers
     veux vi voi volt vom von vos want war waren was wat wem wen wenn wie wij wil wir wo word ya yang yo za zal
     ze zou zu zum
+    ami beri biri bize bizi cate fel gore isi ise kell kimi kym lett li merre minne mire nala olla ota pak pana rola
+    size tam tole tul vele bang bao cac cai cho chung con dang dau day gi hay hon khi lam ma mot nay nen rat ra roi sau
+    tai thi vao
     """.split()
 )
 TELLING: Final = OF_LATIN.difference(_ALSO_ENGLISH, STOP_WORDS)
@@ -249,26 +318,42 @@ def may_be_english(words: Sequence[str], text: str) -> bool:
         text: As it was written.
     """
     english = sum(word in STOP_WORDS for word in words)
-    return mostly_latin(text) and language_of_latin(words, english) == ENGLISH
+    return mostly_latin(text) and language_of_latin(words, english, text) == ENGLISH
 
 
-def language_of_latin(words: Sequence[str], english: int) -> str:
-    """Return the language that most function words of a text are of.
+def _foreign_letters(text: str) -> set[str]:
+    """Return the letters that English has not, but for those of names: a word with a capital may be anybody's."""
+    if _LETTERS.keys().isdisjoint(text):
+        return set()
+    return _LETTERS.keys() & set("".join(word for word in text.split() if not word[0].isupper()))
 
-    English unless it has fewer of its own; words that English has too, of another meaning, count for less.
+
+def language_of_latin(words: Sequence[str], english: int, text: str = "") -> str:
+    """Return the language that most function words of a text are of, and most letters that English has not.
+
+    English unless it has fewer words of its own; words that English has too, of another meaning, count for less.
 
     Args:
         words: Lower case, without accents.
         english: How many of them are English function words.
+        text: As it was written.
     """
     telling = not TELLING.isdisjoint(words)
-    if english > 1 and not telling:
+    letters = set[str]() if text.isascii() else _foreign_letters(text)
+    if english > 1 and not telling and not letters:
         return ENGLISH
     counts: dict[str, float] = {}
-    for word in dict.fromkeys(words):
-        languages = _BY_WORD.get(word, ())
-        for language in languages:
-            # The fewer languages have a word, the more it tells; but a whole word more always tells more.
-            counts[language] = counts.get(language, 0.0) + 1 + 0.05 / len(languages)
+    for table, found in ((_BY_WORD, dict.fromkeys(words)), (_LETTERS, letters)):
+        for each in found:
+            languages = table.get(each, ())
+            for language in languages:
+                # The fewer languages have a word, the more it tells; but a whole word more always tells more.
+                counts[language] = counts.get(language, 0.0) + 1 + 0.05 / len(languages)
+    if letters and letters != _LOANED:
+        for language in counts.keys() & _SHAPES.keys():
+            counts[language] += len(set(_SHAPES[language].findall(text.lower())))
     best = max(counts, key=lambda language: counts[language], default=ENGLISH)
+    if letters and best != ENGLISH:
+        english = sum(word in STOP_WORDS and word not in STOPS[best] for word in words)
+    telling = telling or len(letters) >= _FOREIGN
     return best if int(counts.get(best, 0)) > (english if telling else 2 * english + 1) else ENGLISH

@@ -21,12 +21,12 @@ class _Snowball(Stemmer, Protocol):
 
 def stemmer(language: str) -> Stemmer:
     """Return what makes stems in a language, by its English name in lower case."""
-    if language == "hebrew":
-        return _Hebrew()
+    if language in _OWN:
+        return _OWN[language]()
     # PyStemmer has no type stubs; the protocol above is what is used of it.
     made = cast("_Snowball", importlib.import_module("Stemmer").Stemmer(language))
     made.maxCacheSize = 0  # `text._Stems` is the cache
-    return _Cyrillic(made) if language == "russian" else made
+    return _WITH[language](made) if language in _WITH else made
 
 
 class _Cyrillic:
@@ -57,6 +57,45 @@ class _Hebrew:
             word = word[1:]
         return self._ENDINGS.sub("", word).translate(self._FINAL)
 
+
+class _Turkish:
+    """Takes off endings one after the other: Snowball's rules need the letters of vowel harmony, which are folded."""
+
+    _ENDINGS: Final = re.compile(
+        "(?<=...)(?:[iu]?yor(?:um|sun|uz|lar)?|m[ae]kt[ae]|m[ae]k|l[ae]r|[iu]?[mn][iu]z|n[iu]n|n?d[ae]n?|t[ae]n?|yl[ae]"
+        "|(?:[dt][iu]|m[iu]s(?:t[iu])?|[ae]c[ae][kg])(?:[mnk]|[iu]m|[iu]z|n[iu]z|l[ae]r)?|[iu][mn]|[sny]?[iu]|[ny]?[ae]"
+        "|[iuae]r|(?<=[aeiou])m)$"
+    )
+    _VOICED: Final = str.maketrans("gbd", "kpt")
+
+    def stemWord(self, word: str) -> str:
+        before = ""
+        while word != before:
+            before, word = word, self._ENDINGS.sub("", word)
+        return word[:-1] + word[-1:].translate(self._VOICED)
+
+
+class _Persian:
+    """Persian stems, without what is written behind a noun for my, his, our, your and their."""
+
+    _ENDINGS: Final = re.compile("(?<=...)(?:مان|تان|شان|م|ش)$")
+
+    def __init__(self, persian: Stemmer) -> None:
+        self._persian = persian
+
+    def stemWord(self, word: str) -> str:
+        return self._ENDINGS.sub("", self._persian.stemWord(word))
+
+
+class _Whole:
+    """Leaves words as they are: those of Vietnamese have one form."""
+
+    def stemWord(self, word: str) -> str:
+        return word
+
+
+_OWN: Final = {"hebrew": _Hebrew, "turkish": _Turkish, "vietnamese": _Whole}
+_WITH: Final = {"russian": _Cyrillic, "persian": _Persian}
 
 _PAST: Final = 20
 _BEFORE: Final = {"다": 4, "니": 17}

@@ -22,7 +22,7 @@ from memkit.ranking.languages import (
 from memkit.ranking.stemmers import Stemmer, korean_form, stemmer
 from memkit.ranking.words import IRREGULAR, STOP_WORDS
 
-TOKENIZER_VERSION = "memkit/4"
+TOKENIZER_VERSION = "memkit/5"
 """Stored beside keyword rows; a different one means that they have to be made again."""
 
 MAX_WORD = 64
@@ -180,7 +180,7 @@ def words_and_stems(text: str) -> Sequence[tuple[str, str]]:
 @lru_cache(maxsize=8)
 def _paired(text: str) -> Sequence[tuple[str, str]]:
     words = surface(text)
-    return tuple(zip(words, stemmed(words), strict=True))
+    return tuple(zip(words, stemmed(words, text), strict=True))
 
 
 def stems_by_word(text: str) -> dict[str, str]:
@@ -201,7 +201,9 @@ def other_stems(query: str, unknown: Collection[str]) -> dict[str, list[str]]:
     Where a query has an English function word, only its names are treated so: words with a capital inside of it.
     """
     words = surface(query)
-    open_words = [(word, stem) for word, stem in zip(words, stemmed(words), strict=True) if stem in unknown]
+    open_words = [
+        (word, stem) for word, stem in zip(words, stemmed(words, query), strict=True) if stem in unknown
+    ]
     if any(not _STEMS[word] for word in words):
         capitals = [written for written in query.split()[1:] if written[0].isupper()]
         if not capitals:
@@ -216,11 +218,11 @@ def other_stems(query: str, unknown: Collection[str]) -> dict[str, list[str]]:
     }
 
 
-def stemmed(words: list[str]) -> list[str]:
+def stemmed(words: list[str], text: str) -> list[str]:
     """Return the stem of each word of one text, empty for a stop word."""
     stems = _STEMS
     found = [stems[word] for word in words]
-    language = language_of_latin(words, found.count(""))
+    language = language_of_latin(words, found.count(""), text)
     if language != ENGLISH:
         stems = _LANGUAGES[language]
         found = [stems[word] for word in words]
@@ -306,11 +308,15 @@ def folded(text: str) -> str:
     """Return a text in lower case, with plain letters for full-width ones and without accents on Latin letters."""
     if text.isascii():
         return text.lower()
-    plain = unicodedata.normalize("NFKD", text).lower()
+    plain = unicodedata.normalize("NFKD", text).lower().translate(_WITHOUT_MARKS)
     # A mark on a Latin letter goes; elsewhere marks are part of the writing and are composed back.
     return unicodedata.normalize("NFC", _ACCENT.sub(r"\1", plain))
 
 
+_WITHOUT_MARKS: Final = str.maketrans(
+    {"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ß": "ss", "æ": "ae", "œ": "oe"}
+)
+"""Letters that no accent can be taken off, which many leave out all the same."""
 _ACCENT = re.compile(r"([a-z])[\u0300-\u036f]+")
 
 

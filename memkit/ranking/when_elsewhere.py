@@ -51,8 +51,9 @@ _NAMED: Final = re.compile(
     rf"|(?P<unit2>{_PERIOD})\s+(?:(?P<last2>{LAST})|(?P<next2>{NEXT})))(?!\w)"
 )
 _BARE_WEEKDAY: Final = re.compile(
-    rf"(?<![\w-])(?:(?P<before>\w+)\s+)?(?P<weekday>{_any('|'.join(DAYS_OF_WEEK))})(?![\w-])"
+    rf"(?<![\w-])(?:(?P<before>\w+)\s+)?(?P<weekday>{_any('|'.join(DAYS_OF_WEEK))})(?![\w-])(?<!\bsali(?! gun))"
 )
+"""Sali is a name, too, where it is not written as the Turkish day."""
 _COUNTED: Final = re.compile(
     rf"(?<!\w)(?:(?P<ago>{AGO_FIRST})|(?P<ahead>{AHEAD_FIRST}))\s+{_COUNT}\s+(?P<unit>{_UNIT})(?!\w)"
     rf"|(?<!\w)(?:{_COUNT2}\s+)?(?P<unit2>{_UNIT})\s+(?:(?P<ago2>{AGO})|(?P<ahead2>{AHEAD}))(?!\w)"
@@ -67,7 +68,7 @@ _APART: Final = str.maketrans("-'’", "   ")
 TIMELY: Final = frozenset(re.split(r"[ -]", key)[0] for key in (*PERIODS, *DAYS))
 """One of them is in every expression in letters with blanks between words."""
 _ENGLISH_TOO: Final = frozenset(
-    "in over for once ten a an two three few couple six week weekend winter".split()
+    "in over for once ten a an two three few couple six week weekend winter host".split()
 )
 """Words of an expression that could be English as well."""
 

@@ -28,7 +28,7 @@ janeiro fevereiro marco abril maio junho julho agosto setembro outubro novembro 
 januari februari maart april mei juni juli augustus|augusti september oktober november december
 stycznia|styczniu lutego|lutym marca|marcu kwietnia|kwietniu maja|maju czerwca|czerwcu lipca|lipcu sierpnia|sierpniu wrzesnia|wrzesniu pazdziernika|pazdzierniku listopada|listopadzie grudnia|grudniu
 января|январе февраля|феврале марта|марте апреля|апреле мая|мае июня|июне июля|июле августа|августе сентября|сентябре октября|октябре ноября|ноябре декабря|декабре
-ocak subat mart nisan mayıs haziran temmuz agustos eylul ekim kasım aralık
+ocak subat mart nisan mayis haziran temmuz agustos eylul ekim kasim aralik
 يناير فبراير مارس أبريل|ابريل مايو يونيو يوليو أغسطس|اغسطس سبتمبر أكتوبر|اكتوبر نوفمبر ديسمبر
 जनवरी फरवरी मार्च अप्रैल मई जून जुलाई अगस्त सितंबर अक्टूबर नवंबर दिसंबर
 """)  # noqa: E501
@@ -61,7 +61,7 @@ def _days() -> dict[str, DayWord]:
         -2: "vorgestern anteayer antier anteontem eergisteren przedwczoraj позавчера",
         -1: "gestern ayer anoche ieri ontem gisteren wczoraj вчера igar dun أمس امس",
         0: "heute hoy oggi hoje vandaag dzis dzisiaj сегодня idag bugun اليوم आज",
-        1: "demain domani amanha jutro завтра yarın غدا",
+        1: "demain domani amanha jutro завтра yarin غدا",
         2: "ubermorgen dopodomani overmorgen pojutrze послезавтра",
     }.items():
         table |= {word: DayWord(away) for word in words.split()}
@@ -94,7 +94,7 @@ UNITS: Final[Mapping[str, str]] = {
         "month": "monat monats monate monaten mois mes meses mese mesi maand maanden miesiac miesiacu miesiace "
         "miesiecy месяц месяце месяца месяцев manad manaden manader ay شهر الشهر أشهر महीने",
         "year": "jahr jahre jahren jahres an ans annee annees ano anos anno anni jaar rok roku lat lata год году года "
-        "лет ar aret yıl سنة السنة عام العام سنوات साल",
+        "лет ar aret yil سنة السنة عام العام سنوات साल",
     }.items()
     for word in words.split()
 } | {"fin de semana": "weekend", "fim de semana": "weekend", "fine settimana": "weekend"}  # fmt: skip
@@ -106,7 +106,7 @@ UNITS_UNSPACED: Final[Mapping[str, str]] = {
 
 LAST: Final = (
     r"letzte[nrsm]?|vorige[nrsm]?|vergangene[nrsm]?|derniere?s?|passee?s?|pasad[oa]s?|ultim[oaie]s?|scors[oaie]"
-    r"|passad[oa]s?|vorige?|afgelopen|laatste|zesz[lł]\w+|ubieg[lł]\w+|ostatni\w*|прошл\w+|последн\w+|forra|sista"
+    r"|passad[oa]s?|vorige?|afgelopen|laatste|zeszl\w+|ubiegl\w+|ostatni\w*|прошл\w+|последн\w+|forra|sista"
     r"|senaste|forrige|siste|sidste|gecen|पिछल\S*|الماضي|الماضية"
 )
 THIS: Final = (
@@ -115,7 +115,7 @@ THIS: Final = (
 )
 NEXT: Final = (
     r"nachste[nrsm]?|kommende[nrsm]?|prochaine?|proxim[oa]|que viene|prossim[oa]|que vem|volgende?|komende?"
-    r"|przysz[lł]\w+|nastepn\w+|следующ\w+|будущ\w+|nasta|neste|naeste|gelecek|अगल\S*|القادم|القادمة|المقبل|المقبلة"
+    r"|przyszl\w+|nastepn\w+|следующ\w+|будущ\w+|nasta|neste|naeste|gelecek|अगल\S*|القادم|القادمة|المقبل|المقبلة"
 )
 DUALS: Final[Mapping[str, str]] = {
     "يومين": "يوم", "أسبوعين": "أسبوع", "اسبوعين": "أسبوع", "شهرين": "شهر", "سنتين": "سنة", "عامين": "سنة",
@@ -140,10 +140,10 @@ lunes martes miercoles jueves viernes sabado domingo
 lunedi martedi mercoledi giovedi venerdi sabato domenica
 segunda-feira terca-feira quarta-feira quinta-feira sexta-feira sabado domingo
 maandag dinsdag woensdag donderdag vrijdag zaterdag zondag
-poniedziałek|poniedziałku wtorek|wtorku sroda|srode|srody czwartek|czwartku piatek|piatku sobota|sobote|soboty niedziela|niedziele|niedzieli
+poniedzialek|poniedzialku wtorek|wtorku sroda|srode|srody czwartek|czwartku piatek|piatku sobota|sobote|soboty niedziela|niedziele|niedzieli
 понедельник|понедельника вторник|вторника среда|среду|среды четверг|четверга пятница|пятницу|пятницы суббота|субботу|субботы воскресенье|воскресенья
-mandag|mandags tisdag|tisdags|tirsdag|tirsdags onsdag|onsdags torsdag|torsdags fredag|fredags lordag|lordags|lørdag sondag|sondags|søndag
-pazartesi salı carsamba persembe cuma cumartesi pazar
+mandag|mandags tisdag|tisdags|tirsdag|tirsdags onsdag|onsdags torsdag|torsdags fredag|fredags lordag|lordags sondag|sondags
+pazartesi sali carsamba persembe cuma cumartesi pazar
 الاثنين|الإثنين الثلاثاء الأربعاء|الاربعاء الخميس الجمعة السبت الأحد|الاحد
 सोमवार मंगलवार बुधवार गुरुवार शुक्रवार शनिवार रविवार
 """)  # noqa: E501
@@ -156,8 +156,8 @@ primavera verao outono inverno
 lente|voorjaar zomer herfst|najaar winter
 wiosna|wiosne|wiosny lato|latem|lecie jesien|jesieni|jesienia zima|zime|zimy
 весна|весной|весну|весны лето|летом|лета осень|осенью|осени зима|зимой|зиму|зимы
-varen sommaren|sommar|sommer hosten|host|høst vintern|vinter
-ilkbahar|bahar yaz sonbahar kıs
+varen sommaren|sommar|sommer hosten|host vintern|vinter
+ilkbahar|bahar yaz sonbahar kis
 الربيع الصيف الخريف الشتاء
 """)
 PERIODS: Final[Mapping[str, str]] = (
@@ -172,7 +172,7 @@ PERIODS: Final[Mapping[str, str]] = (
             "|julen|jul|عيد الميلاد",
             "easter": "ostern|paques|pascua|pasqua|pascoa|pasen|wielkanoc|пасха|пасху|pasken|paske",
             "new year": "neujahr|silvester|nouvel an|ano nuevo|nochevieja|capodanno|ano novo|reveillon|nieuwjaar"
-            "|nowy rok|sylwester|новый год|nyar|nytar|yılbası",
+            "|nowy rok|sylwester|новый год|nyar|nytar|yilbasi",
         }.items()
         for word in words.split("|")
     }
@@ -182,7 +182,7 @@ PERIODS: Final[Mapping[str, str]] = (
 EARLY: Final = (
     "anfang|debut|principios|comienzos|inicios?|inizio|comeco|begin|poczatku|начале|начала|borjan|starten"
 )
-MIDDLE: Final = "mitte|mi|mediados|meta|meados|midden|half|medio|połowie|середине|mitten"
+MIDDLE: Final = "mitte|mi|mediados|meta|meados|midden|half|medio|polowie|середине|mitten"
 LATE: Final = "ende|fin|finales|fines|fine|final|fim|finais|eind|einde|koniec|koncu|конце|slutet|slutten"
 """Parts of a month or a year."""
 
@@ -259,7 +259,7 @@ jeden dwa|dwie trzy cztery piec szesc siedem osiem dziewiec dziesiec
 ett tva tre fyra fem sex sju atta nio tio
 واحد اثنين|اثنان|اثنتين ثلاثة|ثلاث أربعة|أربع|اربعة|اربع خمسة|خمس ستة|ست سبعة|سبع ثمانية|ثماني تسعة|تسع عشرة|عشر
 एक दो तीन चार पांच|पाँच छह|छः सात आठ नौ दस
-bir iki uc dort bes altı yedi sekiz dokuz on
+bir iki uc dort bes alti yedi sekiz dokuz on
 """)  # fmt: skip
 NUMBERS_UNSPACED: Final[Mapping[str, int]] = {
     digit: value for value, digit in enumerate("一二三四五六七八九十", 1)
