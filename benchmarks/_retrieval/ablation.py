@@ -12,7 +12,7 @@ from benchmarks._retrieval.metrics import means, of_places
 from benchmarks._retrieval.run import Run
 from memkit.embedders.base import CodeEmbedder
 from memkit.ranking.index import OwnerIndex, RankQuery
-from memkit.ranking.late import Tokens, pack
+from memkit.ranking.late import Tokens, pack, without_signs
 from memkit.ranking.standing import wishes
 from memkit.ranking.text import dense_form
 from memkit.ranking.weights import Part, Weights, weights_for
@@ -80,7 +80,7 @@ def ablation(run: Run) -> None:
 def _of(run: Run, level: Level, conversation: data.Conversation) -> Mapping[str, list[dict[str, float]]]:
     embedder = run.embedder(level)
     (filled,) = data.with_vectors([conversation], embedder)
-    tokens = _tokens_of(embedder, filled) if isinstance(embedder, CodeEmbedder) else None
+    tokens = tokens_of(embedder, filled) if isinstance(embedder, CodeEmbedder) else None
     asked = [q for q in conversation.questions if q.answerable]
     out: dict[str, list[dict[str, float]]] = {}
     for label, weights in without(weights_for(embedder.identity)).items():
@@ -100,15 +100,15 @@ def _of(run: Run, level: Level, conversation: data.Conversation) -> Mapping[str,
     return out
 
 
-def _tokens_of(embedder: CodeEmbedder, conversation: data.Conversation) -> Callable[[str], Tokens]:
-    """Return what gives the tokens of a query, beside those of a conversation."""
+def tokens_of(embedder: CodeEmbedder, conversation: data.Conversation) -> Callable[[str], Tokens]:
+    """Return what gives the tokens of a query, beside those of a conversation: those that a search compares."""
     texts = [dense_form(entry.text, entry.speaker) for entry in conversation.entries]
     _, codes = embedder.embed_codes(texts)
     identity = embedder.token_identity or ""
     packed = {
         entry.rid: kept
-        for entry, found in zip(conversation.entries, codes, strict=True)
-        if (kept := pack(found.codes, identity)) is not None
+        for entry, text, found in zip(conversation.entries, texts, codes, strict=True)
+        if (kept := pack(without_signs(text, found).codes, identity)) is not None
     }
 
     def stored(rids: Sequence[int]) -> Mapping[int, bytes]:
@@ -116,6 +116,6 @@ def _tokens_of(embedder: CodeEmbedder, conversation: data.Conversation) -> Calla
 
     def asked(text: str) -> Tokens:
         _, (found,) = embedder.embed_codes([text], purpose="query")
-        return Tokens(text=text, asked=found, identity=identity, stored=stored)
+        return Tokens(text=text, asked=without_signs(text, found), identity=identity, stored=stored)
 
     return asked

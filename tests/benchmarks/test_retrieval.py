@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from benchmarks import retrieval
 from benchmarks._engine.bench import Worker
-from benchmarks._retrieval import cached, facts, goals, languages, metrics, packing, peers, report, speed
+from benchmarks._retrieval import (
+    ablation,
+    cached,
+    data,
+    facts,
+    goals,
+    languages,
+    metrics,
+    packing,
+    peers,
+    report,
+    speed,
+)
 from benchmarks._retrieval.run import WORKER, Run
 from benchmarks._retrieval.worker import systems
+from memkit.embedders.base import Purpose, TokenCodes
 from memkit.embedders.hash import HashEmbedder
+from memkit.ranking.late import pack
 from memkit.testing import FakeEmbedder
 
 SPOKEN = (
@@ -67,6 +84,29 @@ def make_run(tmp_path: Path, **options: Any) -> Run:
         "environments": tmp_path, "quick": True,
     }  # fmt: skip
     return Run(**{**given, **options})
+
+
+class Signs(HashEmbedder):
+    """Gives each word and each sign as a token."""
+
+    token_identity = "signs/1"
+
+    def embed_codes(
+        self, texts: Sequence[str], *, purpose: Purpose = "document"
+    ) -> tuple[npt.NDArray[np.float32], list[TokenCodes]]:
+        spans = [[found.span() for found in re.finditer(r"\w+|[^\w\s]", text)] for text in texts]
+        codes = [TokenCodes(np.ones((len(each), 4), np.int8), np.array(each, np.int32)) for each in spans]
+        return self.embed(texts, purpose=purpose), codes
+
+
+def test_the_ablation_compares_the_tokens_that_a_search_does(tmp_path: Path) -> None:
+    write_sets(tmp_path)
+    conversation = data.load(tmp_path, "locomo")[0]
+    tokens = ablation.tokens_of(Signs(), conversation)("Who bought the Vespa?")
+    (packed,) = tokens.stored([conversation.entries[1].rid]).values()
+    assert len(tokens.asked) == 4
+    assert packed == pack(np.ones((len("Ben said Lovely I finally sold my old Vespa to Carla".split()), 4), np.int8),
+                          Signs.token_identity)  # fmt: skip
 
 
 @pytest.mark.parametrize(
