@@ -12,11 +12,11 @@ from typing import Literal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from memkit.testing.network import block_network
+
 # How fast the machine is decides no test.
 settings.register_profile("any-speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-speed")
-pytest.register_assert_rewrite("memkit.testing")  # the suites explain their failures like any test
-from memkit.testing.network import block_network  # noqa: E402
 
 pytest_plugins = ["tests.bolt", "tests.postgres"]
 

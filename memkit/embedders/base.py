@@ -25,7 +25,11 @@ class Embedder(Protocol):
 
     @property
     def identity(self) -> str:
-        """Name, model and whatever else changes the vectors; it is stored with the collection."""
+        """Name, model and whatever else changes the vectors; it is stored with the collection.
+
+        A provider's begins with its name and `/`: a store that is opened with `embedder="auto"` makes it again by that
+        name, with `from_identity(rest)` where its class has that, else without settings.
+        """
         ...
 
     @property

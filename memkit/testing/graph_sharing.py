@@ -16,7 +16,7 @@ from memkit.graph_stores.support import dump_record
 from memkit.scope import ReadScope
 from memkit.testing.graph_data import ALICE, EVERYONE, id_of, memory
 from memkit.testing.graph_process import GraphProcess
-from memkit.testing.laws import Driver, Laws, Mode
+from memkit.testing.laws import Driver, Laws, Mode, needs
 
 SECRET = "pass: w@rd/1"
 """The wrong password that a refused store is given; no error may show it."""
@@ -88,7 +88,7 @@ class GraphLaws(Laws):
 class SharedGraphLaws(GraphLaws):
     """Reopening, other processes, other threads, and a database that is down."""
 
-    @pytest.mark.needs("persistent")
+    @needs("persistent")
     def test_what_was_written_is_there_after_reopening(self, store: Driver, tmp_path: Path) -> None:
         """A second store at the same place sees the memories, before and after the first is closed.
 
@@ -105,7 +105,7 @@ class SharedGraphLaws(GraphLaws):
         other.close()
         assert sorted(everything(store)) == ["m0", "m2", "m3", "m4"]
 
-    @pytest.mark.needs("multi_process")
+    @needs("multi_process")
     def test_two_processes_see_each_others_writes(self, store: Driver, tmp_path: Path) -> None:
         """What either process wrote, replaced or removed is seen by the other's next call; nothing is lost.
 
@@ -133,7 +133,7 @@ class SharedGraphLaws(GraphLaws):
         finally:
             other.close()
 
-    @pytest.mark.needs("multi_process")
+    @needs("multi_process")
     def test_a_killed_process_leaves_nothing_half_done(self, store: Driver, tmp_path: Path) -> None:
         """After a kill in the middle of writing, what was acknowledged is there, and every memory is whole.
 

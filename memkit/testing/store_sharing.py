@@ -10,7 +10,7 @@ import pytest
 
 from memkit.errors import BackendError
 from memkit.filters import Compare
-from memkit.testing.laws import Driver, Laws, Mode
+from memkit.testing.laws import Driver, Laws, Mode, needs
 from memkit.testing.store_data import DIM, EMBEDDER, PAYLOADS, payload, records, vectors
 from memkit.testing.store_process import StoreProcess
 from memkit.vector_stores.base import StoreRecord, VectorStore
@@ -57,7 +57,7 @@ class StoreLaws(Laws):
 class SharedStoreLaws(StoreLaws):
     """Reopening, other processes, other threads, and a database that is down."""
 
-    @pytest.mark.needs("persistent")
+    @needs("persistent")
     def test_what_was_written_is_there_after_reopening(self, store: Driver, tmp_path: Path) -> None:
         """A second store at the same place sees the points, before and after the first is closed.
 
@@ -73,7 +73,7 @@ class SharedStoreLaws(StoreLaws):
         assert other.search(points[3].vector, 1)[0].id == "p003"
         other.close()
 
-    @pytest.mark.needs("multi_process")
+    @needs("multi_process")
     def test_two_processes_see_each_others_writes(self, store: Driver, tmp_path: Path) -> None:
         """What either process wrote or deleted is found by the other's next call, thousands of points later too.
 

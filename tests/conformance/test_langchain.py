@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from typing import Any
 
-import pytest
 from langchain_core.cross_encoders import BaseCrossEncoder
+from langchain_core.documents import BaseDocumentCompressor, Document
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, convert_to_openai_messages
@@ -22,6 +23,7 @@ from memkit.rerankers.base import Reranker
 from memkit.rerankers.langchain import LangChainReranker
 from memkit.testing.embedder import EmbedderSuite
 from memkit.testing.llm import LLMSuite
+from memkit.testing.reranker import RerankerSuite
 
 
 class StatusError(Exception):
@@ -91,12 +93,41 @@ class Overlap(BaseCrossEncoder):
         return [float(len(set(a.lower().split()) & set(b.lower().split()))) for a, b in text_pairs]
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 9])
-def test_a_langchain_reranker_keeps_the_protocol(limit: int) -> None:
-    reranker = LangChainReranker(Overlap())
-    assert isinstance(reranker, Reranker)
-    pairs = reranker.rerank("green tea", ["coffee", "green tea", "tea"], limit)
-    assert [place for place, _ in pairs] == [1, 2, 0][:limit]
-    assert all(0 <= score <= 1 for _, score in pairs)
-    assert pairs == sorted(pairs, key=lambda pair: -pair[1])
-    assert reranker.rerank("green tea", [], limit) == []
+class Fails(BaseCrossEncoder):
+    """Cannot reach its service."""
+
+    def score(self, text_pairs: list[tuple[str, str]]) -> list[float]:
+        raise ConnectionRefusedError("no")
+
+
+class Scored(BaseDocumentCompressor):
+    """Scores by another's, in the documents' metadata."""
+
+    by: Any = Overlap()
+
+    def compress_documents(
+        self, documents: Sequence[Document], query: str, callbacks: Any = None
+    ) -> Sequence[Document]:
+        scores = self.by.score([(query, document.page_content) for document in documents])
+        return [
+            Document(
+                page_content=document.page_content, metadata={**document.metadata, "relevance_score": score}
+            )
+            for document, score in zip(documents, scores, strict=True)
+        ]
+
+
+class TestLangChainCrossEncoder(RerankerSuite):
+    def make_reranker(self) -> Reranker:
+        return LangChainReranker(Overlap())
+
+    def make_down_reranker(self) -> Reranker:
+        return LangChainReranker(Fails())
+
+
+class TestLangChainCompressor(RerankerSuite):
+    def make_reranker(self) -> Reranker:
+        return LangChainReranker(Scored())
+
+    def make_down_reranker(self) -> Reranker:
+        return LangChainReranker(Scored(by=Fails()))

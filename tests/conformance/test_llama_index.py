@@ -31,6 +31,7 @@ from memkit.rerankers.base import Reranker
 from memkit.rerankers.llama_index import LlamaIndexReranker
 from memkit.testing.embedder import EmbedderSuite
 from memkit.testing.llm import LLMSuite
+from memkit.testing.reranker import RerankerSuite
 from memkit.testing.vector_store import VectorStoreSuite
 from memkit.vector_stores.base import VectorStore
 from memkit.vector_stores.llama_index import LlamaIndexStore
@@ -128,14 +129,19 @@ class Overlap(BaseNodePostprocessor):
         return nodes
 
 
-@pytest.mark.parametrize("limit", [1, 2, 3, 9])
-def test_a_llama_index_reranker_keeps_the_protocol(limit: int) -> None:
-    reranker = LlamaIndexReranker(Overlap())
-    assert isinstance(reranker, Reranker)
-    pairs = reranker.rerank("green tea", ["coffee", "green tea", "tea"], limit)
-    assert [place for place, _ in pairs] == [1, 2, 0][:limit]
-    assert all(0 <= score <= 1 for _, score in pairs)
-    assert reranker.rerank("green tea", [], limit) == []
+class Fails(BaseNodePostprocessor):
+    """Cannot reach its service."""
+
+    def _postprocess_nodes(self, nodes: Any, query_bundle: Any = None) -> Any:
+        raise ConnectionRefusedError("no")
+
+
+class TestLlamaIndexReranker(RerankerSuite):
+    def make_reranker(self) -> Reranker:
+        return LlamaIndexReranker(Overlap())
+
+    def make_down_reranker(self) -> Reranker:
+        return LlamaIndexReranker(Fails())
 
 
 class WithTexts(SimpleVectorStore):

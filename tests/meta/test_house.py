@@ -139,11 +139,17 @@ def test_the_shared_leaves_stand_on_the_ground_floor() -> None:
     assert found == []
 
 
+def test_every_folder_of_the_core_is_a_package() -> None:
+    """A type checker finds `py.typed` above a package, and not above a folder without `__init__.py`."""
+    assert {name(path.parent) for path in CORE if not (path.parent / "__init__.py").exists()} == set()
+
+
 def test_a_vendor_is_imported_by_its_own_files_alone() -> None:
     """Those are the files that the registry names with the vendor's extra, and what they are made of."""
     vendors = {
         re.split(r"[\[<>=!;~ ]", requirement)[0].replace("-", "_").lower(): extra
-        for extra, requirements in projects()[ROOT]["project"]["optional-dependencies"].items()
+        # Backwards: what `testing` brings of a vendor's, too, is the vendor's.
+        for extra, requirements in reversed(projects()[ROOT]["project"]["optional-dependencies"].items())
         for requirement in requirements
         if extra != "all"
     }

@@ -47,9 +47,9 @@ def test_a_provider_names_the_extra_that_brings_its_vendor(
         assert entry.extra in EXTRAS, "step 3: the extra"
 
 
-def test_there_is_one_extra_per_backend_plus_all() -> None:
+def test_there_is_one_extra_per_backend_plus_all_and_testing() -> None:
     used = {entry.extra for table in PROVIDERS.values() for entry in table.values() if entry.extra}
-    assert set(EXTRAS) - {"all"} == used
+    assert set(EXTRAS) - {"all", "testing"} == used
     assert EXTRAS["all"] == [f"memkit-ai[{','.join(sorted(used))}]"]
 
 

@@ -39,7 +39,7 @@ def install(folder: Path) -> Path:
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     paths = [str(install(tmp_path / "site")), str(ROOT)]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def run(environment: dict[str, str], *command: str) -> str:
@@ -87,18 +87,56 @@ def test_without_the_distribution_the_name_is_unknown() -> None:
     assert "acme" not in names("vector_store")
 
 
+OUTSIDE = ("-q", "-p", "no:cacheprovider", "--strict-markers", "-W", "error")
+"""Nothing of this repository's own settings: warnings are errors, and no mark of ours is registered."""
+
+
+def suite(environment: dict[str, str], folder: Path, *options: str) -> str:
+    """Run the distribution's tests where no configuration of ours is found."""
+    shutil.copy(HERE / "conformance.py", folder)
+    return run(environment, "-m", "pytest", str(folder / "conformance.py"), *OUTSIDE, *options)
+
+
+def test_the_public_suite_is_collected_outside_of_this_repository(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    assert "::test_two_processes_see_each_others_writes" in suite(environment, tmp_path, "--collect-only")
+
+
 @pytest.mark.engine
-def test_a_third_partys_store_runs_the_public_suite(environment: dict[str, str]) -> None:
-    out = run(
-        environment,
-        "-m",
-        "pytest",
-        str(HERE / "conformance.py"),
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:xdist",
-    )
+def test_a_third_partys_store_runs_the_public_suite(environment: dict[str, str], tmp_path: Path) -> None:
+    out = suite(environment, tmp_path)
     (passed,) = re.findall(r"(\d+) passed", out)
     assert int(passed) > 290 and "failed" not in out and "skipped" not in out
+
+
+BREAKS = """
+from memkit.testing import EmbedderSuite, FakeEmbedder
+class Long(FakeEmbedder):
+    def embed(self, texts, *, purpose="document"):
+        return 2 * super().embed(texts, purpose=purpose)
+class TestLong(EmbedderSuite):
+    def make_embedder(self):
+        return Long()
+"""
+
+
+def test_a_law_that_is_broken_says_what_it_compared(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "test_long.py").write_text(BREAKS)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", str(tmp_path), "-k", "unit_length", *OUTSIDE],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "comparison failed" in done.stdout and "2 failed" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_suite_whose_packages_are_missing_names_the_extra(environment: dict[str, str]) -> None:
+    said = run(
+        environment,
+        "-c",
+        "import sys; sys.modules['networkx'] = None\n"
+        "from memkit.errors import MissingDependencyError\n"
+        "try:\n    from memkit.testing import GraphStoreSuite\n"
+        "except MissingDependencyError as error:\n    print(error)",
+    )
+    assert "memkit.testing.GraphStoreSuite" in said and "memkit-ai[testing]" in said

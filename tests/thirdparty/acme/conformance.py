@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from memkit.registry import provider_class
-from memkit.testing.vector_store import VectorStoreSuite
+from memkit.testing import VectorStoreSuite
 from memkit.vector_stores.base import VectorStore
 
 AcmeStore = provider_class("vector_store", "acme")

@@ -1,0 +1,1 @@
+"""Embedders: the protocol in `base`, then one file for each."""

@@ -1,0 +1,1 @@
+"""Language models: the protocol in `base`, then one file for each wire format."""

@@ -1,0 +1,1 @@
+"""Rerankers: the protocol in `base`, then one file for each."""

@@ -1,0 +1,1 @@
+"""Vector stores: the protocol in `base`, then one file for each."""
