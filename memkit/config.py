@@ -174,6 +174,10 @@ def as_provider(given: Any, kind: type[ProviderConfig]) -> ProviderConfig | None
         return kind(provider=name, config={"model": model} if model else None)
     if isinstance(given, Mapping):
         return kind(**dict(cast("Mapping[str, Any]", given)))
+    if isinstance(given, type):
+        raise ConfigurationError(
+            f"`{kind.kind}` is the class {given.__name__} itself. Pass an object of it: {given.__name__}(...)."
+        )
     settings_of = getattr(cast("object", given), "provider_name", None)
     if isinstance(settings_of, str):
         return kind(provider=settings_of, config=given)

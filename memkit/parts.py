@@ -179,14 +179,7 @@ class Parts:
             return made
         stored = self.ledger.embedder()
         if stored is not None:
-            provider, _, model = stored[0].partition("/")
-            if provider not in names("embedder"):
-                raise ConfigurationError(
-                    f"This store was made with the embedder {stored[0]!r}, which memkit cannot make by itself. "
-                    "Pass it as `embedder=`, or change it with `memory.rebuild(embedder=...)`."
-                )
-            again = getattr(provider_class("embedder", provider), "from_identity", None)
-            made = cast("Embedder", _build("embedder", provider, None) if again is None else again(model))
+            made = _made_again(stored[0])
             self.choices["embedder"] = f"{made.identity} (the store was made with it)"
         elif os.environ.get(OPENAI_KEY):
             made = cast("Embedder", _build("embedder", "openai", None))
@@ -333,6 +326,20 @@ class Parts:
 
 def _nobody() -> None:
     """Wake nobody: there is no background worker."""
+
+
+def _made_again(identity: str) -> Embedder:
+    """Return the embedder of an identity, made from that alone."""
+    provider, _, rest = identity.partition("/")
+    if provider in names("embedder"):
+        again = getattr(provider_class("embedder", provider), "from_identity", None)
+        made = cast("Embedder", _build("embedder", provider, None) if again is None else again(rest))
+        if made.identity == identity:
+            return made
+    raise ConfigurationError(
+        f"This store was made with the embedder {identity!r}, which memkit cannot make by itself. "
+        "Pass it as `embedder=`, or change it with `memory.rebuild(embedder=...)`."
+    )
 
 
 def _keyless_embedder() -> tuple[str, str]:

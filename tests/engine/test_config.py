@@ -475,6 +475,23 @@ def test_a_key_found_later_never_changes_a_store_silently(
         assert "hash" in memory.health().chosen["embedder"]
 
 
+def test_an_embedder_that_auto_would_make_otherwise_is_asked_for(tmp_path: Path) -> None:
+    works(Memory(tmp_path, llm=None, embedder=AxisEmbedder("hash/with settings of its own")))
+    with (
+        Memory(tmp_path, llm=None) as memory,
+        pytest.raises(ConfigurationError, match="Pass it as `embedder=`"),
+    ):
+        memory.search("Oslo", user_id="u")
+
+
+@pytest.mark.parametrize("kind", ["vector_store", "graph_store", "llm", "embedder", "reranker"])
+def test_a_class_is_no_object_of_it(kind: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=rf"`{kind}` is the class MemoryStore .*MemoryStore\(\.\.\.\)"
+    ):
+        Memory(**{kind: MemoryStore})
+
+
 def test_a_memory_can_be_sent_to_another_process(tmp_path: Path) -> None:
     with Memory(tmp_path, llm=None) as memory:
         memory.add("x", user_id="u")
