@@ -7,20 +7,16 @@ from dataclasses import dataclass, field
 from operator import index
 from typing import Any, cast
 
-import numpy as np
-
 from ..clock import now_us
 from ..errors import BackendError, LedgerMismatchError
 from ..filters import And, Filter, scope_filter
 from ..ledger.base import Outlook, OwnerMark, Record
 from ..ranking.asked import content
-from ..ranking.cache import MAX_ROWS, entries
-from ..ranking.candidates import CANDIDATES, NEIGHBOURS, SAMPLE, rank_candidates
-from ..ranking.index import Entry, RankQuery
+from ..ranking.cache import MAX_ROWS
+from ..ranking.index import RankQuery
 from ..ranking.late import Tokens
 from ..ranking.query import sanitise
-from ..ranking.result import SCORE_DECIMALS
-from ..ranking.text import other_stems, tokens
+from ..ranking.result import SCORE_DECIMALS, Ranking
 from ..ranking.weights import weights_for
 from ..rerankers.base import patience
 from ..scope import ReadScope
@@ -30,6 +26,7 @@ from .current import Reading
 from .embed import embed_question
 from .graph_search import around
 from .index import look_without_ledger, store_for_search
+from .large import Candidates
 from .start import ready
 from .views import is_current, memory_item, record_test, row_test
 
@@ -87,7 +84,7 @@ async def search(engine: Engine, request: SearchRequest, meter: Meter | None = N
         if _may_address(outlook, outlook.embedder[0]):
             about = await engine.rt.work(_embedded, engine, request, outlook, outlook.embedder, text)
         vector, asked = await embed_question(engine, about, meter, stored=outlook.embedder[0])
-    near: Sequence[str] = ()
+    near: Sequence[str] | None = None
     store, down = await store_for_search(engine)
     if down is not None:
         warnings.append(down)
@@ -103,9 +100,7 @@ async def search(engine: Engine, request: SearchRequest, meter: Meter | None = N
                 f"The index {store.name!r} failed ({error.message}); the ledger's own vectors were searched."
             )
             store = None
-    local = await engine.rt.work(
-        search_ledger, engine, request, outlook, text, vector, asked, near, store is not None
-    )
+    local = await engine.rt.work(search_ledger, engine, request, outlook, text, vector, asked, near)
     hits = await _reranked(engine, request, text, local.hits, warnings)
     relations: list[Relation] = []
     if engine.parts.graph.on:
@@ -169,8 +164,7 @@ def search_ledger(
     text: str,
     vector: Any,
     asked: Tokens | None,
-    near: Sequence[str],
-    indexed: bool,
+    near: Sequence[str] | None,
 ) -> Local:
     """Rank every owner in scope, walk down each ranking until enough rows pass, and merge by score."""
     if vector is not None and outlook.embedder is not None and len(vector) != outlook.embedder[1]:
@@ -181,9 +175,7 @@ def search_ledger(
     if outlook.embedder is None:
         return out
     for owner in outlook.owners:
-        found, answerable = _search_owner(
-            engine, request, query, outlook.embedder, owner, passes, near, indexed
-        )
+        found, answerable = _search_owner(engine, request, query, outlook.embedder, owner, passes, near)
         out.hits += found
         if answerable is not None:
             out.answerable = max(out.answerable or 0.0, answerable)
@@ -223,7 +215,7 @@ def _near_in_owner(
     out: list[Found] = []
     if owner.memories > MAX_ROWS:
         for query in queries:
-            out += _search_owner(engine, request, query, embedder, owner, passes, (), False)[0]
+            out += _search_owner(engine, request, query, embedder, owner, passes, None)[0]
         return out
     with engine.parts.caches.index(owner.number, embedder, owner.event) as (index, mark, held):
         rankings = [index.rank(query) for query in queries]
@@ -261,18 +253,13 @@ def _search_owner(
     embedder: tuple[str, int],
     known: OwnerMark,
     passes: Callable[[Record], bool],
-    near: Sequence[str],
-    indexed: bool,
+    near: Sequence[str] | None,
 ) -> tuple[list[Found], float | None]:
     reranks = request.rerank is not False and engine.parts.config.reranker is not None
     wanted = _pool(request) if reranks else request.limit
     owner = known.number
     if known.memories > MAX_ROWS:
-        ranked = _by_candidates(engine, query, owner, embedder, near, indexed)
-        reading = Reading(engine.ledger)
-        return _walk(
-            engine, request, lambda start, stop: ranked[start:stop], wanted, passes, known.memories, reading
-        ), None
+        return _search_large(engine, request, query, embedder, known, passes, near, wanted)
     for attempt in range(_TRIES):
         event = None if attempt else known.event
         with engine.parts.caches.index(owner, embedder, event) as (index, mark, held):
@@ -284,6 +271,34 @@ def _search_owner(
         if not reading.moved or attempt == _TRIES - 1:
             return hits, answerable
     return [], None
+
+
+def _search_large(
+    engine: Engine,
+    request: SearchRequest,
+    query: RankQuery,
+    embedder: tuple[str, int],
+    owner: OwnerMark,
+    passes: Callable[[Record], bool],
+    near: Sequence[str] | None,
+    wanted: int,
+) -> tuple[list[Found], float | None]:
+    """Rank what words and vectors find; where too few of it pass, what they find among the rows that may."""
+    candidates = Candidates(engine, query, owner.number, owner.memories, embedder, near, wanted)
+
+    def walk(hits: list[tuple[int, float]], ranking: Ranking) -> list[Found]:
+        explain = ranking.explain if request.explain else None
+        return _walk(
+            engine, request, lambda start, stop: hits[start:stop], wanted, passes, owner.memories,
+            Reading(engine.ledger), explain,
+        )  # fmt: skip
+
+    hits, ranking = candidates.of_all()
+    found = walk(hits, ranking)
+    if len(found) < wanted:
+        hits, ranking = candidates.of_these(request.scope, row_test(request.filter, request.kinds))
+        found = walk(hits, ranking)
+    return found, ranking.answerable
 
 
 def _walk(
@@ -342,52 +357,6 @@ def _checker(request: SearchRequest, query: RankQuery) -> Callable[[Record], boo
         )
 
     return passes
-
-
-def _by_candidates(
-    engine: Engine,
-    query: RankQuery,
-    owner: int | None,
-    embedder: tuple[str, int],
-    near: Sequence[str],
-    indexed: bool,
-) -> list[tuple[int, float]]:
-    """Rank a scope too large to hold: what words and vectors find, the turns beside it, and a fixed sample."""
-    ledger = engine.ledger
-    owners = None if owner is None else [owner]
-    words = tokens(query.text)
-    words += [other for others in other_stems(query.text, words).values() for other in others]
-    found = set(ledger.keyword_candidates(owners, words, CANDIDATES))
-    closest, sample = _scan(engine, query, owners)
-    found.update([record.rid for record in ledger.records(near)] if indexed else closest)
-    beside = set(ledger.neighbours(sorted(found), NEIGHBOURS)) - found
-
-    def load(rids: set[int]) -> list[Entry]:
-        return entries(*ledger.with_vectors(sorted(rids)))
-
-    weights = weights_for(embedder[0])
-    return rank_candidates(query, load(found), load(beside), load(sample), dim=embedder[1], weights=weights)
-
-
-def _scan(engine: Engine, query: RankQuery, owners: Sequence[int] | None) -> tuple[list[int], set[int]]:
-    """Return the rows closest to the query's vector, by an exact scan in pieces, and every n-th row as a sample."""
-    every = max(1, engine.ledger.size(None if owners is None else owners[0]) // SAMPLE)
-    if query.vector is not None:
-        near = engine.ledger.closest(owners, query.vector, CANDIDATES, every)
-        if near is not None:
-            return list(near[0]), set(near[1])
-    best: list[tuple[float, int]] = []
-    sample: set[int] = set()
-    seen = 0
-    for rids, matrix in engine.ledger.vectors(owners):
-        sample.update(rids[-seen % every :: every])
-        seen += len(rids)
-        if query.vector is not None:
-            cosines = matrix @ query.vector
-            top = np.argsort(-cosines)[:CANDIDATES]
-            best += [(float(cosines[n]), rids[n]) for n in top.tolist()]
-            best = sorted(best, reverse=True)[:CANDIDATES]
-    return [rid for _, rid in best], sample
 
 
 async def _with_connected(

@@ -259,8 +259,16 @@ class Ledger(ItemLedger):
         """
 
     @abstractmethod
-    def passing(self, scope: ReadScope, test: RowTest, *, at: int) -> Sequence[int]:
-        """Return the rids of live records of the scope that pass a test and have not expired, in any order."""
+    def passing(
+        self,
+        scope: ReadScope,
+        test: RowTest,
+        *,
+        at: int,
+        present: bool = True,
+        include_closed: bool = True,
+    ) -> Sequence[int]:
+        """Return the rids that `listing` would give of all records that pass a test, in any order."""
 
     @abstractmethod
     def standing(self, scope: ReadScope, *, at: int, limit: int) -> Sequence[Record]:

@@ -25,7 +25,7 @@ NEIGHBOURS: Final = 2
 def rank_candidates(
     query: RankQuery, candidates: Sequence[Entry], neighbours: Sequence[Entry], sample: Sequence[Entry], *,
     dim: int, weights: Weights,
-) -> list[tuple[int, float]]:  # fmt: skip
+) -> tuple[list[tuple[int, float]], Ranking]:  # fmt: skip
     """Rank candidates as a whole scope would, means, deviations and word frequencies taken from the sample.
 
     Sampled and neighbouring rows lend their statistics and their words, but only candidates and neighbours are
@@ -40,13 +40,10 @@ def rank_candidates(
         weights: As the scope's index would have.
 
     Returns:
-        (rid, score), best first.
+        (rid, score), best first, and the ranking that they are of.
     """
     index = OwnerIndex(dim, weights=weights)
     index.upsert([*sample, *neighbours, *candidates])
     wanted = {entry.rid for entry in candidates} | {entry.rid for entry in neighbours}
-    return _only(index.rank(query), wanted)
-
-
-def _only(ranking: Ranking, wanted: set[int]) -> list[tuple[int, float]]:
-    return list(islice(((rid, score) for rid, score in ranking if rid in wanted), len(wanted)))
+    ranking = index.rank(query)
+    return list(islice(((rid, score) for rid, score in ranking if rid in wanted), len(wanted))), ranking

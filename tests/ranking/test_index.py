@@ -306,7 +306,7 @@ def test_candidates_with_a_sample_are_ordered_almost_as_in_the_whole_scope() -> 
     for _, question in ANSWERS[:4]:
         exact = whole.rank(query(question))
         best = exact.rids(0, 20).tolist()
-        found = rank_candidates(
+        found, _ = rank_candidates(
             query(question),
             [e for e in scope if e.rid in best],
             [],

@@ -259,9 +259,18 @@ class PostgresReading(PostgresBase):
         return [found[rid] for rid in rids]
 
     @reading(list[int])
-    async def passing(self, s: Session, scope: ReadScope, test: RowTest, *, at: int) -> Sequence[int]:
-        """Return the rids of live records of the scope that pass a test and have not expired, in any order."""
-        where, parameters = live_where(scope, at, present=True, include_closed=True)
+    async def passing(
+        self,
+        s: Session,
+        scope: ReadScope,
+        test: RowTest,
+        *,
+        at: int,
+        present: bool = True,
+        include_closed: bool = True,
+    ) -> Sequence[int]:
+        """Return the rids that `listing` would give of all records that pass a test, in any order."""
+        where, parameters = live_where(scope, at, present=present, include_closed=include_closed)
         accepts = acceptor(test)
         return [
             row[0] for row in await s.rows(f"{scan_select(test)}WHERE {where}", parameters) if accepts(row)

@@ -261,11 +261,19 @@ class SqliteReading(SqliteBase):
 
         return self._read(read, list[Record]())
 
-    def passing(self, scope: ReadScope, test: RowTest, *, at: int) -> Sequence[int]:
-        """Return the rids of live records of the scope that pass a test and have not expired, in any order."""
+    def passing(
+        self,
+        scope: ReadScope,
+        test: RowTest,
+        *,
+        at: int,
+        present: bool = True,
+        include_closed: bool = True,
+    ) -> Sequence[int]:
+        """Return the rids that `listing` would give of all records that pass a test, in any order."""
 
         def read(conn: sqlite3.Connection) -> list[int]:
-            found = _live_where(conn, scope, at, present=True, include_closed=True)
+            found = _live_where(conn, scope, at, present=present, include_closed=include_closed)
             return [] if found is None else list(passing(conn, test, *found, limit=None))
 
         return self._read(read, list[int]())
