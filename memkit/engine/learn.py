@@ -34,8 +34,9 @@ from .turns import as_inputs, by_newness, prepared, read_job, require_llm, scope
 from .typed import RecordPlan, Said, embed_new, known_records
 from .views import is_current
 
-OFFERED: Final = 15
-"""Related memories shown to the model at most."""
+OFFERED: Final = 40
+"""Related memories shown to the model at most: what one person keeps current of herself. "I'm a beekeeper now" need not
+share a word with the job it replaces, which is closed only where it is shown."""
 _PER_TURN: Final = 5
 """Of them, what each turn finds, however many turns there are; a single one finds all."""
 _QUERIES: Final = 64

@@ -313,7 +313,11 @@ class Evidence:
         for recalled in self._recalled:
             known = words_of(recalled)
             repeated = [word for word in wanted if _supported(word, known)]
-            if len(repeated) * 10 >= len(wanted) * 8 and len(here) * 10 < len(wanted) * 4:
+            if (
+                len(repeated) * 10 >= len(wanted) * 8
+                and len(here) * 10 < len(wanted) * 4
+                and not _brings_value(memory.text, spoken, known)
+            ):
                 return "it repeats what was recalled, and the message does not say it"
         tied = any(char.isdigit() for char in text) or any(
             token.capital and not token.initial and token.key in ground.words.keys
@@ -449,6 +453,15 @@ def _supported(word: str, words: Words) -> bool:
         word in words.folded
         if words.folded and not word.isascii() and len(word) <= 2
         else words.has_word(word)
+    )
+
+
+def _brings_value(text: str, spoken: Words, known: Words) -> bool:
+    """Return whether a number or a name of a text was said now and not before: the new value of what was known."""
+    said, before = number_meanings(spoken.folded), number_meanings(known.folded)
+    return any(forms & said and not forms & before for _, forms in numbers(fold(text))) or any(
+        token.capital and not token.initial and token.key in spoken.keys and token.key not in known.keys
+        for token in tokens(text)
     )
 
 

@@ -340,3 +340,17 @@ def test_what_speakers_say_of_themselves_is_of_nobody_else_who_speaks(
 ) -> None:
     turns = [turn(f"{quote}.", name="Ana"), turn("Nice.", name="Bo")]
     assert judge(text, quote, *turns).ok is ok
+
+
+@pytest.mark.parametrize(
+    ("text", "quote", "ok"),
+    [
+        ("User gets up at 6:15.", "My alarm is set to 6:15 these days", True),
+        ("User gets up at 5:45.", "My alarm is set to 6:15 these days", False),
+        ("User's weekly planning round is led by Anna Berg.", "Anna Berg chairs it from today on", True),
+        ("User's weekly planning round is led by Carl.", "Anna Berg chairs it from today on", False),
+    ],
+)
+def test_a_new_value_in_the_words_of_what_was_recalled_is_no_echo(text: str, quote: str, ok: bool) -> None:
+    offered = ["User gets up at 5:45.", "User's weekly planning round is led by Carl."]
+    assert judge(text, quote, turn(f"{quote}."), offered=offered).ok is ok
