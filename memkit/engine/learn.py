@@ -17,7 +17,7 @@ from ..extraction.extract import Candidate, Extracted, extract
 from ..extraction.marks import strip_recalled
 from ..extraction.messages import InputMessage
 from ..extraction.typed import KnownRecord, RecordCandidate
-from ..ledger.base import AddRecord, Applied, Batch, Job, Outlook, Record, SourceRef, StoredMessage
+from ..ledger.base import AddRecord, Applied, Batch, Change, Job, Outlook, Record, SourceRef, StoredMessage
 from ..ledger.records import Triple
 from ..scope import ReadScope, Scope, read_scope
 from ..types import KINDS, AddOutcome, AddResult
@@ -27,6 +27,7 @@ from .digests import fact_digest, slot_digest
 from .embed import embed_queries
 from .images import described
 from .outbox import drain
+from .past import replaced_by, superseded_by
 from .relate import relate, with_relations
 from .search import SearchRequest, nearest
 from .steps import Step, as_written, changes_of, closing, numbered, with_vectors
@@ -198,9 +199,22 @@ class _Plan:
         self.extracted = extracted
         self.offered = list(offered)
         self.known = known
+        self.past: dict[str, list[Record]] = {}
+        """Of each known memory that a turn was said before: what it took the place of."""
         self.records = RecordPlan(
             [self._said(record) for record in extracted.records], options.scope.owner, options.read
         )
+
+    async def load(self, engine: Engine) -> None:
+        """Read what the steps need to know beside what was offered, as it is now."""
+        await self.records.load(engine)
+        for candidate in self.extracted.accepted:
+            if candidate.action != "supersede" or candidate.replaces is None:
+                continue
+            old, said = self.offered[candidate.replaces], self.turns[candidate.message].created_at
+            if said < old.created_at:
+                start = said if candidate.valid_from is None else candidate.valid_from
+                self.past[old.id] = await replaced_by(engine, old, start, self.options.read)
 
     def steps(self, now: int) -> list[Step]:
         """Return the steps against the known records as they are now: facts, then typed records."""
@@ -249,6 +263,7 @@ class _Facts:
         self._options = plan.options
         self._turns = plan.turns
         self._offered = plan.offered
+        self._past = plan.past
         self._now = now
         self._taken: set[str] = set()
         self._made: list[Record | None] = []
@@ -301,11 +316,30 @@ class _Facts:
         new = self._new(candidate)
         start = self._now if new.valid_from is None else new.valid_from
         if new.created_at < old.created_at:
-            closed = self._new(candidate, until=max(start, old.valid_from))
-            reason = "It was said before what is known now, and is kept as past."
-            return Step(candidate.text, "ADD", changes=[closed], previous=old, reason=reason)
-        close = closing(old, start, f"superseded by {new.id}", new.actor, self._options.read)
+            return self._into_past(candidate, old, start)
+        close = closing(old, start, superseded_by(new.id), new.actor, self._options.read)
         return Step(candidate.text, "SUPERSEDE", changes=[close, new], previous=old)
+
+    def _into_past(self, candidate: Candidate, old: Record, start: int) -> Step:
+        """Keep what was said before what is known now: it holds until the next that is known, and ends the last."""
+        until, ended = old.valid_from, None
+        for record in self._past.get(old.id, ()):
+            if record.valid_from <= start:
+                ended = record
+                break
+            until = record.valid_from
+        new = self._new(candidate, until=max(start, until))
+        changes: list[Change] = [new]
+        if (
+            ended is not None
+            and ended.id not in self._taken
+            and ended.valid_until is not None
+            and ended.valid_until > start
+        ):
+            self._taken.add(ended.id)
+            changes.insert(0, closing(ended, start, superseded_by(new.id), new.actor, self._options.read))
+        reason = "It was said before what is known now, and is kept as past."
+        return Step(candidate.text, "ADD", changes=changes, previous=old, reason=reason)
 
     def _retract(self, candidate: Candidate, old: Record) -> Step:
         turn, ended = self._turns[candidate.message], candidate.valid_until
@@ -346,7 +380,7 @@ async def _finish(engine: Engine, job: Job, plan: _Plan, meter: Meter) -> AddRes
     """Embed, write everything in one transaction, and let indexes follow."""
     vectors: dict[str, Any] = {}
     for _ in range(_TRIES):
-        await plan.records.load(engine)
+        await plan.load(engine)
         now = now_us()
         steps = plan.steps(now)
         changes = changes_of(steps)

@@ -14,6 +14,7 @@ from ..scope import Owner, ReadScope, Scope
 from .core import Engine, Meter, new_id
 from .digests import record_digest, slot_digest
 from .embed import embed_memories
+from .past import superseded_by
 from .steps import Step, as_written, closing, current
 from .views import is_expired
 
@@ -109,7 +110,7 @@ class RecordPlan:
             return self._as(one, "REJECT", reason=error.message)
         start = now if new.valid_from is None else new.valid_from
         known[one.slot] = [as_written(new, now)]
-        closed = [closing(r, start, f"superseded by {new.id}", one.actor, self._read) for r in old]
+        closed = [closing(r, start, superseded_by(new.id), one.actor, self._read) for r in old]
         event = "ADD" if last is None else "SUPERSEDE"
         return self._as(one, event, text=new.text, changes=[*closed, new], previous=last, reason=one.notes)
 

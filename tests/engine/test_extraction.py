@@ -130,6 +130,31 @@ def test_all_that_is_known_of_somebody_is_shown_to_the_model_whatever_a_turn_say
     assert [fact for fact in known if f"Ada {fact}." not in prompt_of(llm.calls[0])] == []
 
 
+def test_what_is_learned_late_lies_between_what_was_known_before_and_after(world: World) -> None:
+    """Told in March, June, September, and afterwards of April: one value at every instant, and undone as one."""
+    told = [("Ghent", 3), ("Lille", 6), ("Dijon", 9), ("Turin", 4)]
+    replies = [
+        answer(
+            fact(
+                f"The user lives in {city}.",
+                quote=f"I moved to {city}",
+                **({"action": "supersede", "replaces": "m1"} if n else {}),
+            )
+        )
+        for n, (city, _) in enumerate(told)
+    ]
+    memory, _ = scripted(world, *replies)
+    for city, month in told:
+        turn = {"role": "user", "content": f"I moved to {city}.", "created_at": f"2024-{month:02}-01"}
+        late = memory.add(turn, user_id="u")
+    assert [memory.texts(user_id="u", as_of=f"2024-{month:02}-15") for month in (3, 4, 5, 6, 9)] == [
+        [f"The user lives in {city}."] for city in ("Ghent", "Turin", "Turin", "Lille", "Dijon")
+    ]
+    assert memory.texts(user_id="u") == ["The user lives in Dijon."]
+    memory.undo(late.operation_id)
+    assert memory.texts(user_id="u", as_of="2024-05-15") == ["The user lives in Ghent."]
+
+
 def test_a_retracted_fact_is_closed_without_a_successor(world: World) -> None:
     retract = fact(
         "The user no longer lives in Oslo.",
