@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
@@ -221,6 +221,14 @@ def calendar_of(evidence: str, said_on: date) -> Calendar:
     return Calendar(evidence, said_on)
 
 
+def _without(text: str, dated: Iterable[Mention]) -> str:
+    """Return a text without its dates."""
+    for mention in dated:
+        start, end = mention.span
+        text = text[:start] + " " * (end - start) + text[end:]
+    return text
+
+
 class Calendar:
     """The dates that evidence licenses, said on a given day."""
 
@@ -245,6 +253,9 @@ class Calendar:
                 day for word, day in WEEKDAYS.items() if _UNSPACED.match(word) and word in evidence
             }
         self._add_days_away(evidence, unspaced)
+        if unspaced:  # the signs for months and days of a date count nothing
+            evidence = _without(evidence, self._explicit)
+            words = [match.group() for match in _WORDS.finditer(evidence)]
         self._add_units(words, evidence, unspaced)
         self.speaks_of_time = bool(
             self._explicit or self._months - {None} or self._weekdays or len(self._ranges) > 1

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from memkit.extraction.align import Words, bare, particle, same_stem
+from memkit.extraction.amounts import UNITS
 from memkit.extraction.dates import MONTHS, WEAK_MONTHS, WEEKDAYS
 from memkit.extraction.text import Token, keys, language, tokens
 from memkit.extraction.words import FUNCTION_WORDS, NUMBER_WORDS, STARTERS, VERBS
@@ -69,6 +70,12 @@ _UNCASED_PLAIN: Final = frozenset(
         "הוא היא של את עם על גם יש אין לו לה היה הייתה"
     ).split()
 )
+_BEFORE_VERBS: Final = frozenset(
+    "now also still currently already recently often always usually just nun jetzt auch".split()
+)
+"""What may stand between a name and its verb."""
+_TO_SOMEBODY: Final = frozenset("to with for mit zu zum avec con para com met married".split())
+"""Behind which a word that may be a month is somebody's name."""
 _KOREAN_VERB: Final = re.compile(r"(?:다|고|며|면서|지만|면|려고|기로|어서|아서)$")
 _KATAKANA: Final = re.compile("[\u30a1-\u30fa\u30fc]{2,}")
 
@@ -117,7 +124,7 @@ def _known(token: Token, words: Words, *, inflecting: bool) -> bool:
         return True
     if (key in MONTHS and key not in WEAK_MONTHS) or key in WEEKDAYS or key in NUMBER_WORDS:
         return True
-    if words.has_name(token, inflecting=inflecting):
+    if key in UNITS or words.has_name(token, inflecting=inflecting):
         return True
     if token.unspaced or not token.cased:
         return False
@@ -152,6 +159,8 @@ def _is_cased_name(found: Sequence[Token], at: int, listed: set[str], words: Wor
             return True
         if words.has_word(token.key):
             return False
+        if following is not None and following.key in _BEFORE_VERBS and at + 2 < len(found):
+            following = found[at + 2]
         return following is not None and (
             following.key in VERBS
             or following.parted
@@ -166,9 +175,15 @@ def _is_cased_name(found: Sequence[Token], at: int, listed: set[str], words: Wor
 
 
 def _is_month(found: Sequence[Token], at: int) -> bool:
-    """`in May` is a month, `May lives` is not."""
+    """`in May` is a month, `May lives` and `engaged to Jan` are not."""
     following = found[at + 1].key if at + 1 < len(found) else ""
-    return following not in VERBS and at > 0 and not found[at - 1].capital
+    before = found[at - 1] if at else None
+    return (
+        following not in VERBS
+        and before is not None
+        and not before.capital
+        and before.key not in _TO_SOMEBODY
+    )
 
 
 def _acronym_stands(found: Sequence[Token], at: int, words: Words) -> bool:

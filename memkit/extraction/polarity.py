@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -107,20 +108,39 @@ def lexical(folded: str, roots: tuple[str, ...] = LEXICAL_NEGATIONS) -> frozense
         root
         for root in roots
         if (unspaced and _UNSPACED.match(root) and root in folded)
-        or any(word.startswith(root) for word in words)
+        or any(word.startswith(root) and _is_form(word, root) for word in words)
     )
+
+
+_SHORT_ROOTS: Final = frozenset(
+    "quit stop sold lost fail lack hass gave given fired ended single except statt left".split()
+)
+"""Other words begin like them too: Quito, soldier, exceptional, and what takes place in German."""
+_ENDINGS: Final = re.compile(r"(?:s|es|ed|ing|ped|ping|ting|ure|ures|e|en|t|te|ten)?")
+
+
+def _is_form(word: str, root: str) -> bool:
+    return root not in _SHORT_ROOTS or _ENDINGS.fullmatch(word, len(root)) is not None
 
 
 def _denies_root(text: str, near: str, spoken: str | None) -> bool:
     """Return whether `allergic` became `not allergic`: where it was said, and of what is not denied beside it."""
-    roots = lexical(text) & lexical(near)
+    said = [match.group() for match in _WITH_APOSTROPHES.finditer(text)]
+    words = [_ROOT_OF.get(word, word) for word in said]
+    told = " ".join(words)
+    parted, ended = _PARTED.search(near), lexical(near, ENDED)
+    roots = lexical(told) & lexical(near)
+    if ended or parted or lexical(near, _REFUSED):  # to have quit is to have stopped
+        roots |= lexical(told, (*ENDED, *_REFUSED, "cancel"))
+    for match in _PARTED.finditer(told) if parted or ended else ():
+        if negative(" ".join(told[: match.start()].split()[-2:]), hint=spoken):
+            return True
     if not roots:
         return False
     denied, _ = _clauses(near, spoken, ended=False)
     in_denied = [word for clause in denied for word in content(clause)]
     if any(same_stem(word, other) for word in content(text) for other in in_denied):
         return False
-    words = ordered_keys(text)
     for root in roots:
         for at, word in enumerate(words):
             if word.startswith(root) and negative(" ".join(words[max(0, at - 2) : at]), hint=spoken):
@@ -144,7 +164,12 @@ def contradiction(text: str, quote: str, near: str, *, ends_something: bool = Fa
         ends_something: Whether the fact ends an older one, which is a negation in itself.
     """
     spoken = language(keys(near)) or language(keys(text))
-    said_no = negative(near, hint=spoken) or bool(lexical(near))
+    said_no = (
+        negative(near, hint=spoken)
+        or bool(lexical(near))
+        or _FORMERLY.search(near) is not None
+        or _PARTED.search(near) is not None
+    )
     says_no = negative(text, hint=spoken)
     if (
         says_no
@@ -154,12 +179,112 @@ def contradiction(text: str, quote: str, near: str, *, ends_something: bool = Fa
         return "it negates what the message affirms"
     if lexical(text, HATE) and not said_no and _likes(near):
         return "it dislikes what the message likes"
-    if not says_no and not (lexical(text) - lexical(quote)):
-        denied, affirmed = _clauses(quote, spoken, ended=not lexical(text, ENDED))
+    if turned := _turns_feeling(text, near, spoken):
+        return turned
+    if not says_no and _is_over(text, near, spoken):
+        return "it affirms what the message says has ended"
+    if not says_no and not (lexical(text) - lexical(quote)) and not _prefixed(text, quote):
+        denied, affirmed = _clauses(
+            quote,
+            spoken,
+            ended=not lexical(text, ENDED),
+            refused=not lexical(text) and not _PARTED.search(text),
+        )
         if denied and not _SOFTENED.search(text) and _rests_on(text, denied, affirmed):
             return "it affirms what the message negates"
     if _likes(text) - _likes(near) and not says_no and lexical(quote, HATE) and not _likes(quote):
         return "it likes what the message dislikes"
+    return None
+
+
+_DENYING: Final = tuple(
+    root
+    for root in LEXICAL_NEGATIONS
+    if root
+    not in (
+        "allerg allergi alergi аллерг حساسي 过敏 過敏 アレルギー 알레르기 intoleran vegan vegetarian single "
+        "divorc unemploy former ehemal antigu ancien voormalig бывш lack left given gave ended broke instead "
+        "except statt"
+    ).split()
+)
+"""The roots by which something is not done, or not liked, any more: the others say how somebody is."""
+_REFUSED: Final = tuple(
+    "declin refus reject avoid fail weiger vermeid evite rechaz rifiut recus отказ избега 拒绝 拒絕".split()
+)
+"""The roots by which somebody says of a thing that she did not take it, or not make it."""
+_PARTED: Final = re.compile(
+    r"\b(?:mov(?:e|es|ed|ing) (?:out|away)|turn(?:s|ed|ing)? (?:it |them )?down|g[ai]v(?:e|es|en|ing) up"
+    r"|call(?:s|ed|ing)? off|br(?:oke|eak|eaking|oken) up|split up|g[eo]t rid|dropp?(?:ed|ing)? out"
+    r"|back(?:ed|ing) out)\b"
+)
+"""The same in two words."""
+_FORMERLY: Final = re.compile(
+    r"(?<!am )(?<!is )(?<!are )(?<!get )(?<!got )\bused to\b"
+    r"|\b(?:formerly|fruher|ehemals|autrefois|anteriormente)\b|以前|かつて"
+)
+_STILL: Final = re.compile(
+    r"\b(?:still|kept|keeps|immer noch|noch immer|toujours|todavia|aun|ancora|nog steeds|wciaz|nadal)\b"
+    r"|まだ|仍|还在|아직"
+)
+
+
+def _prefixed(text: str, quote: str) -> bool:
+    """Return whether a text says undecided for not decided."""
+    words = content(quote)
+    return any(
+        word.startswith("un") and len(word) > 5 and any(same_stem(word[2:], other) for other in words)
+        for word in content(text)
+    )
+
+
+def _is_over(text: str, near: str, spoken: str | None) -> bool:
+    """Return whether a text holds that something still is which a clause says has ended, and no clause that it is."""
+    if not _STILL.search(text) or _STILL.search(near):
+        return False
+    denied, affirmed = _clauses(near, spoken, ended=True, any_root=True)
+    return bool(denied) and _rests_on(_STILL.sub(" ", text), denied, affirmed)
+
+
+_CANNOT_STAND: Final = re.compile(
+    r"\b(?:can't|cannot|can not|couldn't|could not) (?:stand|bear)\b|nicht ausstehen|ne supporte pas|no soporto"
+)
+
+
+_HATED_UNSPACED: Final = re.compile("|".join(root for root in HATE if _UNSPACED.match(root)))
+"""They are held to be negations, too."""
+
+
+def _feeling(text: str, spoken: str | None) -> int:
+    """Return 1 for a liking, -1 for a dislike, 0 for neither or both."""
+    if _CANNOT_STAND.search(text):
+        return -1
+    likes, hates = bool(_likes(text)), bool(lexical(text, HATE))
+    if likes is hates:
+        return 0
+    plain = text if text.isascii() else _HATED_UNSPACED.sub(" ", text)
+    return (1 if likes else -1) * (-1 if negative(plain, hint=spoken) else 1)
+
+
+def _turns_feeling(text: str, near: str, spoken: str | None) -> str | None:
+    """Return how a text likes what only a clause that dislikes names, or the other way round."""
+    mine = _feeling(text, spoken)
+    if not mine or text.isascii() is not near.isascii():
+        return None
+    ends = _ENGLISH_CLAUSE if spoken == "en" else _CLAUSE
+    said = [(clause, _feeling(clause, spoken)) for clause in ends.split(near)]
+    if mine < 0:  # what is not done need not be liked
+        said = [(clause, felt or -int(negative(clause, hint=spoken))) for clause, felt in said]
+    if not {feeling for _, feeling in said} >= {1, -1}:
+        return None
+    felt = [word for word in content(text) if word not in LIKE and not any(map(word.startswith, HATE))]
+    words = {1: list[str](), -1: list[str](), 0: list[str]()}
+    for clause, feeling in said:
+        words[feeling] += content(clause)
+    same, other = (
+        {word for word in felt if any(same_stem(word, one) for one in words[sign])} for sign in (mine, -mine)
+    )
+    if other - same and not same - other:
+        return "it likes what the message dislikes" if mine > 0 else "it dislikes what the message likes"
     return None
 
 
@@ -170,7 +295,7 @@ def _negates_affirmed(text: str, quote: str, near: str, spoken: str | None) -> b
     """
     if negative(quote, hint=spoken):
         return False
-    denied, affirmed = _clauses(near, spoken, ended=True)
+    denied, affirmed = _clauses(near, spoken, ended=True, any_root=True)
     if any(len(content(clause)) < 2 or not keys(clause).isdisjoint(_POINTING) for clause in denied):
         return False
     told = content(text)[1:]  # whom it is about may stand in both
@@ -188,9 +313,19 @@ _POINTING: Final = frozenset(
 )
 
 
-def _clauses(quote: str, spoken: str | None, *, ended: bool) -> tuple[list[str], list[str]]:
-    """Split a quote into clauses that say no and clauses that say yes; `ended`: to have quit is to say no."""
-    if not _may_negate(quote) and not (ended and lexical(quote, ENDED)):
+def _clauses(
+    quote: str, spoken: str | None, *, ended: bool, any_root: bool = False, refused: bool = False
+) -> tuple[list[str], list[str]]:
+    """Split a quote into clauses that say no and clauses that say yes.
+
+    Args:
+        quote: The text.
+        spoken: Its language.
+        ended: Whether to have quit is to say no.
+        refused: Whether to have declined or failed is to say no, too.
+        any_root: Whether to hate, to have failed and what was once is to say no, too.
+    """
+    if not _may_negate(quote) and not (ended and lexical(quote, ENDED)) and not any_root and not refused:
         return [], [quote]
     denied: list[str] = []
     affirmed: list[str] = []
@@ -198,7 +333,15 @@ def _clauses(quote: str, spoken: str | None, *, ended: bool) -> tuple[list[str],
     for clause in ends.split(NOT_NEGATION.sub(" ", quote)):
         if clause.strip():
             (
-                denied if negative(clause, hint=spoken) or (ended and lexical(clause, ENDED)) else affirmed
+                denied
+                if negative(clause, hint=spoken)
+                or (ended and lexical(clause, ENDED))
+                or (refused and (lexical(clause, _REFUSED) or "turned down" in clause))
+                or (
+                    any_root
+                    and (lexical(clause, _DENYING) or _FORMERLY.search(clause) or _PARTED.search(clause))
+                )
+                else affirmed
             ).append(clause)
     return denied, affirmed
 
@@ -214,25 +357,44 @@ def _rests_on(text: str, denied: list[str], affirmed: list[str]) -> bool:
         if any(same_stem(word, other) for other in in_denied)
         and not any(same_stem(word, other) for other in in_affirmed)
     ]
-    if only == list(wanted[:1]) and len(wanted) > 1 and _is_topic(only[0], denied) and in_affirmed:
-        said = [any(same_stem(word, other) for other in in_affirmed) for word in wanted[1:]]
+    count = len(only)
+    if (
+        only
+        and only == list(wanted[:count])
+        and len(wanted) > count
+        and in_affirmed
+        and _are_topic(only, denied)
+    ):
+        said = [any(same_stem(word, other) for other in in_affirmed) for word in wanted[count:]]
         return not all(said)
     if not in_affirmed:
         return bool(only) or not wanted or not in_denied or len(in_denied) <= 2
     return bool(only) and len(only) * 3 >= len(wanted)
 
 
-def _is_topic(word: str, denied: list[str]) -> bool:
-    """Return whether a word is what a denial is about: it says something else of it ("My car isn't electric")."""
-    return any(len(words := content(clause)) > 1 and same_stem(word, words[0]) for clause in denied)
+def _are_topic(words: Sequence[str], denied: list[str]) -> bool:
+    """Return whether words are what a denial is about: it says something else of it ("My car isn't electric")."""
+    for clause in denied:
+        said = content(clause)
+        if len(said) > len(words) and all(same_stem(*pair) for pair in zip(words, said, strict=False)):
+            return True
+    return False
 
 
+_ROOT_OF: Final[Mapping[str, str]] = {
+    "sell": "sold", "lose": "lost", "leave": "left", "break": "broke", "broken": "broke", "give": "gave",
+    "forget": "forgot",
+}  # fmt: skip
+_WITH_APOSTROPHES: Final = re.compile(r"\w+(?:'\w+)*")
+_STUB: Final = re.compile(r"\b[a-z]+n't\b")
+"""It leaves a word that is none behind: "don", "isn"."""
 _SAYS_NOTHING: Final = FUNCTION_WORDS | ANY_NEGATION
 
 
 @lru_cache(maxsize=128)
 def content(folded: str) -> tuple[str, ...]:
     """Return the words that carry meaning; pairs of characters where words are not set apart."""
+    folded = _STUB.sub(" ", folded)
     if folded.isascii():
         return tuple(key for key in ordered_keys(folded) if len(key) > 1 and key not in _SAYS_NOTHING)
     out: list[str] = []

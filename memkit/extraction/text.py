@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -148,6 +148,7 @@ _SCALED: Final = re.compile(
     r"|tys|bn|billion|万|萬|만|千|천|億|亿|억|lakh|लाख|crore)(?![a-z])"
 )
 _SCALES: Final = (
+    (("milli", "millon", "milh", "milio", "mio"), 1e6),
     (("k", "th", "ta", "mille", "mil", "ты", "ty", "千", "천"), 1e3),
     (("lakh", "लाख"), 1e5),
     (("crore",), 1e7),
@@ -155,6 +156,7 @@ _SCALES: Final = (
     (("万", "萬", "만"), 1e4),
     (("億", "亿", "억"), 1e8),
 )
+_HOURS: Final = re.compile(r"(?<![\d.,])(\d{1,2})\.(\d{2})(?= ?uhr)|(?<![\d.,])(\d{1,2}) ?h ?(\d{2})(?!\d)")
 _CLOCK: Final = re.compile(r"(\d{1,2})(?:[:.](\d{2}))?\s?([ap])\.?m\b")
 _HAN_DIGITS: Final = {char: value for value, char in enumerate("零一二三四五六七八九")} | {
     "两": 2,
@@ -163,6 +165,7 @@ _HAN_DIGITS: Final = {char: value for value, char in enumerate("零一二三四�
 }
 _HAN_UNITS: Final = {"十": 10, "百": 100, "千": 1000, "万": 10_000, "萬": 10_000}
 _HAN_NUMBER: Final = re.compile(r"[零〇一二三四五六七八九两兩十百千万萬]+")
+_MIXED_HAN: Final = re.compile(r"(\d{1,4})[万萬만]\s?(?:(\d)[千천])")
 _HAN_COUNTED: Final = re.compile(
     r"([零〇一二三四五六七八九两兩十百千万萬]+)(?=[点點公里米斤层層楼樓倍页頁集號号个個岁歳歲只隻条條人名匹冊本台位件杯元块円小時时分天日月年周週次回度家辆輛張张])"
 )
@@ -173,6 +176,13 @@ _KOREAN_COUNTED: Final = re.compile(
 )
 
 
+_GROUPED_BY_COMMAS: Final = re.compile(r"\d{1,3}(?:,\d{2,3})*,\d{3}(?:\.\d+)?")
+_GROUPED_BY_POINTS: Final = re.compile(r"\d{1,3}(?:\.\d{3})+(?:,\d+)?")
+_DIGIT_RUN: Final = re.compile(r"\d[\d\s()./-]*\d")
+_PERSONAL_DIGITS: Final = 6
+"""So many digits, set apart anyhow, are one number: of a telephone, of an account."""
+
+
 @lru_cache(maxsize=512)
 def number_forms(raw: str) -> frozenset[str]:
     """Return what a written number may mean, each as a text: `1,200` is 1200 and 1.2."""
@@ -181,12 +191,12 @@ def number_forms(raw: str) -> frozenset[str]:
     digits = "".join(str(unicodedata.decimal(char)) if char.isdecimal() else char for char in raw)
     forms = {digits}
     bare = re.sub(r"[\u00a0\u202f '’]", "", digits)
-    for text in (
-        bare,
-        bare.replace(",", ""),
-        bare.replace(".", "").replace(",", "."),
-        bare.replace(",", "."),
-    ):
+    texts = [bare, bare.replace(",", ".")]
+    if _GROUPED_BY_COMMAS.fullmatch(bare):
+        texts.append(bare.replace(",", ""))
+    if _GROUPED_BY_POINTS.fullmatch(bare):
+        texts.append(bare.replace(".", "").replace(",", "."))
+    for text in texts:
         try:
             forms.add(_plain(float(text)))
         except ValueError:
@@ -229,8 +239,8 @@ def _in_digits(text: str) -> set[str]:
             out |= number_forms(piece)
     for year in re.findall(r"(?<!\w)'(\d\d)(?!\d)", text):
         out |= {f"19{year}", f"20{year}"}
-    digit_runs = re.findall(r"\d[\d\s()./-]*\d", text)
-    out.update(re.sub(r"\D", "", run) for run in digit_runs)
+    runs = (re.sub(r"\D", "", run) for run in _DIGIT_RUN.findall(text))
+    out.update(run for run in runs if len(run) >= _PERSONAL_DIGITS)
     for match in _SCALED.finditer(text):
         for form in number_forms(match.group(1)):
             scale = next((value for names, value in _SCALES if match.group(2).startswith(names)), 1e6)
@@ -238,6 +248,9 @@ def _in_digits(text: str) -> set[str]:
                 out.add(_plain(float(form) * scale))
             except ValueError:
                 continue
+    for match in _HOURS.finditer(text):
+        hour, minute = match.group(1) or match.group(3), match.group(2) or match.group(4)
+        out |= {f"{int(hour)}:{minute}", f"{int(hour):02}:{minute}"}
     for match in _CLOCK.finditer(text):
         hour = int(match.group(1)) % 12 + (12 if match.group(3) == "p" else 0)
         out |= {str(hour), f"{hour}:{match.group(2) or '00'}", f"{hour:02}:{match.group(2) or '00'}"}
@@ -248,30 +261,113 @@ def _in_digits(text: str) -> set[str]:
 def _in_han(text: str) -> set[str]:
     if text.isascii():
         return set()
-    return {_plain(_han_value(match.group())) for match in _HAN_NUMBER.finditer(text)}
+    mixed = (
+        float(match.group(1)) * 10_000 + float(match.group(2) or 0) * 1_000
+        for match in _MIXED_HAN.finditer(text)
+    )
+    return {
+        *(_plain(_han_value(match.group())) for match in _HAN_NUMBER.finditer(text)),
+        *map(_plain, mixed),
+    }
 
 
 def _spelled(text: str) -> set[str]:
     out: set[str] = set()
-    if text.isascii() and NUMBER_WORDS.keys().isdisjoint(keys(text)):
+    if NUMBER_WORDS.keys().isdisjoint(keys(text)) and not any(_in_german(word) for word in keys(text)):
         return out
-    previous = 0.0
-    for word in _WORD.findall(text):
-        value = NUMBER_WORDS.get(word)
-        if value is None:
-            previous = 0.0
-            continue
-        out.add(_plain(value))
-        # "twenty five", "two hundred", "three thousand"
-        if previous >= 20 and value < previous:
-            out.add(_plain(previous + value))
-            previous += value
-        elif value >= 100 and previous:
-            out.add(_plain(previous * value))
-            previous *= value
-        else:
-            previous = value
+    for spelled in spelled_numbers(text):
+        out |= spelled.parts
+    for match in _QUARTERS.finditer(text):
+        part, side, hour = match.groups()
+        value = NUMBER_WORDS.get(hour) or (int(hour) if hour.isdigit() else 0)
+        count = int(NUMBER_WORDS.get(part) or 15)
+        minutes = {"half": 30, "halb": -30}.get(part, count if side in ("past", "after", "nach") else -count)
+        if 0 < value <= 24:
+            at = int(value) * 60 + minutes
+            out |= {
+                f"{(at + late) // 60 % 24:{width}}:{at % 60:02}" for late in (0, 720) for width in ("", "02")
+            }
+            out |= {str(at // 60), str(at % 60)}
+    if not _HALVES.isdisjoint(keys(text)):
+        out.add("50")
     return out
+
+
+class Spelled(NamedTuple):
+    """A number in words."""
+
+    words: tuple[str, ...]
+    whole: str
+    """Its value, as it is compared."""
+    parts: frozenset[str]
+    """That value, and those of its words."""
+
+
+def spelled_numbers(text: str) -> list[Spelled]:
+    """Return the numbers that a folded text spells: "two hundred", "treinta y cinco", "funfunddreissig"."""
+    found: list[Spelled] = []
+    common = STOP_WORDS.get(language(keys(text)) or "", frozenset[str]())
+    words: list[str] = []
+    values: list[float] = []
+    whole: float | None = None
+    end = 0
+    for match in _WORD.finditer(text):
+        word = match.group()
+        beside = whole is not None and text[end : match.start()].strip(" -") == ""
+        if word in _JOINING and beside:
+            end = match.end()
+            continue
+        # Turkish ten is English on.
+        value = None if word in common - _ONES.keys() else NUMBER_WORDS.get(word) or _in_german(word)
+        value = value or _ONES.get(word)
+        joined = _joined(whole, value, word) if beside and whole is not None and value is not None else None
+        if joined is None:
+            if whole is not None:
+                found.append(_spelled_number(words, values, whole))
+            words, values, whole = [], [], None if word in _ONES else value
+        else:
+            whole = joined
+        if whole is not None and value is not None:
+            words.append(word)
+            values += [value, whole]
+            end = match.end()
+    if whole is not None:
+        found.append(_spelled_number(words, values, whole))
+    return found
+
+
+def _spelled_number(words: Sequence[str], values: Iterable[float], whole: float) -> Spelled:
+    return Spelled(tuple(words), _plain(whole), frozenset(map(_plain, values)))
+
+
+def _joined(whole: float, value: float, word: str) -> float | None:
+    """Return what two numbers side by side are together, None where they are two."""
+    if value >= 100:
+        return whole * value if whole < value else None
+    if whole == 4 and word.startswith("vingt"):
+        return 80.0
+    if 13 <= whole <= 20 and value >= 20:  # nineteen ninety, twenty twenty
+        return whole * 100 + value
+    return whole + value if whole >= 20 and value < whole and whole % 10 == 0 else None
+
+
+_ONES: Final[Mapping[str, float]] = dict.fromkeys(
+    "one un une uno una um uma een en ett jeden bir один eins ein eine".split(), 1.0
+)
+_JOINING: Final = frozenset("and und et y e en og och i".split())
+_HALVES: Final = frozenset("half halfte halb moitie mitad meta polowa половина".split())
+_QUARTERS: Final = re.compile(
+    r"\b(quarter|half|viertel|halb|five|ten|twenty|funf|zehn|zwanzig) "
+    r"(?:(past|after|to|before|nach|vor) )?([a-z]+|\d{1,2})\b"
+)
+_GERMAN_TENS: Final = re.compile(
+    r"(ein|zwei|drei|vier|funf|sechs|sieben|acht|neun)und(zwanzig|dreissig|vierzig|funfzig|sechzig|siebzig|achtzig|neunzig)"
+)
+
+
+def _in_german(word: str) -> float | None:
+    match = _GERMAN_TENS.fullmatch(word) if "und" in word else None
+    return None if match is None else NUMBER_WORDS[match.group(2)] + (NUMBER_WORDS.get(match.group(1)) or 1)
 
 
 def _han_value(text: str) -> float:

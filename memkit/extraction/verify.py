@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta, timezone
 from functools import cached_property
@@ -16,15 +16,14 @@ from typing import Final
 
 from memkit.clock import to_datetime
 from memkit.extraction.align import Words, find_quote, words_of
+from memkit.extraction.amounts import unlicensed_amount
 from memkit.extraction.dates import WEEKDAYS, Calendar, Mention, calendar_of, mentions
 from memkit.extraction.names import UNSPACED_PLAIN, unlicensed_name
 from memkit.extraction.polarity import content, contradiction
-from memkit.extraction.text import fold, keys, language, number_forms, number_meanings, numbers, tokens
+from memkit.extraction.text import fold, keys, language, number_meanings, numbers, tokens
 from memkit.extraction.words import (
-    AMBIGUOUS_NUMBERS,
     FIRST_PERSON,
     FIRST_PERSON_UNSPACED,
-    NUMBER_WORDS,
     OF_MEMORY,
 )
 from memkit.prompts.extract import ExtractedMemory, Turn
@@ -334,7 +333,7 @@ def unlicensed(memory: ExtractedMemory, ground: Ground) -> str | None:
     rest, dated = _without_dates(text)
     return (
         _unlicensed_date(text, dated, ground)
-        or _unlicensed_number(rest, ground)
+        or unlicensed_amount(rest, ground.said, ground.numbers, ground.words, ground.calendar)
         or _unlicensed_address(text, ground)
         or unlicensed_name(memory, ground.words)
     )
@@ -393,37 +392,6 @@ def _unlicensed_date(text: str, dated: Sequence[Mention], ground: Ground) -> str
             return f"the day {token.raw!r} is neither said nor meant"
     return None
 
-
-def _unlicensed_number(text: str, ground: Ground) -> str | None:
-    """A number must stand in the message or the two before it, in whatever notation."""
-    for raw, forms in numbers(text):
-        if forms & ground.numbers or (
-            re.fullmatch(r"\d{1,2}:00", raw) and number_forms(raw[:-3]) & ground.numbers
-        ):
-            continue
-        if re.fullmatch(r"(?:19|20)\d\d", raw) and ground.calendar.licenses_year(int(raw)):
-            continue
-        return f"the number {raw!r} was not said"
-    if NUMBER_WORDS.keys().isdisjoint(keys(text)):
-        return None
-    for token in tokens(text):
-        value = NUMBER_WORDS.get(token.key)
-        if value is None or token.key in ground.words.keys or value == 1:
-            continue
-        if token.key in AMBIGUOUS_NUMBERS and token.key not in _CERTAIN.get(language(keys(text)) or "", ""):
-            continue
-        if not number_forms(f"{value:g}") & ground.numbers:
-            return f"the number {token.raw!r} was not said"
-    return None
-
-
-_CERTAIN: Final[Mapping[str, frozenset[str]]] = {
-    "en": frozenset(("six", "ten")),
-    "es": frozenset(("dos", "tres", "nueve", "cien")),
-    "it": frozenset(("tre", "sette")),
-    "pt": frozenset(("tres", "sete")),
-}
-"""Number words that mean other things in other languages only."""
 
 _ADDRESS: Final = re.compile(r"""https?://[^\s<>"']+|[^\s<>()\[\]"'|,;:]*@[^\s<>()\[\]"'|,;:]+""")
 

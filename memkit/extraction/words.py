@@ -90,7 +90,11 @@ STARTERS: Final = FUNCTION_WORDS | _set(
 
 # What a capitalised first word is followed by when it is somebody's name.
 VERBS: Final = _set(
-    "is was has had will would can cannot could should does did never no not doesn didn isn wasn won lives lived "
+    "is was has had will would can cannot could should does did never no not doesn didn isn wasn won hasn hadn haven "
+    "couldn shouldn wouldn knows knew found met told asked drives drove writes wrote teaches taught eats drinks speaks "
+    "spoke visited travels died retired recommended suggested helped paid sees saw feels felt believes hopes learned "
+    "learns sings paints cooks sleeps answers quit married earns rents enjoys collects refuses refused sold "
+    "lives lived "
     "works worked likes loves hates prefers wants needs moved stays "
     "stayed went goes comes got plays studies owns bought became joined left said says thinks plans and or s "
     "ist war hat wird kann darf muss will soll nicht wohnt lebt arbeitet mag liebt hasst zieht zog bleibt heisst "
@@ -155,6 +159,7 @@ NOT_NEGATION: Final = re.compile(
     r"|could(?:n't| not) be (?:happier|better|more)|could(?:n't| not) agree more|not to mention|no wonder"
     r"|don't hesitate|don't forget|do not forget|never forget|whether or not|or not|if not|isn't it|aren't you|"
     r"doesn't it|don't you|no matter|no\. ?\d|nothing beats|not bad"
+    r"|(?:suis|es|est|sommes|etes|sont|etais|etait|etaient|fut) nee?s?"  # born
     r"|nicht wahr|nicht nur|nicht zuletzt|vergiss nicht|kein problem|n'est-ce pas|pas mal|pas de probleme|non seulement"
     r"|no solo|no olvides|sin duda|sin embargo|por que no|non solo|senza dubbio|perche no|nao so|sem duvida|por que nao"
     r"|niet alleen|geen probleem|nie tylko|не только|не забудь|не забывай|ничего себе)\b"
@@ -168,7 +173,7 @@ LEXICAL_NEGATIONS: Final = tuple(
     (
         "stop quit hate hating dislik detest avoid refus former cancel lack allerg intoleran vegan vegetarian unable "
         "unemploy single divorc instead except reject declin forgot forget fail given gave broke ended fired sold lost "
-        "aufgehor hass vermeid ehemal allergi weiger abgesagt gekundigt verkauft aufgegeben statt "
+        "left aufgehor hass vermeid ehemal allergi weiger abgesagt gekundigt verkauft aufgegeben statt "
         "detest evite arret refus ancien annul vendu abandonn "
         "odia odio evit dejo deje alergi rechaz cancel antigu vend detesto "
         "smess smett rifiut detest vendut "
@@ -202,7 +207,8 @@ HATE: Final = tuple(
 LIKE: Final = (
     "like likes liked love loves loved enjoy enjoys adore adores prefer prefers fond favourite favorite mag "
     "liebe liebt gern "
-    "gerne aime aiment adore gusta gustan encanta encantan amo ama piace piacciono adora gosto gosta adoro houdt "
+    "gerne prefiero prefiere prefieren bevorzuge bevorzugt bevorzugen prefere preferes preferisco preferisce "
+    "aime aiment adore gusta gustan encanta encantan amo ama piace piacciono adora gosto gosta adoro houdt "
     "hou lubi lubie "
     "uwielbia gillar alskar люблю любит нравится обожаю обожает احب يحب 喜欢 喜歡 爱 愛 好き 大好き 좋아 पसंद"
 ).split()
