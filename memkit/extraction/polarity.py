@@ -154,6 +154,19 @@ def _likes(folded: str) -> frozenset[str]:
     return words if folded.isascii() else words | {word for word in _LIKE_UNSPACED if word in folded}
 
 
+def _says_no(near: str, spoken: str | None) -> bool:
+    return (
+        negative(near, hint=spoken)
+        or bool(lexical(near))
+        or _FORMERLY.search(near) is not None
+        or _PARTED.search(near) is not None
+    )
+
+
+def _refuses(clause: str) -> bool:
+    return "turned down" in clause or bool(lexical(clause, _REFUSED))
+
+
 def contradiction(text: str, quote: str, near: str, *, ends_something: bool = False) -> str | None:
     """Return how a fact turns round what was said, or None; all texts are folded.
 
@@ -164,32 +177,24 @@ def contradiction(text: str, quote: str, near: str, *, ends_something: bool = Fa
         ends_something: Whether the fact ends an older one, which is a negation in itself.
     """
     spoken = language(keys(near)) or language(keys(text))
-    said_no = (
-        negative(near, hint=spoken)
-        or bool(lexical(near))
-        or _FORMERLY.search(near) is not None
-        or _PARTED.search(near) is not None
-    )
     says_no = negative(text, hint=spoken)
+    hates = bool(lexical(text, HATE))
+    said_no = (says_no or hates) and _says_no(near, spoken)
     if (
         says_no
         and not ends_something
         and (not said_no or _denies_root(text, near, spoken) or _negates_affirmed(text, quote, near, spoken))
     ):
         return "it negates what the message affirms"
-    if lexical(text, HATE) and not said_no and _likes(near):
+    if hates and not said_no and _likes(near):
         return "it dislikes what the message likes"
     if turned := _turns_feeling(text, near, spoken):
         return turned
     if not says_no and _is_over(text, near, spoken):
         return "it affirms what the message says has ended"
     if not says_no and not (lexical(text) - lexical(quote)) and not _prefixed(text, quote):
-        denied, affirmed = _clauses(
-            quote,
-            spoken,
-            ended=not lexical(text, ENDED),
-            refused=not lexical(text) and not _PARTED.search(text),
-        )
+        refused = not lexical(text) and not _PARTED.search(text) and _refuses(quote)
+        denied, affirmed = _clauses(quote, spoken, ended=not lexical(text, ENDED), refused=refused)
         if denied and not _SOFTENED.search(text) and _rests_on(text, denied, affirmed):
             return "it affirms what the message negates"
     if _likes(text) - _likes(near) and not says_no and lexical(quote, HATE) and not _likes(quote):
@@ -336,7 +341,7 @@ def _clauses(
                 denied
                 if negative(clause, hint=spoken)
                 or (ended and lexical(clause, ENDED))
-                or (refused and (lexical(clause, _REFUSED) or "turned down" in clause))
+                or (refused and _refuses(clause))
                 or (
                     any_root
                     and (lexical(clause, _DENYING) or _FORMERLY.search(clause) or _PARTED.search(clause))

@@ -273,7 +273,7 @@ def _in_han(text: str) -> set[str]:
 
 def _spelled(text: str) -> set[str]:
     out: set[str] = set()
-    if NUMBER_WORDS.keys().isdisjoint(keys(text)) and not any(_in_german(word) for word in keys(text)):
+    if not _spells(text):
         return out
     for spelled in spelled_numbers(text):
         out |= spelled.parts
@@ -303,8 +303,17 @@ class Spelled(NamedTuple):
     """That value, and those of its words."""
 
 
-def spelled_numbers(text: str) -> list[Spelled]:
+def _spells(text: str) -> bool:
+    return not NUMBER_WORDS.keys().isdisjoint(keys(text)) or any(
+        "und" in word and _in_german(word) for word in keys(text)
+    )
+
+
+@lru_cache(maxsize=64)
+def spelled_numbers(text: str) -> Sequence[Spelled]:
     """Return the numbers that a folded text spells: "two hundred", "treinta y cinco", "funfunddreissig"."""
+    if not _spells(text):
+        return ()
     found: list[Spelled] = []
     common = STOP_WORDS.get(language(keys(text)) or "", frozenset[str]())
     words: list[str] = []
