@@ -33,9 +33,9 @@ _I = re.compile(r"\b[Ii]\b")
 _NAME = re.compile(r"[a-z,;:'] (?:[A-Z]\w|\"\w)")
 TIMES: Final = frozenset(
     """
-    yesterday today tonight tomorrow last next ago since recently day days week weeks weekend month months year years
-    morning evening night monday tuesday wednesday thursday friday saturday sunday january february march april may
-    june july august september october november december
+    yesterday today tonight tomorrow last next ago since recently day days week weeks fortnight weekend month
+    months year years morning evening night monday tuesday wednesday thursday friday saturday sunday january february
+    march april may june july august september october november december
     """.split()
 )
 """Words that a time is told by."""

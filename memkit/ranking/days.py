@@ -12,7 +12,7 @@ from typing import Final
 
 from memkit.ranking.spans import FEASTS, ONE_DAY, WEEKDAYS, Span, away, called, feast
 from memkit.ranking.text import folded
-from memkit.ranking.when import NAMED_MONTHS, english_spans
+from memkit.ranking.when import NAMED_MONTHS, asked_feasts, english_spans
 from memkit.ranking.when_elsewhere import elsewhere_spans
 from memkit.ranking.when_words import EARLY, LATE, MIDDLE, NUMBERS
 
@@ -28,7 +28,7 @@ _YEARS: Final = range(100, 9_900)
 _NAMES: Final = "|".join(sorted(NAMED_MONTHS, key=len, reverse=True))
 _DIGITS: Final = re.compile(r"\d")
 _LETTERS: Final = re.compile(r"[^\W\d_]+")
-_NUMBERED: Final = re.compile(r"\d\d-\d\d-\d\d|\d\.\s?\d{1,2}\.\s?(?:19|20)\d\d|\d\s?[月월]")
+_NUMBERED: Final = re.compile(r"\d[-/]\d{1,2}[-/]\d|\d\.\s?\d{1,2}\.\s?(?:19|20)\d\d|\d\s?[月월]")
 """In every date that names its month by a number."""
 _YEAR: Final = r"(?:,?\s+(?:de[l]?\s+)?(?P<{}>(?:19|20)\d\d))?"
 _DAY: Final = re.compile(
@@ -37,9 +37,10 @@ _DAY: Final = re.compile(
     + rf"|\b(?P<month2>{_NAMES})(?:(?<=\b\w\w\w)\.|(?<=\bsept)\.)?\s+(?P<day2>\d{{1,2}})"
     r"(?:st|nd|rd|th)?(?!\d|[.,]\d|\s?%)"
     + _YEAR.format("year2")
-    + r"|(?<!\d)(?P<year3>(?:19|20)\d\d)-(?P<month3>\d\d)-(?P<day3>\d\d)(?!\d)"
+    + r"|(?<![\d/-])(?P<year3>(?:19|20)\d\d)(?P<sign>[-/])(?P<month3>\d{1,2})(?P=sign)(?P<day3>\d{1,2})(?!\d)"
     r"|(?:(?P<year4>(?:19|20)\d\d)\s?[年년]\s?)?(?<!\d)(?P<month4>\d{1,2})\s?[月월]\s?(?P<day4>\d{1,2})\s?[日일]"
     r"|(?<![\d.])(?P<day5>\d{1,2})\.\s?(?P<month5>\d{1,2})\.\s?(?P<year5>(?:19|20)\d\d)(?!\d)"
+    r"|(?<![\d/-])(?P<day6>\d{1,2})(?P<sign6>[-/])(?P<month6>\d{1,2})(?P=sign6)(?P<year6>(?:19|20)\d\d)(?!\d)"
 )
 _PART: Final = re.compile(
     rf"\b(?:(?P<early>beginning|start|early|first days|{EARLY})|(?P<middle>middle|mid|{MIDDLE})"
@@ -48,7 +49,8 @@ _PART: Final = re.compile(
     + r"|(?:(?P<year2>(?:19|20)\d\d)\s?[年년]\s?)?(?<!\d)(?P<month2>\d{1,2})\s?[月월]\s?"
     r"(?:(?P<early2>初|上旬|초)|(?P<middle2>中旬|中|중순)|(?P<late2>底|末|下旬|말))"
 )  # fmt: skip
-_FEAST: Final = re.compile(rf"\b({'|'.join(FEASTS)})(?: day| eve)?(?: of|,)? ((?:19|20)\d\d)\b")
+_FEAST: Final = re.compile(rf"\b({'|'.join(FEASTS)})(?:'s)?(?: day)?(?: of|,)? ((?:19|20)\d\d)\b")
+_OF_YEAR: Final = re.compile(r"(?: of|,)? (?:19|20)\d\d\b")
 _PARTS: Final = {"early": (1, 10), "middle": (11, 20), "late": (21, 31), "half": (1, 15), "rest": (16, 31)}
 _BESIDE: Final = re.compile(
     r"\b(?:(?P<count>\d{1,2}|an?|one|two|three|four|five|six) )?"
@@ -81,11 +83,14 @@ def _days(plain: str) -> Iterator[tuple[Named, int, int]]:
     ):
         return
     for found in _DAY.finditer(plain):
-        nth = next(nth for nth in ("", "2", "3", "4", "5") if found["day" + nth])
+        nth = next(nth for nth in ("", "2", "3", "4", "5", "6") if found["day" + nth])
         name, year, day = found["month" + nth], int(found["year" + nth] or 0), int(found["day" + nth])
         month = int(name) if name.isdigit() else NAMED_MONTHS[name]
-        if 1 <= month <= 12 and 1 <= day <= 31:
-            yield (year, month, day), found.start(), found.end()
+        # Some write the day first, some the month: where it may be either, both days are meant.
+        ways = {(month, day): None, (day, month): None} if nth == "6" else ((month, day),)
+        for month, day in ways:
+            if 1 <= month <= 12 and 1 <= day <= 31:
+                yield (year, month, day), found.start(), found.end()
 
 
 def asked_spans(query: str, years: Sequence[int]) -> tuple[list[Instants], list[Instants]]:
@@ -121,7 +126,7 @@ def asked_spans(query: str, years: Sequence[int]) -> tuple[list[Instants], list[
         else:
             near += spans_of([named], years)
         at += 1
-    return near + _parts(plain, years) + _feasts(plain), far
+    return near + _parts(plain, years) + _feasts(plain, years), far
 
 
 def _each(named: Named, years: Sequence[int]) -> list[datetime]:
@@ -171,10 +176,14 @@ def _parts(plain: str, years: Sequence[int]) -> list[Instants]:
     return out
 
 
-def _feasts(plain: str) -> list[Instants]:
-    """Return the feasts that a text names with their year."""
+def _feasts(plain: str, years: Sequence[int]) -> list[Instants]:
+    """Return the feasts that a text names, of one without a year those of some years."""
     today = datetime(2000, 1, 1, tzinfo=UTC)
-    return [_micros(feast(found[1], int(found[2]), today)) for found in _FEAST.finditer(plain)]
+    plain = plain.replace("’", "'")
+    named = [(found[1], int(found[2])) for found in _FEAST.finditer(plain)]
+    bare = [found[1] for found in asked_feasts(plain) if not _OF_YEAR.match(plain, found.end())]
+    named += [(name, year) for name in bare for year in years]
+    return [_micros(feast(name, year, today)) for name, year in named]
 
 
 def spans_of(days: Sequence[Named], years: Sequence[int]) -> list[Instants]:
@@ -183,7 +192,7 @@ def spans_of(days: Sequence[Named], years: Sequence[int]) -> list[Instants]:
 
 
 def told(text: str, created: int, *, elsewhere: bool = True) -> Instants | None:
-    """Return the time that a memory tells of, seen from when it was made: the first that it names, of a season at most.
+    """Return the time that a memory tells of, seen from when it was made: the first up to a month, else a season.
 
     "I saw her yesterday", said on 8 May, tells of 7 May; a day without a year is the nearest one. Of a long text, the
     beginning is read.
@@ -196,16 +205,28 @@ def told(text: str, created: int, *, elsewhere: bool = True) -> Instants | None:
         moment = datetime.fromtimestamp(created / 1e6, UTC)
         today = moment.replace(hour=0, minute=0, second=0, microsecond=0)
         foreign = elsewhere_spans(text, today) if elsewhere else ()
-        for span in map(_micros, chain(english_spans(text, today), foreign, _nearest_days(text, today))):
-            if span[1] - span[0] <= _FARTHEST:
+        found = map(_micros, chain(english_spans(text, today), foreign, _nearest_days(text, today)))
+        long = None
+        for span in found:
+            if span[1] - span[0] <= LONGEST:
                 return span
+            if long is None and span[1] - span[0] <= _FARTHEST:
+                long = span
     except (OverflowError, ValueError, OSError):
         return None
-    return None
+    return long
+
+
+def names_a_date(text: str) -> bool:
+    """Return whether a text begins with a day in numbers and its year: "2024-03-25", "25/3/2024"."""
+    return ("20" in text or "19" in text) and _NUMBERED.search(text, 0, _READ) is not None
 
 
 def _nearest_days(text: str, today: datetime) -> Iterator[Span]:
-    for named, _, _ in _days(folded(text)):
+    found = list(_days(folded(text)))
+    if len(found) > 1 and found[0][1] == found[1][1]:  # "5/3/2024" is one of two days
+        return
+    for named, _, _ in found:
         days = _each(named, range(today.year - 1, today.year + 2))
         if days:
             nearest = min(days, key=lambda day: abs(day - today))

@@ -13,7 +13,7 @@ import numpy as np
 from memkit.ledger.records import RankRow
 from memkit.ranking import scoring
 from memkit.ranking.asked import QUESTION, TELLS, TIME, TIME_ELSEWHERE, USER, WISH
-from memkit.ranking.days import told
+from memkit.ranking.days import names_a_date, told
 from memkit.ranking.intake import read_words
 from memkit.ranking.late import HeldTokens, Tokens
 from memkit.ranking.nicknames import renamed
@@ -281,7 +281,7 @@ class OwnerIndex:
                     entry.created_at + entry.offset_minutes * _MINUTE,
                     elsewhere=kind & TIME_ELSEWHERE > 0,
                 )
-                if kind & (TIME | TIME_ELSEWHERE)
+                if kind & (TIME | TIME_ELSEWHERE) or names_a_date(entry.text)
                 else None
             )
             or (0, 0)

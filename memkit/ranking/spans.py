@@ -15,7 +15,9 @@ MONTH_NAMES: Final = tuple(month.lower() for month in MONTHS)
 SEASONS: Final = {"spring": 3, "summer": 6, "autumn": 9, "winter": 12}
 """Season -> its first month, north of the equator."""
 ONE_DAY: Final = timedelta(days=1)
-_SIZES: Final = {"day": 1, "week": 7, "weekend": 7, "month": 30, "year": 365}
+_SIZES: Final = {
+    "day": 1, "week": 7, "weekend": 7, "fortnight": 14, "month": 30, "quarter": 91, "year": 365, "decade": 3652,
+}  # fmt: skip
 
 
 def of_day(away: int, today: datetime) -> Span:
@@ -61,6 +63,10 @@ def called(name: str, direction: int, today: datetime) -> Iterator[Span]:
         step = 1 if name == "month" else 12
         months = today.year * 12 + (today.month - 1 if name == "month" else 0) + direction * step
         yield _months(months, step, today)
+    elif name == "quarter":
+        yield _months(today.year * 12 + (today.month - 1) // 3 * 3 + 3 * direction, 3, today)
+    elif name in ("fortnight", "decade"):
+        yield rolling(direction or -1, name, today)
     elif name in MONTH_NAMES:
         month = MONTH_NAMES.index(name)
         yield _nearest(lambda year: _months(12 * year + month, 1, today), direction, today)
@@ -71,6 +77,21 @@ def called(name: str, direction: int, today: datetime) -> Iterator[Span]:
         yield _nearest(lambda year: feast(name, year, today), direction, today)
     else:  # a part of a day: "last night", "this morning"
         yield of_day(-1 if direction < 0 else direction, today)
+
+
+def before_last(unit: str, today: datetime) -> Span:
+    """Return the week before last, the Friday before last, the year before last.
+
+    Args:
+        unit: A unit, a night or a weekday, in English.
+    """
+    if unit in ("day", "night"):
+        return of_day(-2, today)
+    start, end = next(called(unit, -1, today))
+    if unit in ("month", "year"):
+        return next(called(unit, -1, start))
+    earlier = 14 * ONE_DAY if unit == "fortnight" else 7 * ONE_DAY
+    return start - earlier, end - earlier
 
 
 def _weekdays(weekday: int, direction: int, today: datetime) -> Iterator[Span]:
@@ -113,7 +134,13 @@ def _nearest(of_year: Callable[[int], Span], direction: int, today: datetime) ->
 
 # ------------------------------------------------------------------------------------------- feasts
 
-FEASTS: Final = ("christmas", "easter", "new year", "halloween", "thanksgiving", "valentine")
+FEASTS: Final = (
+    "christmas eve", "christmas day", "christmas", "easter", "new year's eve", "new year's day", "new year",
+    "halloween", "thanksgiving", "valentine",
+)  # fmt: skip
+"""Of two names that begin alike the longer one is the first."""
+FEAST_ASKED: Final = rf"\b(?:at|on|over|during|around) ({'|'.join(FEASTS)})(?:'s)?(?: day)?\b"
+"""A feast that is a time: "at Christmas", and not "a Christmas tree"."""
 
 
 def feast(name: str, year: int, today: datetime) -> Span:
@@ -133,7 +160,10 @@ def feast(name: str, year: int, today: datetime) -> Span:
     return start, start + days * ONE_DAY
 
 
-_FIXED: Final = {"christmas": (12, 24, 3), "halloween": (10, 31, 1), "valentine": (2, 14, 1)}
+_FIXED: Final = {
+    "christmas": (12, 24, 3), "christmas eve": (12, 24, 1), "christmas day": (12, 25, 1), "halloween": (10, 31, 1),
+    "new year's eve": (12, 31, 1), "new year's day": (1, 1, 1), "valentine": (2, 14, 1),
+}  # fmt: skip
 
 
 def _easter(year: int) -> int:

@@ -7,10 +7,30 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from memkit.ranking.spans import FEASTS, MONTH_NAMES, SEASONS, WEEKDAYS, Span, away, called, of_day, rolling
+from memkit.ranking.spans import (
+    FEAST_ASKED,
+    FEASTS,
+    MONTH_NAMES,
+    ONE_DAY,
+    SEASONS,
+    WEEKDAYS,
+    Span,
+    away,
+    before_last,
+    called,
+    of_day,
+    rolling,
+)
 from memkit.ranking.text import MONTHS, folded, words_in
 from memkit.ranking.when_elsewhere import TIMELY, elsewhere_spans
-from memkit.ranking.when_words import MONTHS_ELSEWHERE, NUMBERS, OF_MONTHS
+from memkit.ranking.when_words import (
+    MONTHS_ELSEWHERE,
+    NUMBERS,
+    OF_MONTHS,
+    ORDINALS,
+    PERIODS,
+    PERIODS_UNSPACED,
+)
 
 # ------------------------------------------------------------------------------------------ months and years
 
@@ -38,6 +58,28 @@ _SEASON_NAMES: Final = frozenset([*SEASONS, "fall"])
 _SEASON: Final = re.compile(
     r"\b(?:(?:in|during|over|throughout|of) (?:the |that )?(?=\w+\b(?! of (?!(?:19|20)\d\d)))"
     rf"|(?=\w+ (?:of )?(?:19|20)\d\d\b))({'|'.join([*SEASONS, 'fall'])})\b"
+)
+_PAST = re.compile(r"\b(?:did|was|were|had|happened|went)\b")
+_FEAST_ASKED = re.compile(FEAST_ASKED)
+_MONTHS_OF_FEASTS: Final = {
+    "christmas": {12}, "easter": {3, 4}, "new": {12, 1}, "halloween": {10}, "thanksgiving": {11}, "valentine": {2},
+}  # fmt: skip
+_OF_FEASTS: Final = frozenset(_MONTHS_OF_FEASTS)
+_DECADE = re.compile(
+    r"\b(?:(?:in|of|from|during|since) the (?:early |mid |late )?['’]?([3-9])0s(?! ?[°F])|19(\d)0s)\b"
+)
+_OF_QUARTERS = re.compile(r"\bq[1-4]|quart|trimest|kwarta|квартал|季度|四半期|분기", re.IGNORECASE)
+_YEAR_4: Final = r"(?:19|20)\d\d"
+_QUARTER = re.compile(
+    rf"\b(?:q([1-4])|({'|'.join(ORDINALS)}|[1-4](?:st|nd|rd|th|[.eo])?)[ -]"
+    r"(?:quarter|quartal|trimest|kwarta|квартал)\w*)"
+    rf"[ ,/-]*(?:(?:of|in|de|del|du|des|von) )?{_YEAR_4}\b"
+    rf"|\b{_YEAR_4}[ /-]?q([1-4])\b|{_YEAR_4}\s?[年년]\s?[の의]?\s?第?([1-4一二三四])\s?(?:季度|四半期|분기)"
+)
+_SEASON_ELSEWHERE = re.compile(
+    rf"\b({'|'.join(word for word, name in PERIODS.items() if name in SEASONS and word != 'host')})"
+    rf" (?:de[l]? |von )?{_YEAR_4}\b|{_YEAR_4}[年년][の의]? ?"
+    rf"({'|'.join(word for word, name in PERIODS_UNSPACED.items() if name in SEASONS)})"
 )
 _NUMBERED_MONTH = re.compile(r"(?<!\d)(1[0-2]|0?[1-9])\s?[月월](?!間)")
 _ELSEWHERE = re.compile(
@@ -68,10 +110,33 @@ def named_months(query: str) -> tuple[frozenset[int], frozenset[int]]:
         for found in _SEASON.finditer(query.casefold()):
             first = SEASONS["autumn" if found[1] == "fall" else found[1]]
             months |= {(first + after - 1) % 12 + 1 for after in range(3)}
+    if not _OF_FEASTS.isdisjoint(words):
+        for found in asked_feasts(query.lower().replace("’", "'")):
+            months |= {1} if found[1] == "new year's day" else _MONTHS_OF_FEASTS[found[1].split()[0]]
+    years = {1900 + 10 * int(m[1] or m[2]) + n for m in _DECADE.finditer(query) for n in range(10)}
     if "19" not in query and "20" not in query:
-        return frozenset(months), frozenset()
-    months |= {int(m[2]) for m in _ISO.finditer(query)}
-    return frozenset(months), frozenset(int(y) for y in _YEAR.findall(query))
+        return frozenset(months), frozenset(years)
+    months.update(int(m[2]) for m in _ISO.finditer(query))
+    months.update(_quarters(query))
+    return frozenset(months), frozenset(years.union(map(int, _YEAR.findall(query))))
+
+
+def asked_feasts(plain: str) -> Iterator[re.Match[str]]:
+    """Yield the feasts that a question about the past names by themselves: "What did we do at Christmas?".
+
+    "What do they love at Christmas?" asks for what is so every year.
+    """
+    return _FEAST_ASKED.finditer(plain) if _PAST.search(plain) else iter(())
+
+
+def _quarters(query: str) -> Iterator[int]:
+    """Yield the months of quarters that a text names with their year: "Q3 2024", "the third quarter of 2024"."""
+    if not _OF_QUARTERS.search(query):
+        return
+    for found in _QUARTER.finditer(folded(query)):
+        word = next(filter(None, found.groups()))
+        number = int(word[0]) if word[0].isascii() and word[0].isdigit() else ORDINALS[word]
+        yield from range(3 * number - 2, 3 * number + 1)
 
 
 def _is_month(query: str, found: re.Match[str]) -> bool:
@@ -88,6 +153,10 @@ def _is_month(query: str, found: re.Match[str]) -> bool:
 def _months_elsewhere(query: str) -> Iterator[int]:
     if not query.isascii():
         yield from (int(found[1]) for found in _NUMBERED_MONTH.finditer(query))
+    if "19" in query or "20" in query:
+        for found in _SEASON_ELSEWHERE.finditer(folded(query)):
+            first = SEASONS[PERIODS[found[1]] if found[1] else PERIODS_UNSPACED[found[2]]]
+            yield from ((first + after - 1) % 12 + 1 for after in range(3))
     if MONTHS_ELSEWHERE.keys().isdisjoint(words_in(query)):
         return
     plain = folded(query)
@@ -99,31 +168,54 @@ def _months_elsewhere(query: str) -> Iterator[int]:
 
 _DAY_PARTS: Final = ("night", "morning", "evening", "afternoon")
 _NAMED_UNITS: Final = "|".join(
-    ["week", "weekend", "month", "year", *_DAY_PARTS, *WEEKDAYS, *MONTH_NAMES, *SEASONS, "fall", *FEASTS]
+    [
+        "week",
+        "weekend",
+        "fortnight",
+        "month",
+        "quarter",
+        "year",
+        "decade",
+        *_DAY_PARTS,
+        *WEEKDAYS,
+        *MONTH_NAMES,
+        *SEASONS,
+        "fall",
+        *FEASTS,
+    ]
 )
-_COUNT: Final = "\\d{1,3}|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|several"
-_UNITS: Final = "(?P<{}>day|week|month|year)s?"
+_COUNT: Final = (
+    "\\d{1,3}|an?|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|fourteen|fifteen|twenty|thirty"
+    "|several"
+)
+_UNITS: Final = "(?P<{}>day|week|fortnight|month|year|decade)s?"
 _RELATIVE = re.compile(
     r"\b(?:(?P<day>today|tonight|yesterday|day before yesterday|(?:day after )?tomorrow)"
     rf"|(?:this )?(?P<which>this|last|past|previous|next|coming|upcoming) (?P<unit>{_NAMED_UNITS})"
     rf"|on (?P<weekday>{'|'.join(WEEKDAYS)})"
-    rf"|(?P<count>{_COUNT})(?: (?P<vague>couple|few)(?: of)?)? {_UNITS.format('ago')} (?P<from>ago|from now)"
+    rf"|(?P<many>{_COUNT}) (?P<each>{'|'.join(WEEKDAYS)}|weekend)s ago"
+    rf"|(?P<before>day|night|week|weekend|fortnight|month|year|{'|'.join(WEEKDAYS)}) before last"
+    rf"|(?<!half )(?P<count>{_COUNT})(?: (?P<vague>couple|few)(?: of)?)? {_UNITS.format('ago')}"
+    rf" (?P<from>ago|back(?= ?(?:[.,?!;]|$))|from now)"
     rf"|in (?P<ahead>{_COUNT})(?: (?P<vague2>couple|few)(?: of)?)? {_UNITS.format('in')}(?: time)?"
     rf"|(?P<side>last|past|previous|next|coming) (?P<rolling>{_COUNT}|couple(?: of)?|few) {_UNITS.format('of')})\b"
 )
 _RELATIVE_WORDS: Final = (
     "today", "tonight", "yesterday", "tomorrow", "this ", "last ", "past ", "previous ", "next ", "coming ", "on ",
-    " ago", "in ", " from now",
+    " ago", "in ", " from now", " back", " before last",
 )  # fmt: skip
 """One of them is in every text that `_RELATIVE` finds something in."""
 _ENGLISH: Final = frozenset(
-    f"today tonight yesterday tomorrow days weeks months years {_NAMED_UNITS}".replace("|", " ").split()
-) | {"day"}
+    f"today tonight yesterday tomorrow days weeks weekends fortnights months years decades {_NAMED_UNITS}".replace(
+        "|", " "
+    ).split()
+) | {"day", *(f"{day}s" for day in WEEKDAYS)}
 """One of them is in every text that `_RELATIVE` finds something in."""
 _DAYS_AWAY: Final = {"today": 0, "tonight": 0, "yesterday": -1, "tomorrow": 1, "day after tomorrow": 2}
 _FUTURE: Final = re.compile(
     r"\b(?:will|going to|gonna|plan(?:s|ned|ning)?|scheduled|hop(?:e|ing) to|looking forward|next)\b|'ll\b"
 )
+_WEEK: Final = 7 * ONE_DAY
 _ZONES: Final = timedelta(hours=14)
 ZONES_US: Final = _ZONES // timedelta(microseconds=1)
 """By how much spans are widened on both sides."""
@@ -159,13 +251,19 @@ def _spans(found: re.Match[str], lower: str, today: datetime) -> Iterator[Span]:
     if found["day"]:
         yield of_day(_DAYS_AWAY.get(found["day"], -2), today)
     elif found["ago"]:
-        sign = -1 if found["from"] == "ago" else 1
-        yield away(sign * _number(found["vague"] or found["count"]), found["ago"], today)
+        sign = 1 if found["from"] == "from now" else -1
+        yield _away(sign * _number(found["vague"] or found["count"]), found["ago"], today)
     elif found["ahead"]:
-        yield away(_number(found["vague2"] or found["ahead"]), found["in"], today)
+        yield _away(_number(found["vague2"] or found["ahead"]), found["in"], today)
     elif found["rolling"]:
         count = _number(found["rolling"].split()[0])
         yield rolling(count * _direction(found["side"]), found["of"], today)
+    elif found["each"]:
+        start, end = next(called(found["each"], -1, today))
+        earlier = (_number(found["many"]) - 1) * _WEEK
+        yield start - earlier, end - earlier
+    elif found["before"]:
+        yield before_last(found["before"], today)
     elif found["weekday"]:
         ahead = 1 if _FUTURE.search(lower) else -1
         for direction in (ahead, -ahead):
@@ -175,6 +273,10 @@ def _spans(found: re.Match[str], lower: str, today: datetime) -> Iterator[Span]:
         # "this may be" names no month
         if unit not in MONTH_NAMES or _direction(found["which"]):
             yield from called("autumn" if unit == "fall" else unit, _direction(found["which"]), today)
+
+
+def _away(count: int, unit: str, today: datetime) -> Span:
+    return away(2 * count, "week", today) if unit == "fortnight" else away(count, unit, today)
 
 
 def _direction(word: str) -> int:

@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Final
 
 from memkit.ranking.languages import TELLING, language_of_latin
-from memkit.ranking.spans import WEEKDAYS, Span, away, called, of_day, rolling
+from memkit.ranking.spans import WEEKDAYS, Span, away, before_last, called, of_day, rolling
 from memkit.ranking.text import folded, surface
 from memkit.ranking.when_words import (
     AGO,
     AGO_FIRST,
     AHEAD,
     AHEAD_FIRST,
+    BEFORE_LAST,
     DAYS,
     DAYS_OF_WEEK,
     DAYS_OF_WEEK_UNSPACED,
@@ -50,6 +51,7 @@ _NAMED: Final = re.compile(
     rf"(?<!\w)(?:(?:(?P<last>{LAST})|(?P<this>{THIS})|(?P<next>{NEXT}))\s+(?P<unit>{_PERIOD})"
     rf"|(?P<unit2>{_PERIOD})\s+(?:(?P<last2>{LAST})|(?P<next2>{NEXT})))(?!\w)"
 )
+_BEFORE_LAST: Final = re.compile(BEFORE_LAST)
 _BARE_WEEKDAY: Final = re.compile(
     rf"(?<![\w-])(?:(?P<before>\w+)\s+)?(?P<weekday>{_any('|'.join(DAYS_OF_WEEK))})(?![\w-])(?<!\bsali(?! gun))"
 )
@@ -85,8 +87,12 @@ def elsewhere_spans(text: str, today: datetime) -> Iterator[Span]:
     yield from _days(words, text, today)
     for found in _NAMED.finditer(plain):
         if not _is_english(found, words):
-            direction = -1 if found["last"] or found["last2"] else 1 if found["next"] or found["next2"] else 0
-            yield from called(PERIODS[found["unit"] or found["unit2"]], direction, today)
+            last, name = found["last"] or found["last2"], PERIODS[found["unit"] or found["unit2"]]
+            if last and _BEFORE_LAST.match(last):
+                if name in UNITS.values() or name in WEEKDAYS:
+                    yield before_last(name, today)
+                continue
+            yield from called(name, -1 if last else 1 if found["next"] or found["next2"] else 0, today)
     for found in _BARE_WEEKDAY.finditer(plain):
         if found["before"] not in EVERY and not _NAMED.search(plain):
             for direction in (-1, 1):

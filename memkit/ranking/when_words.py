@@ -60,7 +60,7 @@ def _days() -> dict[str, DayWord]:
     for away, words in {
         -2: "vorgestern anteayer antier anteontem eergisteren przedwczoraj позавчера",
         -1: "gestern ayer anoche ieri ontem gisteren wczoraj вчера igar dun أمس امس",
-        0: "heute hoy oggi hoje vandaag dzis dzisiaj сегодня idag bugun اليوم आज",
+        0: "stamattina stasera stanotte heute hoy oggi hoje vandaag dzis dzisiaj сегодня idag bugun اليوم आज",
         1: "demain domani amanha jutro завтра yarin غدا",
         2: "ubermorgen dopodomani overmorgen pojutrze послезавтра",
     }.items():
@@ -79,7 +79,8 @@ PAIRS: Final = {
 """Two words that name a day together, of which the second has a meaning of its own."""
 DAYS_UNSPACED: Final[Mapping[str, int]] = {
     "昨天": -1, "昨日": -1, "昨晚": -1, "昨夜": -1, "어제": -1, "前天": -2, "一昨日": -2, "그저께": -2, "今天": 0,
-    "今日": 0, "오늘": 0, "明天": 1, "明日": 1, "내일": 1, "后天": 2, "明後日": 2, "모레": 2,
+    "今日": 0, "오늘": 0, "今晚": 0, "今早": 0, "今朝": 0, "今夜": 0, "今晩": 0,
+    "大前天": -3, "大后天": 3, "明天": 1, "明日": 1, "내일": 1, "后天": 2, "明後日": 2, "모레": 2,
 }  # fmt: skip
 
 UNITS: Final[Mapping[str, str]] = {
@@ -104,7 +105,11 @@ UNITS_UNSPACED: Final[Mapping[str, str]] = {
     "年": "year", "년": "year",
 }  # fmt: skip
 
+BEFORE_LAST: Final = (
+    r"vorletzte[nrsm]?|avant-derniere?|antepasad[oa]|penultim[oa]|eervorige|przedostatni\w*|позапрошл\w+"
+)
 LAST: Final = (
+    rf"{BEFORE_LAST}|"
     r"letzte[nrsm]?|vorige[nrsm]?|vergangene[nrsm]?|derniere?s?|passee?s?|pasad[oa]s?|ultim[oaie]s?|scors[oaie]"
     r"|passad[oa]s?|vorige?|afgelopen|laatste|zeszl\w+|ubiegl\w+|ostatni\w*|прошл\w+|последн\w+|forra|sista"
     r"|senaste|forrige|siste|sidste|gecen|पिछल\S*|الماضي|الماضية"
@@ -166,6 +171,16 @@ PERIODS: Final[Mapping[str, str]] = (
     | {word: WEEKDAYS[number - 1] for word, number in DAYS_OF_WEEK.items()}
     | {word: tuple(SEASONS)[number - 1] for word, number in _SEASONS.items()}
     | {
+        word: part
+        for part, words in {
+            "morning": "matin manana mattina manha ochtend sabah утро утром утра",
+            "afternoon": "tarde",
+            "evening": "soir abend avond aksam вечер вечером вечера",
+            "night": "nuit noche notte noite nacht gece ночь ночью ночи",
+        }.items()
+        for word in words.split()
+    }
+    | {
         word: feast
         for feast, words in {
             "christmas": "weihnachten|noel|navidad|navidades|natale|natal|kerst|kerstmis|boze narodzenie|рождество"
@@ -190,6 +205,10 @@ SPANS_UNSPACED: Final[Mapping[str, tuple[str, int]]] = {
     word: (unit, direction)
     for (unit, direction), words in {
         ("week", -1): "上周 上星期 上个星期 先週 지난주",
+        ("week", -2): "上上周 上上星期 上上个星期 先々週 지지난주",
+        ("weekend", -2): "上上周末 先々週末",
+        ("month", -2): "上上个月 先々月 지지난달",
+        ("year", -2): "前年 一昨年 재작년",
         ("week", 0): "这周 這週 本周 这个星期 今週 이번주",
         ("week", 1): "下周 下星期 下个星期 来週 다음주",
         ("weekend", -1): "上周末 先週末 지난주말",
@@ -244,7 +263,8 @@ PERIODS_UNSPACED: Final[Mapping[str, str]] = {
 }  # fmt: skip
 
 NUMBERS: Final[Mapping[str, int]] = {
-    "a": 1, "an": 1, "couple": 2, "few": 3, "several": 4, "eleven": 11, "twelve": 12,
+    "a": 1, "an": 1, "couple": 2, "few": 3, "several": 4, "eleven": 11, "twelve": 12, "fourteen": 14, "fifteen": 15,
+    "twenty": 20, "thirty": 30, "vierzehn": 14, "quinze": 15, "quince": 15, "quindici": 15, "veertien": 14,
     "ein": 1, "une": 1, "uma": 1, "een": 1, "en": 1, "ett": 1, "bir": 1,
 } | _rows("""
 one two three four five six seven eight nine ten
@@ -261,6 +281,17 @@ ett tva tre fyra fem sex sju atta nio tio
 एक दो तीन चार पांच|पाँच छह|छः सात आठ नौ दस
 bir iki uc dort bes alti yedi sekiz dokuz on
 """)  # fmt: skip
+ORDINALS: Final[Mapping[str, int]] = _rows("""
+first second third fourth
+ersten|erste zweiten|zweite dritten|dritte vierten|vierte
+premier deuxieme troisieme quatrieme
+primer segundo tercer cuarto
+primo secondo terzo quarto
+primeiro segundo terceiro quarto
+первом|первый втором|второй третьем|третий четвертом|четвёртом|четвертый|четвёртый
+一 二 三 四
+""")
+"""Of the quarters of a year."""
 NUMBERS_UNSPACED: Final[Mapping[str, int]] = {
     digit: value for value, digit in enumerate("一二三四五六七八九十", 1)
 } | {"两": 2}
