@@ -275,6 +275,8 @@ class _Facts:
         step = self._step(candidate)
         turn = self._turns[candidate.message]
         step.actor, step.role = turn.name, turn.role
+        if step.changes and candidate.notes:
+            step.reason = "; ".join([*([step.reason] if step.reason else ()), *candidate.notes])
         added = [change for change in step.changes if isinstance(change, AddRecord)]
         for record in added:
             record.relations = list(relations)

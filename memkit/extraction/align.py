@@ -12,6 +12,7 @@ from memkit.extraction.text import Token, fold, keys, tokens
 from memkit.extraction.words import ANY_NEGATION, FUNCTION_WORDS, STARTERS
 
 _GAP: Final = re.compile(r"\s*(?:\.{2,}|\[\s*(?:\.{2,}|…)\s*\]|\(\s*\.{2,}\s*\)|…)\s*")
+_SENTENCE: Final = re.compile(r"(?<=[.!?;])\s+")
 _EDGES: Final = " \t\n\"'`.,;:!?-–—。、，！？()[]*_"
 _MAX_GAP: Final = 400
 _MAX_ALIGNED: Final = 20_000
@@ -28,17 +29,25 @@ def find_quote(quote: str, message: str) -> tuple[int, int] | None:
         return None
     pieces = [piece.strip(_EDGES) for piece in _GAP.split(bare)] if ".." in bare or "…" in bare else [bare]
     pieces = [piece for piece in pieces if any(char.isalnum() for char in piece)]
-    start, end = _find(pieces[0], message, 0), 0
-    if start is not None:
-        first, end = start, start + len(pieces[0])
-        for piece in pieces[1:]:
-            at = _find(piece, message, end)
-            if at is None or at - end > _MAX_GAP:
-                break
-            end = at + len(piece)
-        else:
-            return first, end
-    return _aligned(" ".join(pieces), message)
+    found = _in_order(pieces, message) or _aligned(" ".join(pieces), message)
+    if found is None:  # sentences that stand apart, put together without an ellipsis
+        parts = [part.strip(_EDGES) for piece in pieces for part in _SENTENCE.split(piece)]
+        if len(parts) > len(pieces) and all(len(part.split()) > 1 for part in parts):
+            found = _in_order(parts, message)
+    return found
+
+
+def _in_order(pieces: list[str], message: str) -> tuple[int, int] | None:
+    start = _find(pieces[0], message, 0)
+    if start is None:
+        return None
+    end = start + len(pieces[0])
+    for piece in pieces[1:]:
+        at = _find(piece, message, end)
+        if at is None or at - end > _MAX_GAP:
+            return None
+        end = at + len(piece)
+    return start, end
 
 
 def _find(piece: str, message: str, start: int) -> int | None:

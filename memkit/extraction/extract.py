@@ -12,8 +12,10 @@ from typing import Final
 
 from memkit.clock import is_bare_date, to_us
 from memkit.errors import ExtractionError, InvalidInputError
+from memkit.extraction.dates import mentions
 from memkit.extraction.marks import recalled_parts
 from memkit.extraction.messages import InputMessage
+from memkit.extraction.text import fold
 from memkit.extraction.typed import KnownRecord, RecordCandidate, RecordJudge, known_after, origin_of
 from memkit.extraction.usage import usage_of
 from memkit.extraction.verify import Evidence
@@ -334,13 +336,26 @@ def _instant(value: str | None, turn: Turn, field: str, notes: list[str]) -> int
         return None
     upper = field == "valid_until"
     try:
-        full = _whole(value, upper=upper)
+        full = _whole(_written(value), upper=upper)
         instant = to_us(full, field=field, end_of_day=upper)
         zoned = not is_bare_date(full) and datetime.fromisoformat(full).tzinfo is not None
     except (InvalidInputError, ValueError):
         notes.append(f"{field} {value!r} is not a date")
         return None
     return instant if zoned else instant - turn.offset_minutes * 60_000_000
+
+
+def _written(value: str) -> str:
+    """Return `March 8, 2025`, `8. März 2025` and `2025/03/08` as 2025-03-08; `08/03/2025` may be two days."""
+    if turned := re.fullmatch(r"(\d{4})[/.](\d{1,2})[/.](\d{1,2})", value.strip()):
+        year, month, day = map(int, turned.groups())
+        return f"{year:04}-{month:02}-{day:02}"
+    folded = fold(value)
+    named = mentions(folded) if any(char.isalpha() for char in value) and not value[:4].isdecimal() else ()
+    if len(named) != 1 or named[0].raw != folded or not named[0].year or not named[0].month:
+        return value
+    month = f"{named[0].year:04}-{named[0].month:02}"
+    return f"{month}-{named[0].day:02}" if named[0].day else month
 
 
 def _whole(value: str, *, upper: bool) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from memkit import Memory
 from memkit.clock import to_us
 from memkit.extraction.verify import verify
+from memkit.llms.fake import FakeLLM
 from memkit.prompts.extract import ExtractedMemory, Turn
 
 AT = to_us("2025-03-10T18:00:00Z")
@@ -68,3 +70,37 @@ def test_a_fact_may_word_it_in_another_way(said: str, text: str) -> None:
 @pytest.mark.parametrize(("said", "text"), OTHER)
 def test_a_fact_may_not_turn_it_round(said: str, text: str) -> None:
     assert not passes(said, text)
+
+
+def test_a_quote_may_put_sentences_together_that_stand_apart() -> None:
+    said = "I moved to Ghent in May. It rained all day. My rent is 640 euros."
+    whole = "I moved to Ghent in May. My rent is 640 euros."
+    for quote, ok in ((whole, True), ("My rent is 640 euros. I moved to Ghent in June.", False)):
+        memory = ExtractedMemory(text="User moved to Ghent and pays 640 euros.", quote=quote, message=1)
+        assert verify(memory, [Turn(role="user", text=said, at=AT)]).ok is ok
+
+
+@pytest.mark.parametrize(
+    ("given", "since", "told"),
+    [
+        ("March 8, 2025", "2025-03-08", None),
+        ("8. März 2025", "2025-03-08", None),
+        ("2025/03/08", "2025-03-08", None),
+        ("March 2025", "2025-03-01", None),
+        ("last Saturday", "2025-03-10", "valid_from 'last Saturday' is not a date"),
+        ("08/03/2025", "2025-03-10", "valid_from '08/03/2025' is not a date"),
+    ],
+)
+def test_a_date_as_a_model_writes_it_is_read_or_its_outcome_tells(
+    given: str, since: str, told: str | None
+) -> None:
+    fact = {"text": "User moved to Ghent.", "quote": "I moved to Ghent", "message": 1, "valid_from": given}
+    said = {
+        "role": "user",
+        "content": "I moved to Ghent last Saturday.",
+        "created_at": "2025-03-10T18:00:00Z",
+    }
+    with Memory(":memory:", llm=FakeLLM([{"memories": [fact], "relations": []}]), embedder="hash") as memory:
+        (outcome,) = memory.add(said, user_id="u").results
+        (item,) = memory.get_all(user_id="u").results
+    assert (item.valid_from.date().isoformat(), outcome.reason) == (since, told)
