@@ -112,7 +112,7 @@ class VectorStoreSuite(SharedStoreLaws):
         near = vectors(1)[0]
         many = [
             StoreRecord(id=f"m{at}", vector=near, payload=payload(user_id="big", secret=False))
-            for at in range(self.capacity - 1000)
+            for at in range(self.capacity * 2 // 3)
         ]
         few = [
             StoreRecord(

@@ -72,10 +72,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nearest:
-    """What a store named as nearest: keys with metadata and its own numbers, and whether no other could pass."""
+    """What a store named as nearest: keys with metadata and its own numbers."""
 
-    found: Sequence[tuple[str, Metadata, float | None]]
-    complete: bool
+    found: Sequence[tuple[str, Metadata, float | None]] = ()
+    complete: bool = False
+    """Whether no other entry can pass. That a store names fewer than it was asked for does not say so: an approximate
+    search with a filter loses points."""
 
 
 class KeyedStore(VectorStore):
@@ -114,10 +116,9 @@ class KeyedStore(VectorStore):
         A filter may be run as far as it loses no point; with less than that, more entries are needed (`widened`).
         """
 
-    def _listed(self, filter: Filter | None) -> Sequence[Metadata]:
-        """Return the entries that a filter passes, where the store can list them; more may be among them."""
+    def _listed(self, filter: Filter | None) -> Sequence[Metadata] | None:
+        """Return the entries that a filter passes, more may be among them; None where the store cannot list them."""
         del filter
-        return ()
 
     def _flat(self, payload: str) -> Flat:
         """Return further metadata of a point, for the store's own filters; its payload is given as JSON."""
@@ -284,11 +285,11 @@ class KeyedStore(VectorStore):
         points = self._records(metadata for _, metadata, _ in nearest.found)
         self._check_score(_scored(points, query), nearest)
         hits = self._passing(points, query, filter)
-        if len(hits) >= limit:
+        if len(hits) >= limit or nearest.complete:
             return hits[:limit]
-        if nearest.complete:
-            # An approximate search with a filter may lose points, which a list does not.
-            return self._passing([*points, *self._records(self._listed(filter))], query, filter)[:limit]
+        listed = self._listed(filter)
+        if listed is not None:
+            return self._passing([*points, *self._records(listed)], query, filter)[:limit]
         ids = self._ids()
         if len(ids) > len(points):
             hits = list[StoreHit]()

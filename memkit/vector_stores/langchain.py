@@ -59,8 +59,8 @@ class LangChainStore(KeyedStore):
 
         `callable` is a function of a document; `dict` is conditions on metadata such as `{"$and": [{"kind": {"$eq":
         "fact"}}]}`. A function of yours gets memkit's `Filter` and returns the argument, or None for no filter: it
-        must pass every point that the filter passes, and may pass more, as the results are checked exactly. Where few
-        points pass and the store cannot filter exactly, a search reads the whole collection.
+        must pass every point that the filter passes, and may pass more, as the results are checked exactly. Where
+        fewer points come back than were asked for, a search reads the whole collection: approximate searches lose some.
         """
 
         def __init__(self, **data: Any) -> None:
@@ -117,11 +117,11 @@ class LangChainStore(KeyedStore):
     def _nearest(self, query: Vector, limit: int, filter: Filter | None) -> Nearest:
         native, exact = self._native(filter)
         if native is False:
-            return Nearest(found=(), complete=True)
+            return Nearest(complete=True)
         asked = limit if exact else widened(limit)
         answers = self._asked(query, asked, {} if native is None else {"filter": native})
         found = [(str(document.id), document.metadata, number) for document, number in answers]
-        return Nearest(found=found, complete=exact and len(found) < asked)
+        return Nearest(found=found)
 
     def _asked(
         self, query: Vector, asked: int, options: Mapping[str, Any]

@@ -99,10 +99,9 @@ class LlamaIndexStore(KeyedStore):
     def _nearest(self, query: Vector, limit: int, filter: Filter | None) -> Nearest:
         from llama_index.core.vector_stores.types import VectorStoreQuery
 
-        asked = widened(limit)
         given = VectorStoreQuery(
             query_embedding=query.tolist(),
-            similarity_top_k=asked,
+            similarity_top_k=widened(limit),
             filters=self._native(filter) if self._filters else None,
         )
         answer = self._call(self._client.query, given)
@@ -113,17 +112,16 @@ class LlamaIndexStore(KeyedStore):
             (node.node_id, _metadata(node), None if score is None else float(score))
             for node, score in zip(nodes, scores, strict=True)
         ]
-        # The native filter loses no point: fewer than asked for are all there are.
-        return Nearest(found=found, complete=len(found) < asked)
+        return Nearest(found=found)
 
-    def _listed(self, filter: Filter | None) -> Sequence[Metadata]:
+    def _listed(self, filter: Filter | None) -> Sequence[Metadata] | None:
         if not (self._filters and self._lists):
-            return ()
+            return None
         try:
             found = self._call(self._client.get_nodes, node_ids=None, filters=self._native(filter))
         except BackendResponseError:  # many stores get nodes by their ids alone
             self._lists = False
-            return ()
+            return None
         return [_metadata(node) for node in found]
 
     def _native(self, filter: Filter | None) -> MetadataFilters:

@@ -345,6 +345,22 @@ def test_an_index_that_is_down_costs_a_warning_and_nothing_else(tmp_path: Path) 
         opened(Down(Counting())).health()
 
 
+def test_points_that_an_approximate_search_loses_are_read() -> None:
+    class Late(InMemoryVectorStore):
+        """Filters what it found nearest, as some do, and finds three."""
+
+        @override
+        def similarity_search_with_score(self, query: str, k: int = 4, **options: Any) -> Any:
+            passes = options["filter"]
+            found = super().similarity_search_with_score(query, k=3)
+            return [(document, score) for document, score in found if passes(document)][:k]
+
+    store = opened(Late(Counting()))
+    store.upsert(points(*(f"n{at:02d}" for at in range(30))))
+    few = parse_filter({"nth": {"in": [1, 2, 4]}})
+    assert {hit.id for hit in store.search(np.eye(3, dtype=np.float32)[0], 3, few)} == {"n01", "n02", "n04"}
+
+
 def test_two_users_never_mix(tmp_path: Path) -> None:
     with memory(tmp_path, InMemoryVectorStore(Counting())) as made:
         for user in ("ann@example.com", "7", "a:b", "日本"):

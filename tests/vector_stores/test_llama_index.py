@@ -134,6 +134,21 @@ def test_points_that_an_approximate_search_loses_are_listed() -> None:
     assert [hit.id for hit in store.search(np.array([1, 0], np.float32), 5, ada)] == ["a", "b"]
 
 
+def test_points_that_an_approximate_search_loses_are_read_where_no_list_is_to_be_had() -> None:
+    class Unlisted(Kept):
+        """Gives nodes by their ids alone."""
+
+        def get_nodes(self, node_ids: Any = None, filters: Any = None) -> Any:
+            if filters:
+                raise NotImplementedError
+            return super().get_nodes(node_ids)
+
+    store = opened(Unlisted(loses=3))
+    store.upsert([record("a", [1, 0]), record("b", [1, 1]), record("c", [0, 1])])
+    hits = store.search(np.array([1, 0], np.float32), 3, Compare("user_id", "eq", "ada"))
+    assert [hit.id for hit in hits] == ["a", "b", "c"]
+
+
 def test_nodes_of_others_are_neither_found_nor_touched() -> None:
     client = Kept()
     client.add([TextNode(id_="theirs", text="theirs", embedding=[1.0, 0.0])])
