@@ -35,7 +35,7 @@ def to_us(value: Instant, *, field: str = "time", end_of_day: bool = False) -> i
     return us
 
 
-def as_of_us(value: Instant, *, field: str = "as_of") -> int:
+def as_of_us(value: Instant) -> int:
     """Return the instant whose truth is asked for; of a bare date it is its last but one.
 
     What holds until that day ends with its last, and an end is exclusive.
@@ -43,7 +43,7 @@ def as_of_us(value: Instant, *, field: str = "as_of") -> int:
     Raises:
         InvalidInputError: The value is not an instant or does not exist in the calendar.
     """
-    us = to_us(value, field=field, end_of_day=True)
+    us = to_us(value, field="as_of", end_of_day=True)
     return us - 1 if is_bare_date(value) else us
 
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from memkit.embedders.base import Purpose
 from memkit.errors import BackendResponseError, ConfigurationError
-from memkit.llms.openai_client import OPENAI, OpenAIClients
-from memkit.llms.sdk import Retries, require_key
+from memkit.llms.openai_client import HOST, OPENAI, OpenAIClients
+from memkit.llms.sdk import Retries, no_key
 from memkit.settings import ProviderSettings, SecretStr, env
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class OpenAIEmbedder:
             proxies=self.settings.http_client_proxies,
             client=client,
             aclient=aclient,
-            is_openai="api.openai.com" in (self.settings.base_url or "api.openai.com"),
+            is_openai=self._at_openai,
         )
         self._retries = Retries(
             OPENAI, self.backend, 1 + self.settings.max_retries, "Check `api_key` or `OPENAI_API_KEY`."
@@ -180,20 +180,21 @@ class OpenAIEmbedder:
         """Close the async client of this event loop."""
         await self._clients.aclose()
 
+    @property
+    def _at_openai(self) -> bool:
+        """Whether requests go to OpenAI itself, and not to a server that speaks its wire format."""
+        return HOST in (self.settings.base_url or HOST)
+
     def _known_dim(self) -> int | None:
-        url = self.settings.base_url
-        return _DIMS.get(self.settings.model) if not url or "api.openai.com" in url else None
+        return _DIMS.get(self.settings.model) if self._at_openai else None
 
     def _options(self, *, ready: bool) -> dict[str, Any]:
         settings = self.settings
         key = settings.api_key.get_secret_value() if settings.api_key else None
         if not ready and not key:
-            url = settings.base_url
-            key = (
-                require_key(None, self.backend, "OPENAI_API_KEY")
-                if not url or "api.openai.com" in url
-                else "none"
-            )
+            if self._at_openai:
+                raise no_key(self.backend, "OPENAI_API_KEY")
+            key = "none"
         options: dict[str, Any] = {
             "api_key": key,
             "base_url": settings.base_url,

@@ -15,7 +15,7 @@ from memkit.llms.adapting import ENDINGS
 from memkit.llms.base import ChatMessage, Completion, TokenUsage, ToolCall
 from memkit.llms.parsing import parse_as
 from memkit.llms.schemas import example_of, strict_schema
-from memkit.llms.sdk import Clients, Retries, Sdk, require_key, shown
+from memkit.llms.sdk import Clients, Retries, Sdk, no_key, shown
 from memkit.llms.settings import ModelSettings
 from memkit.settings import SecretStr, env
 
@@ -194,7 +194,9 @@ class AnthropicLLM:
         url = settings.base_url
         key = settings.api_key.get_secret_value() if settings.api_key else None
         if not ready and not key:
-            key = require_key(None, self.backend, "ANTHROPIC_API_KEY") if not url or HOST in url else "none"
+            if not url or HOST in url:
+                raise no_key(self.backend, "ANTHROPIC_API_KEY")
+            key = "none"
         options: Json = {
             "api_key": key,
             # The SDK adds the version by itself.

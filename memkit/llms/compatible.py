@@ -10,7 +10,7 @@ from pydantic import create_model
 
 from memkit.errors import ConfigurationError
 from memkit.llms.openai import ChatSettings, OpenAILLM, ResponseFormat
-from memkit.llms.sdk import require_key
+from memkit.llms.sdk import no_key
 from memkit.settings import SecretStr, env
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class CompatibleLLM(OpenAILLM):
             or self.settings.base_url != self.vendor.base_url
         ):
             return "none"
-        return require_key(None, self.backend, variable)
+        raise no_key(self.backend, variable)
 
 
 def _llm(name: str, label: str) -> type[CompatibleLLM]:

@@ -12,11 +12,11 @@ from pydantic import BaseModel
 
 from memkit.errors import BackendResponseError
 from memkit.llms.base import ChatMessage, Completion, TokenUsage, ToolCall
-from memkit.llms.openai_client import OPENAI, OpenAIClients
+from memkit.llms.openai_client import HOST, OPENAI, OpenAIClients
 from memkit.llms.parsing import parse_as
 from memkit.llms.profiles import profile_of
 from memkit.llms.schemas import example_of, strict_schema
-from memkit.llms.sdk import Retries, require_key, shown
+from memkit.llms.sdk import Retries, no_key, shown
 from memkit.llms.settings import ModelSettings
 from memkit.settings import SecretStr, env
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
 
 DEFAULT_MODEL: Final = "gpt-5-mini"
-HOST: Final = "api.openai.com"
 
 ResponseFormat = Literal["strict", "schema", "object", "plain"]
 _WEAKER: Final[Mapping[ResponseFormat, ResponseFormat]] = {
@@ -241,7 +240,9 @@ class OpenAILLM:
     def _without_key(self) -> str:
         """Return a placeholder where the server is not OpenAI's, which may need none."""
         url = self.settings.base_url
-        return require_key(None, self.backend, self.key_variable) if not url or HOST in url else "none"
+        if not url or HOST in url:
+            raise no_key(self.backend, self.key_variable)
+        return "none"
 
     def _request(
         self,

@@ -10,6 +10,8 @@ from memkit.llms.sdk import Clients, Sdk
 if TYPE_CHECKING:
     from openai import AsyncOpenAI, OpenAI
 
+HOST: Final = "api.openai.com"
+"""Where OpenAI itself answers; any other server speaks its wire format and may need no key."""
 OPENAI: Final = Sdk(package="openai", client="OpenAI", aclient="AsyncOpenAI", error="OpenAIError")
 
 

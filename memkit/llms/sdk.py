@@ -340,15 +340,9 @@ def _retry_after(error: Exception) -> float | None:
         return None
 
 
-def require_key(key: str | None, backend: str, variable: str) -> str:
-    """Return the key.
-
-    Raises:
-        ConfigurationError: There is none.
-    """
-    if key:
-        return key
-    raise ConfigurationError(
+def no_key(backend: str, variable: str) -> ConfigurationError:
+    """Return the error for a vendor that answers nobody without a key."""
+    return ConfigurationError(
         f"{backend} needs a key: set `{variable}`, or pass `api_key=`. To try memkit without one: "
         "Memory(llm=None, embedder='hash').",
         provider=backend,
