@@ -301,8 +301,10 @@ def _negates_affirmed(text: str, quote: str, near: str, spoken: str | None) -> b
     if negative(quote, hint=spoken):
         return False
     denied, affirmed = _clauses(near, spoken, ended=True, any_root=True)
-    if any(len(content(clause)) < 2 or not keys(clause).isdisjoint(_POINTING) for clause in denied):
-        return False
+    for clause in denied:  # what once was points to nothing: "it used to be something else"
+        points = len(content(clause)) < 2 or not keys(clause).isdisjoint(_POINTING)
+        if points and not _FORMERLY.search(clause):
+            return False
     told = content(text)[1:]  # whom it is about may stand in both
     in_denied = [word for clause in denied for word in content(clause)]
     if not told or any(same_stem(word, other) for word in told for other in in_denied):

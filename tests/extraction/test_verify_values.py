@@ -51,6 +51,7 @@ OTHER = [
     ("I adore tea but I hate lemonade.", "User likes lemonade."),
     ("I love opera but Berta can't stand it.", "User dislikes opera."),
     ("I used to row in Ghent, now I row in Lille.", "User still rows in Ghent."),
+    ("It used to be tea, but Berta's drink is cocoa now.", "Berta's drink is not cocoa."),
     ("I quit rowing.", "User didn't stop rowing."),
     ("We called off the picnic.", "The picnic was not called off."),
     ("I sold the canoe.", "User did not sell the canoe."),
