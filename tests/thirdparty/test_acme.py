@@ -87,8 +87,11 @@ def test_without_the_distribution_the_name_is_unknown() -> None:
     assert "acme" not in names("vector_store")
 
 
-OUTSIDE = ("-q", "-p", "no:cacheprovider", "--strict-markers", "-W", "error")
-"""Nothing of this repository's own settings: warnings are errors, and no mark of ours is registered."""
+OUTSIDE = (
+    "-q", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin", "--strict-markers", "-W", "error",
+)  # fmt: skip
+"""Nothing of this repository's own settings: warnings are errors, and no mark of ours is registered; of the plugins
+only what comes with the extra `testing`."""
 
 
 def suite(environment: dict[str, str], folder: Path, *options: str) -> str:
