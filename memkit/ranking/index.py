@@ -20,6 +20,7 @@ from memkit.ranking.nicknames import renamed
 from memkit.ranking.ordered import middle
 from memkit.ranking.postings import Postings, Vocabulary
 from memkit.ranking.result import Ranking
+from memkit.ranking.subject import is_of_another
 from memkit.ranking.text import fingerprint, month_of
 from memkit.ranking.vectors import ColumnTable, Floats, RowTable, VectorTable
 from memkit.ranking.view import FOREVER, Array, Ints, Mask, Rows, View, make_view
@@ -308,7 +309,9 @@ class OwnerIndex:
             "told_until": [end for _, end in told_of],
             "text": [fingerprint(entry.text) for entry in entries],
             "flags": [
-                USER * (entry.role == "user") | (QUESTION * _asks(entry.text) if talk else TELLS) | kind
+                USER * (entry.role == "user" and (talk or not is_of_another(entry.text)))
+                | (QUESTION * _asks(entry.text) if talk else TELLS)
+                | kind
                 for entry, talk, kind in zip(entries, talks, kinds, strict=True)
             ],
         }

@@ -169,6 +169,7 @@ _EMBEDDED = Weights(
 
 KEYLESS: Final = replace(
     _KEYLESS,
+    related=1.0,
     chat=replace(
         _KEYLESS,
         window=replace(_KEYLESS.window, weight=0.3),
