@@ -81,12 +81,18 @@ def test_a_memory_out_of_view_changes_nothing() -> None:
     assert _related(index_of(ours), PETS, **seen) == _related(index_of(ours + theirs), PETS, **seen)
 
 
-def test_facts_long_messages_and_stores_with_a_model_have_no_use_for_it() -> None:
-    for weights in (KEYLESS, KEYLESS.long, EMBEDDED, EMBEDDED.chat, EMBEDDED.long):
+def test_long_messages_and_stores_with_a_model_have_no_use_for_it() -> None:
+    for weights in (KEYLESS.long, EMBEDDED, EMBEDDED.chat, EMBEDDED.long):
         assert weights is not None
         assert not weights.related
+    long = [entry(n, "word " * 80 + text) for n, text in enumerate(("a dog", "a ladder"), 1)]
+    assert set(_related(index_of(long), PETS).values()) == {None}
+
+
+def test_facts_are_found_by_related_words() -> None:
     facts = [fact(1, "Ann has a dog."), fact(2, "Ann has a ladder.")]
-    assert set(_related(index_of(facts), PETS).values()) == {None}
+    dog, ladder = (_related(index_of(facts), PETS)[rid] for rid in (1, 2))
+    assert dog is not None and dog > 0 and not ladder
 
 
 @pytest.mark.parametrize(
