@@ -144,14 +144,18 @@ def test_what_is_learned_late_lies_between_what_was_known_before_and_after(world
         for n, (city, _) in enumerate(told)
     ]
     memory, _ = scripted(world, *replies)
-    for city, month in told:
-        turn = {"role": "user", "content": f"I moved to {city}.", "created_at": f"2024-{month:02}-01"}
-        late = memory.add(turn, user_id="u")
+    learned = [
+        memory.add(
+            {"role": "user", "content": f"I moved to {city}.", "created_at": f"2024-{month:02}-01"},
+            user_id="u",
+        )
+        for city, month in told
+    ]
     assert [memory.texts(user_id="u", as_of=f"2024-{month:02}-15") for month in (3, 4, 5, 6, 9)] == [
         [f"The user lives in {city}."] for city in ("Ghent", "Turin", "Turin", "Lille", "Dijon")
     ]
     assert memory.texts(user_id="u") == ["The user lives in Dijon."]
-    memory.undo(late.operation_id)
+    memory.undo(learned[-1].operation_id)
     assert memory.texts(user_id="u", as_of="2024-05-15") == ["The user lives in Ghent."]
 
 
