@@ -235,7 +235,11 @@ def _same_name(one: str, other: str, *, inflecting: bool) -> bool:
 
 def same_stem(one: str, other: str) -> bool:
     """Return whether two words begin alike for most of their length."""
-    one, other = bare(one), bare(other)
+    if one.isascii() and other.isascii():
+        if one[:3] != other[:3]:
+            return False
+    else:
+        one, other = bare(one), bare(other)
     if _ARABIC_VERB.match(one) and _ARABIC_VERB.match(other) and _one_arabic_verb(one, other):
         return True
     shared = _shared(one, other)

@@ -56,6 +56,7 @@ UNSPACED_PLAIN: Final = re.compile(
     "过敏|可以|将于|将在|曾经|非常|的|是|在|了|和|与|有|叫|为|他|她|它|我|你|也|很|不|没|于|到|"
     "ユーザー|さん|アシスタント|です|ます|ました|でした|している|しています|していた|した|する|である|であり|いる|います|いた|ある|あります|住んで|勤務|"
     "勤めて|働いて|好き|嫌い|苦手|好む|好み|飼って|名前|という|といい|だった|なった|予定|現在|以前|妻|夫|息子|娘|子供|友人|友達|同僚|ペット|"
+    "あまり|もう|まだ|全然|"
     "は|が|を|に|で|と|の|も|へ|や|から|まで|より|ため|こと|もの|よう|ない|なく|なり|また|そして|"
     "ผู้ใช้|ชอบ|ไม่|อยู่|ที่|เป็น|มี|ของ|และ|ใน|ได้"
 )
@@ -77,6 +78,10 @@ _BEFORE_VERBS: Final = frozenset(
 _TO_SOMEBODY: Final = frozenset("to with for mit zu zum avec con para com met married".split())
 """Behind which a word that may be a month is somebody's name."""
 _KOREAN_VERB: Final = re.compile(r"(?:다|고|며|면서|지만|면|려고|기로|어서|아서)$")
+_DENIED_VERB: Final = re.compile(
+    "[\u4e00-\u9fff]{0,2}[\u3041-\u3093]{0,3}(?:ない|なかった|ません|ませんでした)$"
+)
+"""A Japanese verb that a fact denies: it may be another one than was said."""
 _KATAKANA: Final = re.compile("[\u30a1-\u30fa\u30fc]{2,}")
 
 
@@ -260,6 +265,8 @@ def _foreign_run(run: str, said: str, listed: set[str]) -> str | None:
     covered = _covered(run, said)
     for start, end in _gaps(covered):
         part = run[start:end]
+        if _DENIED_VERB.match(run, start):
+            continue
         if any(part in name or name in part for name in listed if len(name) > 1) or _KATAKANA.search(part):
             return part
         left, right = run[max(0, start - 2) : start], run[end : end + 2]

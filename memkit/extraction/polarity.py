@@ -8,119 +8,32 @@ from functools import lru_cache
 from typing import Final
 
 from memkit.extraction.align import same_stem
-from memkit.extraction.text import keys, language, ordered_keys, tokens
+from memkit.extraction.negation import UNSPACED, content, lexical, may_negate, negative
+from memkit.extraction.scopes import (
+    Stance,
+    affirms_denied,
+    clause_ends,
+    denial,
+    elliptic,
+    plain,
+    stance,
+)
+from memkit.extraction.text import keys, language
+from memkit.extraction.unspaced import unspaced_denial, unspaced_stance
 from memkit.extraction.words import (
-    ANY_NEGATION,
     ENDED,
-    FAILED,
-    FUNCTION_WORDS,
     HATE,
     LEXICAL_NEGATIONS,
     LIKE,
-    NEGATION_SHAPES,
-    NEGATIONS,
     NOT_NEGATION,
 )
 
-_UNAPOSTROPHED: Final = frozenset("dont doesnt didnt cant wont isnt wasnt havent hasnt arent".split())
-_CONTRACTED: Final = re.compile(rf"n't\b|\b(?:{'|'.join(sorted(_UNAPOSTROPHED))}|n')\b|\bn'")
-_TURKISH: Final = re.compile(r"\b\w+m[iu]yor\w*|\b\w{2,}m[ae]z(?:lar|ler|sin)?\b|\b\w{2,}m[ae]di\w*\b")
-_ENGLISH_CLAUSE: Final = re.compile(r"[,;:.!?()…]+|\s-\s|\s(?:but|and|though|although|because|so|while)\s")
-"""The words that end a clause elsewhere are other words in English: want, men, car, ma, i."""
-_CLAUSE: Final = re.compile(
-    r"[,;:.!?()。，、！？；…]+|\s-\s|\s(?:but|and|though|although|because|so|while|aber|und|sondern|denn|obwohl|mais|et|car|"
-    r"pero|sino|y|porque|ma|perche|mas|maar|want|en|ale|i|ama|ve|men|och|но|и|а|потому что|але|लेकिन|और|पर|لكن|אבל)\s"
-    r"|\s(?=(?:ولا|ولم|ولن|وليس)\s)|但是|但|不过|而是|而且|けど|けれど|だけど|지만|는데"
-)
 _SOFTENED: Final = re.compile(
     r"\b(?:after|only|rather|less|instead|nur|lieber|seulement|plutot|solo|soltanto|apenas|alleen|tylko|только|bara)\b|只|だけ|만\b"
 )
 """What turns a prohibition into a preference."""
-_UNSPACED: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f\uac00-\ud7af]")
-_LIKE_UNSPACED: Final = frozenset(word for word in LIKE if _UNSPACED.match(word))
+_LIKE_UNSPACED: Final = frozenset(word for word in LIKE if UNSPACED.match(word))
 _LIKE_SPACED: Final = frozenset(LIKE) - _LIKE_UNSPACED
-
-
-_EVERY_NEGATION: Final = frozenset[str]().union(*NEGATIONS.values())
-_TURKISH_ENDINGS: Final = ("degil", "miyor", "muyor", "maz", "mez", "madi", "medi")
-
-
-def _may_negate(folded: str) -> bool:
-    """Return False only where neither a text nor a part of it negates: one look at plain letters spares many."""
-    return (
-        not folded.isascii()
-        or not _EVERY_NEGATION.isdisjoint(keys(folded))
-        or "n'" in folded
-        or not _UNAPOSTROPHED.isdisjoint(keys(folded))
-        or not FAILED.isdisjoint(keys(folded))
-        or any(ending in folded for ending in _TURKISH_ENDINGS)
-    )
-
-
-@lru_cache(maxsize=128)
-def negative(folded: str, *, hint: str | None = None) -> bool:
-    """Return whether a folded text negates something.
-
-    Args:
-        folded: The text.
-        hint: Its language, where the text is too short to tell.
-    """
-    if not _may_negate(folded):
-        return False
-    text = NOT_NEGATION.sub(" ", folded)
-    words = keys(text)
-    spoken = language(words) or hint
-    known = NEGATIONS.get(spoken, ANY_NEGATION) if spoken else ANY_NEGATION
-    if words & known or _CONTRACTED.search(text) or NEGATION_SHAPES.search(text):
-        return True
-    return spoken == "tr" and _TURKISH.search(text) is not None
-
-
-@lru_cache(maxsize=16)
-def _beginnings(roots: tuple[str, ...], size: int) -> dict[str, tuple[str, ...]]:
-    """Return roots by their first letters; no root in ASCII is shorter than three."""
-    found: dict[str, list[str]] = {}
-    for root in roots:
-        found.setdefault(root[:size], []).append(root)
-    return {first: tuple(same) for first, same in found.items()}
-
-
-@lru_cache(maxsize=128)
-def _starts(folded: str) -> frozenset[str]:
-    """Return the first letters of the words of a text in ASCII, as many as `_beginnings` looks at."""
-    return frozenset([key[:3] for key in keys(folded)])
-
-
-@lru_cache(maxsize=128)
-def lexical(folded: str, roots: tuple[str, ...] = LEXICAL_NEGATIONS) -> frozenset[str]:
-    """Return the roots that words of a text begin with."""
-    size = 3 if folded.isascii() else 1
-    beginnings = _beginnings(roots, size)
-    if size == 3 and beginnings.keys().isdisjoint(_starts(folded)):
-        return frozenset()
-    words = [
-        key for key in keys(folded) if key[:size] in beginnings and key.startswith(beginnings[key[:size]])
-    ]
-    unspaced = not folded.isascii() and _UNSPACED.search(folded) is not None
-    if not words and not unspaced:
-        return frozenset()
-    return frozenset(
-        root
-        for root in roots
-        if (unspaced and _UNSPACED.match(root) and root in folded)
-        or any(word.startswith(root) and _is_form(word, root) for word in words)
-    )
-
-
-_SHORT_ROOTS: Final = frozenset(
-    "quit stop sold lost fail lack hass gave given fired ended single except statt left".split()
-)
-"""Other words begin like them too: Quito, soldier, exceptional, and what takes place in German."""
-_ENDINGS: Final = re.compile(r"(?:s|es|ed|ing|ped|ping|ting|ure|ures|e|en|t|te|ten)?")
-
-
-def _is_form(word: str, root: str) -> bool:
-    return root not in _SHORT_ROOTS or _ENDINGS.fullmatch(word, len(root)) is not None
 
 
 def _denies_root(text: str, near: str, spoken: str | None) -> bool:
@@ -160,7 +73,26 @@ def _says_no(near: str, spoken: str | None) -> bool:
         or bool(lexical(near))
         or _FORMERLY.search(near) is not None
         or _PARTED.search(near) is not None
+        or _OVER.search(near) is not None
     )
+
+
+def _spoken(near: str, text: str) -> str | None:
+    """Return the language of a message; of a short one, that of both."""
+    if len(near) < 60:
+        return language(keys(near) | keys(text))
+    return language(keys(near)) or language(keys(text))
+
+
+def agrees(text: str, near: str) -> bool:
+    """Return whether a folded text says by the opposite word what a message says."""
+    return _stance(text, near, _spoken(near, text)) == "agrees"
+
+
+def _stance(text: str, near: str, spoken: str | None) -> Stance | None:
+    if UNSPACED.search(text):
+        return unspaced_stance(text, near)
+    return stance(plain(text, spoken), plain(near, spoken), spoken)
 
 
 def _refuses(clause: str) -> bool:
@@ -176,30 +108,85 @@ def contradiction(text: str, quote: str, near: str, *, ends_something: bool = Fa
         near: What stands around the quote.
         ends_something: Whether the fact ends an older one, which is a negation in itself.
     """
-    spoken = language(keys(near)) or language(keys(text))
-    says_no = negative(text, hint=spoken)
-    hates = bool(lexical(text, HATE))
-    said_no = (says_no or hates) and _says_no(near, spoken)
-    if (
-        says_no
-        and not ends_something
-        and (not said_no or _denies_root(text, near, spoken) or _negates_affirmed(text, quote, near, spoken))
-    ):
-        return "it negates what the message affirms"
-    if hates and not said_no and _likes(near):
-        return "it dislikes what the message likes"
-    if turned := _turns_feeling(text, near, spoken):
-        return turned
-    if not says_no and _is_over(text, near, spoken):
+    spoken = _spoken(near, text)
+    bare_text, bare_near = plain(text, spoken), plain(near, spoken)
+    says_no = negative(text, hint=spoken) or negative(bare_text, hint=spoken)
+    unspaced = UNSPACED.search(text) is not None
+    settled = _stance(text, near, spoken) or elliptic(bare_text, bare_near, spoken, says_no=says_no)
+    if settled:
+        return "it says the opposite of the message" if settled == "turns" else None
+    denied: Stance | None = None
+    if unspaced:
+        denied = unspaced_denial(text, near, says_no=says_no)
+        if not says_no and denied:
+            return "it affirms what the message negates" if denied == "turns" else None
+    elif says_no:
+        denied = denial(bare_text, bare_near, spoken)
+    said_no = denied == "agrees" or negative(bare_near, hint=spoken) or _says_no(near, spoken)
+    if says_no and not ends_something:
+        about = quote if denied is None else None
+        if not said_no or denied == "turns" or _turns_denial(text, about, near, spoken):
+            return "it negates what the message affirms"
+    return (
+        _turns_feeling(text, near, spoken, said_no=said_no)
+        or (None if says_no else _affirms_ended(text, quote, near, spoken))
+        or (None if unspaced else _affirms_denied(text, quote, bare_near, spoken, says_no=says_no))
+        or (None if says_no else _likes_hated(text, quote, near, spoken))
+    )
+
+
+def _turns_denial(text: str, quote: str | None, near: str, spoken: str | None) -> bool:
+    return _denies_root(text, near, spoken) or (
+        quote is not None and _negates_affirmed(text, quote, near, spoken)
+    )
+
+
+def _affirms_ended(text: str, quote: str, near: str, spoken: str | None) -> str | None:
+    if _is_over(text, near, spoken):
         return "it affirms what the message says has ended"
-    if not says_no and not (lexical(text) - lexical(quote)) and not _prefixed(text, quote):
-        refused = not lexical(text) and not _PARTED.search(text) and _refuses(quote)
-        denied, affirmed = _clauses(quote, spoken, ended=not lexical(text, ENDED), refused=refused)
-        if denied and not _SOFTENED.search(text) and _rests_on(text, denied, affirmed):
-            return "it affirms what the message negates"
-    if _likes(text) - _likes(near) and not says_no and lexical(quote, HATE) and not _likes(quote):
+    if lexical(text) - lexical(quote) or _prefixed(text, quote):
+        return None
+    refused = not lexical(text) and not _PARTED.search(text) and _refuses(quote)
+    denied, affirmed = _clauses(quote, spoken, ended=not lexical(text, ENDED), refused=refused)
+    if denied and not _SOFTENED.search(text) and _rests_on(text, denied, affirmed):
+        return "it affirms what the message negates"
+    return None
+
+
+def _affirms_denied(
+    text: str, quote: str, bare_near: str, spoken: str | None, *, says_no: bool
+) -> str | None:
+    """Return how what a text affirms is what every clause that speaks of it denies, or None."""
+    own = lexical(text, ENDED) if says_no else not (lexical(text) - lexical(quote))
+    if not own or _SOFTENED.search(text) or _prefixed(text, quote):
+        return None
+    bare_text = plain(text, spoken)
+    still = _STILL.search(bare_text) is not None
+    return (
+        "it affirms what the message negates"
+        if affirms_denied(bare_text, bare_near, spoken, still=still)
+        else None
+    )
+
+
+def _likes_hated(text: str, quote: str, near: str, spoken: str | None) -> str | None:
+    if not _likes(text) - _likes(near) or not lexical(quote, HATE) or _likes(quote):
+        return None
+    told = text.partition(" over ")[0].partition(" to ")[0] if "prefer" in text else text
+    if told is text or _shares_hated(told, quote, spoken):
         return "it likes what the message dislikes"
     return None
+
+
+def _shares_hated(told: str, quote: str, spoken: str | None) -> bool:
+    """Return whether what a text prefers is in a clause that dislikes."""
+    hated = [
+        word
+        for clause in clause_ends(spoken).split(quote)
+        if lexical(clause, HATE)
+        for word in content(clause)
+    ]
+    return any(same_stem(word, other) for word in content(told)[1:] for other in hated)
 
 
 _DENYING: Final = tuple(
@@ -227,6 +214,11 @@ _FORMERLY: Final = re.compile(
     r"(?<!am )(?<!is )(?<!are )(?<!get )(?<!got )\bused to\b"
     r"|\b(?:formerly|fruher|ehemals|autrefois|anteriormente)\b|以前|かつて"
 )
+_OVER: Final = re.compile(
+    r"\b(?:expired|ended(?! up)|gone|finished|resigned|retired|arbeitslos|deleted|closed|sober|broken"
+    r"|impossible|unless|died|dead|empty)\b"
+)
+"""What is so is something else no more."""
 _STILL: Final = re.compile(
     r"\b(?:still|kept|keeps|immer noch|noch immer|toujours|todavia|aun|ancora|nog steeds|wciaz|nadal)\b"
     r"|まだ|仍|还在|아직"
@@ -255,7 +247,8 @@ _CANNOT_STAND: Final = re.compile(
 )
 
 
-_HATED_UNSPACED: Final = re.compile("|".join(root for root in HATE if _UNSPACED.match(root)))
+_FELT: Final = re.compile(r"\b(?:like|love|enjoy|adore|prefer|hate|dislike|detest|loathe|despise)[sd]?\b")
+_HATED_UNSPACED: Final = re.compile("|".join(root for root in HATE if UNSPACED.match(root)))
 """They are held to be negations, too."""
 
 
@@ -270,18 +263,21 @@ def _feeling(text: str, spoken: str | None) -> int:
     return (1 if likes else -1) * (-1 if negative(plain, hint=spoken) else 1)
 
 
-def _turns_feeling(text: str, near: str, spoken: str | None) -> str | None:
+def _turns_feeling(text: str, near: str, spoken: str | None, *, said_no: bool) -> str | None:
     """Return how a text likes what only a clause that dislikes names, or the other way round."""
+    if not said_no and _likes(near) and lexical(text, HATE):
+        return "it dislikes what the message likes"
     mine = _feeling(text, spoken)
     if not mine or text.isascii() is not near.isascii():
         return None
-    ends = _ENGLISH_CLAUSE if spoken == "en" else _CLAUSE
+    ends = clause_ends(spoken)
     said = [(clause, _feeling(clause, spoken)) for clause in ends.split(near)]
     if mine < 0:  # what is not done need not be liked
         said = [(clause, felt or -int(negative(clause, hint=spoken))) for clause, felt in said]
     if not {feeling for _, feeling in said} >= {1, -1}:
         return None
-    felt = [word for word in content(text) if word not in LIKE and not any(map(word.startswith, HATE))]
+    about = _FELT.split(text, maxsplit=1)[-1] if spoken == "en" else text
+    felt = [word for word in content(about) if word not in LIKE and not any(map(word.startswith, HATE))]
     words = {1: list[str](), -1: list[str](), 0: list[str]()}
     for clause, feeling in said:
         words[feeling] += content(clause)
@@ -320,6 +316,12 @@ _POINTING: Final = frozenset(
 )
 
 
+_SET_APART: Final = re.compile(
+    r"\s(?=(?:without|instead of|except|ohne|sans|sin)\s)|(?<=ではなく)|(?<=じゃなく)"
+)
+"""Where a clause begins to deny, and what stands before it is not denied."""
+
+
 def _clauses(
     quote: str, spoken: str | None, *, ended: bool, any_root: bool = False, refused: bool = False
 ) -> tuple[list[str], list[str]]:
@@ -332,12 +334,13 @@ def _clauses(
         refused: Whether to have declined or failed is to say no, too.
         any_root: Whether to hate, to have failed and what was once is to say no, too.
     """
-    if not _may_negate(quote) and not (ended and lexical(quote, ENDED)) and not any_root and not refused:
+    if not may_negate(quote) and not (ended and lexical(quote, ENDED)) and not any_root and not refused:
         return [], [quote]
     denied: list[str] = []
     affirmed: list[str] = []
-    ends = _ENGLISH_CLAUSE if spoken == "en" else _CLAUSE
-    for clause in ends.split(NOT_NEGATION.sub(" ", quote)):
+    ends = clause_ends(spoken)
+    apart = _SET_APART.sub(", ", NOT_NEGATION.sub(" ", quote))
+    for clause in ends.split(apart):
         if clause.strip():
             (
                 denied
@@ -346,11 +349,20 @@ def _clauses(
                 or (refused and _refuses(clause))
                 or (
                     any_root
-                    and (lexical(clause, _DENYING) or _FORMERLY.search(clause) or _PARTED.search(clause))
+                    and (
+                        lexical(clause, _DENYING)
+                        or _FORMERLY.search(clause)
+                        or _PARTED.search(clause)
+                        or _OVER.search(clause)
+                    )
                 )
                 else affirmed
             ).append(clause)
     return denied, affirmed
+
+
+_OF_TOPIC: Final = re.compile(r" ?(?:it|it's|he|he's|she|she's|they|they're|es|er|sie|il|elle|ella|el) ")
+"""How a clause goes on about what was said before it."""
 
 
 def _rests_on(text: str, denied: list[str], affirmed: list[str]) -> bool:
@@ -365,17 +377,24 @@ def _rests_on(text: str, denied: list[str], affirmed: list[str]) -> bool:
         and not any(same_stem(word, other) for other in in_affirmed)
     ]
     count = len(only)
-    if (
-        only
-        and only == list(wanted[:count])
-        and len(wanted) > count
-        and in_affirmed
-        and _are_topic(only, denied)
-    ):
-        said = [any(same_stem(word, other) for other in in_affirmed) for word in wanted[count:]]
-        return not all(said)
+    told = [any(same_stem(word, other) for other in in_affirmed) for word in wanted[count:]]
+    if only and only == list(wanted[:count]) and told and in_affirmed:
+        if told[-1] and UNSPACED.search(text):
+            return False
+        if (
+            told[-1]
+            and count == 1
+            and any(_OF_TOPIC.match(clause) or len(content(clause)) == 1 for clause in affirmed)
+        ):
+            return False
+        if _are_topic(only, denied):
+            return not all(told)
     if not in_affirmed:
         return bool(only) or not wanted or not in_denied or len(in_denied) <= 2
+    if len(only) == 1 and re.search(
+        rf"\b(?:at|from|of|in|with|to) (?:the |their |his |her )?{re.escape(only[0])}\b", text
+    ):
+        return sum(told) == 0 and len(wanted) <= 3
     return bool(only) and len(only) * 3 >= len(wanted)
 
 
@@ -393,26 +412,3 @@ _ROOT_OF: Final[Mapping[str, str]] = {
     "forget": "forgot",
 }  # fmt: skip
 _WITH_APOSTROPHES: Final = re.compile(r"\w+(?:'\w+)*")
-_STUB: Final = re.compile(r"\b[a-z]+n't\b")
-"""It leaves a word that is none behind: "don", "isn"."""
-_SAYS_NOTHING: Final = FUNCTION_WORDS | ANY_NEGATION
-
-
-@lru_cache(maxsize=128)
-def content(folded: str) -> tuple[str, ...]:
-    """Return the words that carry meaning; pairs of characters where words are not set apart."""
-    folded = _STUB.sub(" ", folded)
-    if folded.isascii():
-        return tuple(key for key in ordered_keys(folded) if len(key) > 1 and key not in _SAYS_NOTHING)
-    out: list[str] = []
-    for token in tokens(folded):
-        if token.unspaced:
-            out.extend(pairs(token.key))
-        elif len(token.key) > 1 and token.key not in _SAYS_NOTHING:
-            out.append(token.key)
-    return tuple(out)
-
-
-def pairs(run: str) -> list[str]:
-    """Return the pairs of neighbouring characters."""
-    return [run[at : at + 2] for at in range(len(run) - 1)] or [run]

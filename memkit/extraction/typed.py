@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from memkit.extraction.align import Words
-from memkit.extraction.polarity import content, contradiction
+from memkit.extraction.negation import content
+from memkit.extraction.polarity import contradiction
 from memkit.extraction.text import fold
 from memkit.extraction.verify import Evidence, Ground, unlicensed
 from memkit.extraction.windows import Part

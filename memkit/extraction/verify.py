@@ -19,7 +19,8 @@ from memkit.extraction.align import Words, find_quote, words_of
 from memkit.extraction.amounts import unlicensed_amount
 from memkit.extraction.dates import WEEKDAYS, Calendar, Mention, calendar_of, mentions
 from memkit.extraction.names import UNSPACED_PLAIN, unlicensed_name
-from memkit.extraction.polarity import content, contradiction
+from memkit.extraction.negation import content
+from memkit.extraction.polarity import agrees, contradiction
 from memkit.extraction.text import fold, keys, language, number_meanings, numbers, tokens
 from memkit.extraction.words import (
     FIRST_PERSON,
@@ -323,6 +324,8 @@ class Evidence:
             for token in tokens(memory.text)
         )
         if not said and not tied and len(wanted) >= 2 and _one_language(text, ground.words.folded):
+            if agrees(text, ground.near):
+                return None
             return "the message says nothing of it"
         return None
 

@@ -35,7 +35,7 @@ STOP_WORDS: Final[Mapping[str, frozenset[str]]] = {
     "es": _set(
         "el la los las un una unos y es son era fue ha tiene tengo yo ella nosotros mi mis su sus no con en por "
         "para de "
-        "del al desde usuario usuaria que pero o se le lo muy mas esta este como"
+        "del al desde usuario usuaria que pero o se le lo muy mas esta este como a me"
     ),
     "it": _set(
         "il lo la i gli le un una uno e ed sono era ha ho hanno io lui lei noi mio mia suo sua non con su per da "
@@ -109,7 +109,8 @@ VERBS: Final = _set(
 
 NEGATIONS: Final[Mapping[str, frozenset[str]]] = {
     "en": _set(
-        "not no never none nobody nothing nowhere neither nor without cannot nope n't hardly rarely seldom"
+        "not no never none nobody nothing nowhere neither nor without cannot nope n't hardly barely scarcely "
+        "rarely seldom"
     ),
     "de": _set(
         "nicht kein keine keinen keiner keinem keines nie niemals nichts niemand ohne weder nein kaum selten"
@@ -157,7 +158,8 @@ NOT_NEGATION: Final = re.compile(
     r"|can(?:not| not|'t) deny|can hardly wait|hardly wait|can(?:not| not|'t) wait"
     r"|no problem|why not|not only|don't worry|do not worry|no worries|no doubt|nothing but"
     r"|could(?:n't| not) be (?:happier|better|more)|could(?:n't| not) agree more|not to mention|no wonder"
-    r"|don't hesitate|don't forget|do not forget|never forget|whether or not|or not|if not|isn't it|aren't you|"
+    r"|don't hesitate|don't forget|do not forget|(?<!\bi )never forget"
+    r"|whether or not|or not|if not|isn't it|aren't you|"
     r"doesn't it|don't you|no matter|no\. ?\d|nothing beats|not bad"
     r"|(?:suis|es|est|sommes|etes|sont|etais|etait|etaient|fut) nee?s?"  # born
     r"|nicht wahr|nicht nur|nicht zuletzt|vergiss nicht|kein problem|n'est-ce pas|pas mal|pas de probleme|non seulement"
@@ -173,7 +175,8 @@ LEXICAL_NEGATIONS: Final = tuple(
     (
         "stop quit hate hating dislik detest avoid refus former cancel lack allerg intoleran vegan vegetarian unable "
         "unemploy single divorc instead except reject declin forgot forget fail given gave broke ended fired sold lost "
-        "left aufgehor hass vermeid ehemal allergi weiger abgesagt gekundigt verkauft aufgegeben statt "
+        "left aufgehor verzicht unfahig incapa hass vermeid ehemal allergi weiger abgesagt gekundigt verkauft "
+        "aufgegeben statt "
         "detest evite arret refus ancien annul vendu abandonn "
         "odia odio evit dejo deje alergi rechaz cancel antigu vend detesto "
         "smess smett rifiut detest vendut "

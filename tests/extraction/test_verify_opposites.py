@@ -1,0 +1,85 @@
+"""Facts that say the opposite: by another word, by a negation about something else, or by an ending."""
+
+from __future__ import annotations
+
+import pytest
+
+from memkit.clock import to_us
+from memkit.extraction.verify import verify
+from memkit.prompts.extract import ExtractedMemory, Turn
+
+AT = to_us("2025-03-10T18:00:00+01:00")
+
+
+def learned(message: str, fact: str) -> bool:
+    memory = ExtractedMemory(text=fact, quote=message, message=1)
+    return verify(memory, [Turn(role="user", text=message, at=AT)]).ok
+
+
+@pytest.mark.parametrize(
+    ("message", "true", "false"),
+    [
+        (
+            "My nephew passed his piano exam.",
+            "User's nephew passed his exam.",
+            "User's nephew failed his exam.",
+        ),
+        ("The request was denied.", "The request was not approved.", "The request was approved."),
+        ("My boss approved the leave.", "User's boss approved the leave.", "User's boss rejected the leave."),
+        ("Ada and Olaf got divorced.", "Ada and Olaf got divorced.", "Ada and Olaf got married."),
+        ("The bakery closed down in May.", "The bakery is no longer open.", "The bakery is still open."),
+        ("I'm unhappy at my job.", "User is not happy at work.", "User is happy at their job."),
+        ("I turned the offer from Kearn down.", "User did not accept the offer.", "User accepted the offer."),
+        ("Wir sind geschieden.", "Der Nutzer ist nicht mehr verheiratet.", "Der Nutzer ist verheiratet."),
+        ("La piscine est fermée.", "La piscine n'est pas ouverte.", "La piscine est ouverte."),
+        ("Suspendí el examen.", "El usuario no aprobó el examen.", "El usuario aprobó el examen."),
+        ("試験に落ちてしまった。", "ユーザーは試験に合格しなかった。", "ユーザーは試験に合格した。"),
+    ],
+)
+def test_a_word_of_opposite_meaning_denies(message: str, true: str, false: str) -> None:
+    assert (learned(message, true), learned(message, false)) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("message", "true", "false"),
+    [
+        ("Tobias isn't a vet, he's a dentist.", "Tobias is a dentist.", "Tobias is not a dentist."),
+        ("It's not my bike, it's Hugo's.", "The bike belongs to Hugo.", "The bike does not belong to Hugo."),
+        (
+            "I like hiking but my wife doesn't.",
+            "User's wife does not like hiking.",
+            "User's wife likes hiking.",
+        ),
+        ("My roommate is vegan, I'm not.", "User is not vegan.", "User is vegan."),
+        ("I'm learning Thai, not Lao.", "User is not learning Lao.", "User is not learning Thai."),
+        ("I skipped breakfast again.", "User did not eat breakfast.", "User ate breakfast."),
+        ("I've decided against buying the van.", "User will not buy the van.", "User will buy the van."),
+        ("The kids are too young to fly.", "The kids cannot fly.", "The kids can fly."),
+        (
+            "I took the train since the car wouldn't start.",
+            "User took the train.",
+            "User's car started.",
+        ),
+        (
+            "I bought the blue tent instead of the green one.",
+            "User did not buy the green tent.",
+            "User bought the green tent.",
+        ),
+        (
+            "I can play the harp but I can't read music.",
+            "User cannot read music.",
+            "User cannot play the harp.",
+        ),
+        (
+            "Anneliese ist keine Lehrerin, sie ist Ärztin.",
+            "Anneliese ist Ärztin.",
+            "Anneliese ist keine Ärztin.",
+        ),
+        ("Je vis à Metz, pas à Nancy.", "L'utilisateur vit à Metz.", "L'utilisateur ne vit pas à Metz."),
+        ("Vivo en Vigo, no en Lugo.", "El usuario no vive en Lugo.", "El usuario vive en Lugo."),
+        ("猫は好きですが、犬は苦手です。", "ユーザーは犬が好きではない。", "ユーザーは犬が好きだ。"),
+        ("彼女は先生ではありません、医者です。", "彼女は医者である。", "彼女は医者ではない。"),
+    ],
+)
+def test_a_negation_reaches_its_own_words_and_no_others(message: str, true: str, false: str) -> None:
+    assert (learned(message, true), learned(message, false)) == (True, False)
