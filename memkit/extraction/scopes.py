@@ -95,6 +95,11 @@ def signed(text: str, spoken: str | None) -> tuple[Signed, ...]:
     return tuple(out)
 
 
+_OBJECTS: Final = [
+    [word] for word in "nothing nobody none no nowhere neither nada nadie rien niente nulla".split()
+]
+
+
 def _in_order(number: int, items: Sequence[str], spoken: str | None) -> Iterator[Signed]:
     denied = weak = alone = False
     turned, only = 1, 0
@@ -113,7 +118,8 @@ def _in_order(number: int, items: Sequence[str], spoken: str | None) -> Iterator
                 alone or verbless or (at > 0 and item in of_nouns and item not in ("not", "never", "pas")),
             )
         elif _means(item, spoken):
-            sign = (0 if several else -1) if only else 0 if weak else -turned if denied else turned
+            open_ = weak or items[at + 1 : at + 2] in _OBJECTS  # to know nothing is not to know anything
+            sign = (0 if several else -1) if only else 0 if open_ else -turned if denied else turned
             yield Signed(number, _bare(item), sign, alone=alone or only > 0)
             only = max(0, only - 1)
             turned = -turned if item in strong else turned
@@ -141,7 +147,7 @@ def _throughout(number: int, items: Sequence[str], spoken: str | None) -> Iterat
 
 _ALSO_PLAIN: Final = frozenset(
     "user users person someone assistant am may might must shall these those very too also just get gets got s t don "
-    "all any some because more longer anymore".split()
+    "all any some because more longer anymore one ones other".split()
 )
 
 
@@ -250,6 +256,8 @@ def _closest(
     scored: list[tuple[int, int]] = []
     for other, sign in theirs:
         beside = [one.word for one in said if one.clause == other.clause and one.word != other.word]
+        if next(one for one in said if one.clause == other.clause) is other:  # its subject stands before
+            beside += [one.word for one in said if one.clause == other.clause - 1][:1]
         shared = sum((1 + 2 * (not at)) * any(same_stem(a, b) for b in beside) for at, a in enumerate(about))
         scored.append((shared + 2 * (other.clause in own), sign))
     best = max(score for score, _ in scored)
@@ -290,8 +298,23 @@ def denial(text: str, near: str, spoken: str | None) -> Stance | None:
     }
     if any(same_stem(topic, one.word) for topic in topics for one in said if one.clause in open_):
         return None
+    subject = next(one.word for one in said if one.clause == where)
+    elsewhere = _negated(near, spoken) - {where}
+    if not any(same_stem(subject, one.word) for one in mine) and any(
+        same_stem(topic, one.word) for topic in topics for one in said if one.clause in elsewhere
+    ):
+        return None  # it was said of somebody else
     of_speaker = _SPEAKER.match(text) is not None
     return None if _denied_after(near, spoken, where, of_speaker=of_speaker) else "turns"
+
+
+def _negated(near: str, spoken: str | None) -> set[int]:
+    """Return the clauses that have a negation."""
+    return {
+        number
+        for number, clause in enumerate(clauses(near, spoken))
+        if any(_negates(match.group(), spoken) for match in ITEM.finditer(clause))
+    }
 
 
 _ENDED: Final = re.compile(r"\b(?:ended(?! up)|expired|died|broke|gone|cancell?ed|closed)\b")

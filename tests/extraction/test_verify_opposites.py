@@ -83,3 +83,16 @@ def test_a_word_of_opposite_meaning_denies(message: str, true: str, false: str) 
 )
 def test_a_negation_reaches_its_own_words_and_no_others(message: str, true: str, false: str) -> None:
     assert (learned(message, true), learned(message, false)) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("message", "fact"),
+    [
+        ("I know nothing about sailing.", "User does not know anything about sailing."),
+        ("My brother votes, my sister doesn't bother.", "User's sister does not vote."),
+        ("My son turned down Yale and accepted the place at Rice.", "User's son accepted the place at Rice."),
+        ("The house had a garage, this one doesn't.", "User's house does not have a garage."),
+    ],
+)
+def test_what_is_denied_of_another_or_in_other_words_is_no_contradiction(message: str, fact: str) -> None:
+    assert learned(message, fact)
