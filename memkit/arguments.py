@@ -78,9 +78,9 @@ def _checked(method: Callable[P, Any], name: str) -> Callable[P, Any]:
 
 
 _FIRST: Final = (
-    *("embedders.hash", "ledger.sqlite.ledger"),
+    *("embedders.hash", "extraction.relations", "ledger.sqlite.ledger"),
     *(f"engine.{name}" for name in ("add", "change", "context", "conversations", "erase", "items", "jobs")),
-    *(f"engine.{name}" for name in ("operate", "read", "search", "undo")),
+    *(f"engine.{name}" for name in ("graph_search", "learn", "operate", "read", "search", "undo")),
 )
 
 

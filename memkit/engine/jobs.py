@@ -11,7 +11,6 @@ from ..runtime import Deadline
 from ..types import AddResult
 from .add_request import result_of
 from .core import Engine
-from .learn import learn
 from .procedure import learn_procedure
 from .verbatim import finish_verbatim
 
@@ -29,6 +28,8 @@ async def run_job(engine: Engine, job: Job, made: Applied | None = None) -> AddR
         await engine.llm()
         if job.payload.get("procedural"):
             return await learn_procedure(engine, job)
+        from .learn import learn  # late: all that reads answers comes with it
+
         return await learn(engine, job, made)
     except MemkitError as error:
         await engine.call(engine.ledger.release, job.id, error=type(error).__name__)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..clock import to_datetime
-from ..extraction.relations import Related, relations_in
 from ..graph_parts import graph_ledger
 from ..graph_stores.base import GraphTriple, fold_name
 from ..ledger.base import AddRecord, Applied, Record
 from ..ledger.graph import is_speaker, projected
 from ..types import AddResult, Relation
 from .core import Engine
+
+if TYPE_CHECKING:
+    from ..extraction.relations import Related
 
 _PAGE: Final = 500
 
@@ -97,6 +99,8 @@ def _read_all(records: Sequence[Record]) -> list[tuple[Record, Related]]:
 
 def _read(text: str, role: str | None, actor: str | None) -> Related:
     """Return what a text says; of an assistant without a name, nothing is a user's fact."""
+    from ..extraction.relations import Related, relations_in  # late: most memories are kept without a graph
+
     if role in ("assistant", "tool", "system") and actor is None:
         return Related([], [])
     return relations_in(text)

@@ -24,7 +24,6 @@ from ..types import Relation, SearchResult, unchecked
 from .core import Engine, Meter
 from .current import Reading
 from .embed import embed_question
-from .graph_search import around
 from .index import look_without_ledger, store_for_search
 from .large import Candidates
 from .start import ready
@@ -104,6 +103,8 @@ async def search(engine: Engine, request: SearchRequest, meter: Meter | None = N
     hits = await _reranked(engine, request, text, local.hits, warnings)
     relations: list[Relation] = []
     if engine.parts.graph.on:
+        from .graph_search import around
+
         first = [hit.record for hit in hits[: request.limit]]
         found = await around(engine, outlook, request.scope, request.as_of, text, first)
         hits = await _with_connected(engine, request, hits, found.connected)

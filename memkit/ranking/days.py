@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from typing import Final
 
+from memkit.ranking.patterns import LatePattern
 from memkit.ranking.spans import FEASTS, ONE_DAY, WEEKDAYS, Span, away, called, feast
 from memkit.ranking.text import folded
 from memkit.ranking.when import NAMED_MONTHS, asked_feasts, english_spans
@@ -31,7 +32,7 @@ _LETTERS: Final = re.compile(r"[^\W\d_]+")
 _NUMBERED: Final = re.compile(r"\d[-/]\d{1,2}[-/]\d|\d\.\s?\d{1,2}\.\s?(?:19|20)\d\d|\d\s?[月월]")
 """In every date that names its month by a number."""
 _YEAR: Final = r"(?:,?\s+(?:de[l]?\s+)?(?P<{}>(?:19|20)\d\d))?"
-_DAY: Final = re.compile(
+_DAY: Final = LatePattern(
     rf"(?<!\d)(?P<day>\d{{1,2}})(?:st|nd|rd|th|er|[.º])?\s+(?:of\s+|de\s+|di\s+)?(?P<month>{_NAMES})\b"
     + _YEAR.format("year")
     + rf"|\b(?P<month2>{_NAMES})(?:(?<=\b\w\w\w)\.|(?<=\bsept)\.)?\s+(?P<day2>\d{{1,2}})"
@@ -42,7 +43,7 @@ _DAY: Final = re.compile(
     r"|(?<![\d.])(?P<day5>\d{1,2})\.\s?(?P<month5>\d{1,2})\.\s?(?P<year5>(?:19|20)\d\d)(?!\d)"
     r"|(?<![\d/-])(?P<day6>\d{1,2})(?P<sign6>[-/])(?P<month6>\d{1,2})(?P=sign6)(?P<year6>(?:19|20)\d\d)(?!\d)"
 )
-_PART: Final = re.compile(
+_PART: Final = LatePattern(
     rf"\b(?:(?P<early>beginning|start|early|first days|{EARLY})|(?P<middle>middle|mid|{MIDDLE})"
     rf"|(?P<late>end|late|{LATE})|(?P<half>first half)|(?P<rest>(?:second|other|latter) half))"
     rf"(?:\s+of|\s+in|\s+de|\s+di|\s+d|\s+von|\s+des)?[\s'’-]+(?P<month>{_NAMES})\b" + _YEAR.format("year")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from memkit.ranking.patterns import LatePattern
 from memkit.ranking.spans import (
     FEAST_ASKED,
     FEASTS,
@@ -70,19 +71,19 @@ _DECADE = re.compile(
 )
 _OF_QUARTERS = re.compile(r"\bq[1-4]|quart|trimest|kwarta|квартал|季度|四半期|분기", re.IGNORECASE)
 _YEAR_4: Final = r"(?:19|20)\d\d"
-_QUARTER = re.compile(
+_QUARTER = LatePattern(
     rf"\b(?:q([1-4])|({'|'.join(ORDINALS)}|[1-4](?:st|nd|rd|th|[.eo])?)[ -]"
     r"(?:quarter|quartal|trimest|kwarta|квартал)\w*)"
     rf"[ ,/-]*(?:(?:of|in|de|del|du|des|von) )?{_YEAR_4}\b"
     rf"|\b{_YEAR_4}[ /-]?q([1-4])\b|{_YEAR_4}\s?[年년]\s?[の의]?\s?第?([1-4一二三四])\s?(?:季度|四半期|분기)"
 )
-_SEASON_ELSEWHERE = re.compile(
+_SEASON_ELSEWHERE = LatePattern(
     rf"\b({'|'.join(word for word, name in PERIODS.items() if name in SEASONS and word != 'host')})"
     rf" (?:de[l]? |von )?{_YEAR_4}\b|{_YEAR_4}[年년][の의]? ?"
     rf"({'|'.join(word for word, name in PERIODS_UNSPACED.items() if name in SEASONS)})"
 )
 _NUMBERED_MONTH = re.compile(r"(?<!\d)(1[0-2]|0?[1-9])\s?[月월](?!間)")
-_ELSEWHERE = re.compile(
+_ELSEWHERE = LatePattern(
     rf"(?:(?:{OF_MONTHS})\s+|(?<!\d)\d{{1,2}}(?:[.º]|er)?\s+(?:de\s+|di\s+)?)"
     rf"(?P<after>{'|'.join(sorted(MONTHS_ELSEWHERE, key=len, reverse=True))})\b"
     rf"|\b(?P<before>{'|'.join(sorted(MONTHS_ELSEWHERE, key=len, reverse=True))})\b(?=\s+(?:de[l]?\s+)?(?:19|20)\d\d)",
@@ -189,7 +190,7 @@ _COUNT: Final = (
     "|several"
 )
 _UNITS: Final = "(?P<{}>day|week|fortnight|month|year|decade)s?"
-_RELATIVE = re.compile(
+_RELATIVE = LatePattern(
     r"\b(?:(?P<day>today|tonight|yesterday|day before yesterday|(?:day after )?tomorrow)"
     rf"|(?:this )?(?P<which>this|last|past|previous|next|coming|upcoming) (?P<unit>{_NAMED_UNITS})"
     rf"|on (?P<weekday>{'|'.join(WEEKDAYS)})"

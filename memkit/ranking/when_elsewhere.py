@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from memkit.ranking.languages import TELLING, language_of_latin
+from memkit.ranking.patterns import LatePattern
 from memkit.ranking.spans import WEEKDAYS, Span, away, before_last, called, of_day, rolling
 from memkit.ranking.text import folded, surface
 from memkit.ranking.when_words import (
@@ -47,20 +48,21 @@ _UNIT: Final = _any("|".join(UNITS))
 _PERIOD: Final = _any("|".join(PERIODS))
 _COUNT: Final = rf"(?P<count>\d{{1,3}}|{_any('|'.join(NUMBERS))})"
 _COUNT2: Final = _COUNT.replace("count", "count2")
-_NAMED: Final = re.compile(
+_DIRECTED: Final = LatePattern(rf"(?<!\w)(?:{LAST}|{THIS}|{NEXT})(?!\w)")
+_NAMED: Final = LatePattern(
     rf"(?<!\w)(?:(?:(?P<last>{LAST})|(?P<this>{THIS})|(?P<next>{NEXT}))\s+(?P<unit>{_PERIOD})"
     rf"|(?P<unit2>{_PERIOD})\s+(?:(?P<last2>{LAST})|(?P<next2>{NEXT})))(?!\w)"
 )
 _BEFORE_LAST: Final = re.compile(BEFORE_LAST)
-_BARE_WEEKDAY: Final = re.compile(
+_BARE_WEEKDAY: Final = LatePattern(
     rf"(?<![\w-])(?:(?P<before>\w+)\s+)?(?P<weekday>{_any('|'.join(DAYS_OF_WEEK))})(?![\w-])(?<!\bsali(?! gun))"
 )
 """Sali is a name, too, where it is not written as the Turkish day."""
-_COUNTED: Final = re.compile(
+_COUNTED: Final = LatePattern(
     rf"(?<!\w)(?:(?P<ago>{AGO_FIRST})|(?P<ahead>{AHEAD_FIRST}))\s+{_COUNT}\s+(?P<unit>{_UNIT})(?!\w)"
     rf"|(?<!\w)(?:{_COUNT2}\s+)?(?P<unit2>{_UNIT})\s+(?:(?P<ago2>{AGO})|(?P<ahead2>{AHEAD}))(?!\w)"
 )
-_ROLLING: Final = re.compile(
+_ROLLING: Final = LatePattern(
     rf"(?<!\w)(?:(?:(?P<last>{LAST})|(?P<next>{NEXT}))\s+{_COUNT}"
     rf"|{_COUNT2}\s+(?:(?P<last2>{LAST})|(?P<next2>{NEXT})))\s+(?P<unit>{_UNIT})(?!\w)"
 )
@@ -69,6 +71,7 @@ _SIGNS: Final = '?!.,;:¿¡()"؟'
 _APART: Final = str.maketrans("-'’", "   ")
 TIMELY: Final = frozenset(re.split(r"[ -]", key)[0] for key in (*PERIODS, *DAYS))
 """One of them is in every expression in letters with blanks between words."""
+_UNIT_WORDS: Final = frozenset(re.split(r"[ -]", key)[0] for key in UNITS)
 _ENGLISH_TOO: Final = frozenset(
     "in over for once ten a an two three few couple six week weekend winter host".split()
 )
@@ -85,7 +88,7 @@ def elsewhere_spans(text: str, today: datetime) -> Iterator[Span]:
     if TIMELY.isdisjoint(words):
         return
     yield from _days(words, text, today)
-    for found in _NAMED.finditer(plain):
+    for found in _NAMED.finditer(plain) if _DIRECTED.search(plain) else ():
         if not _is_english(found, words):
             last, name = found["last"] or found["last2"], PERIODS[found["unit"] or found["unit2"]]
             if last and _BEFORE_LAST.match(last):
@@ -97,7 +100,8 @@ def elsewhere_spans(text: str, today: datetime) -> Iterator[Span]:
         if found["before"] not in EVERY and not _NAMED.search(plain):
             for direction in (-1, 1):
                 yield next(called(WEEKDAYS[DAYS_OF_WEEK[found["weekday"]] - 1], direction, today))
-    yield from _counted(plain, words, today)
+    if not _UNIT_WORDS.isdisjoint(words):
+        yield from _counted(plain, words, today)
 
 
 def _days(words: list[str], text: str, today: datetime) -> Iterator[Span]:
@@ -144,7 +148,7 @@ def _number(word: str) -> int:
 # ------------------------------------------------------------------------------- scripts without blanks
 
 _UNSPACED_COUNT: Final = rf"(?P<count>\d{{1,3}}|[{''.join(NUMBERS_UNSPACED)}])\s?"
-_UNSPACED: Final = re.compile(
+_UNSPACED: Final = LatePattern(
     rf"(?P<year>{_any('|'.join(YEARS_UNSPACED))})\s?(?:的|の)?(?P<period>{_any('|'.join(PERIODS_UNSPACED))})"
     rf"|(?P<week>{_any('|'.join(WEEKS_UNSPACED))})\s?의?\s?(?P<day>[一二三四五六日天](?!間)|[월화수목금토일]요일|[月火水木金土日]曜)"
     rf"|(?P<span>{_any('|'.join([*SPANS_UNSPACED, *DAYS_UNSPACED]))})"

@@ -117,3 +117,17 @@ def test_the_first_awaited_call_imports_nothing_heavy_in_the_event_loop(tmp_path
         assert not any(in_loop for _, in_loop in Watch.seen), Watch.seen
     """
     probe(code, tmp_path)
+
+
+def test_a_memory_without_a_model_loads_nothing_that_reads_answers_and_no_event_loop(tmp_path: Path) -> None:
+    """That takes longer than the first add and search themselves."""
+    code = """
+        import memkit
+
+        with memkit.Memory(":memory:", llm=None, embedder="hash") as memory:
+            memory.add("The spare key is under the blue pot since 3 December.", user_id="ada")
+            assert memory.search("Where is the spare key?", user_id="ada").results
+        late = {"asyncio", "memkit.engine.learn", "memkit.extraction.relations", "memkit.extraction.verify"}
+        assert late.isdisjoint(sys.modules), late.intersection(sys.modules)
+    """
+    probe(code, tmp_path)

@@ -5,7 +5,6 @@ WAL, one fsync a write, fair writers among processes, group commit among threads
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -147,6 +146,8 @@ class SqliteLedger(
         if not self._db.ready or self._db.pid != os.getpid():
             self.open(create=True)
         if self._unreleased:
+            import asyncio
+
             await asyncio.to_thread(self._give_back)
         self._note_worker(batch)
         try:
