@@ -135,10 +135,21 @@ _UNSPACED_PAIRS: Final = """
     记得 / 忘记 忘了
     """
 
+_SUBJECT: Final = r"(?:i|we|he|she|they|it|(?:my|our|his|her|their|the) \w+)"
+_DOES: Final = r"(?:do|does|did|am|is|are|was|were|can|could|will|would|have|has|had)"
 PHRASES: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = {
     language: tuple((re.compile(pattern), word) for pattern, word in phrases)
     for language, phrases in {
         "en": (
+            (rf"\b{_DOES} ({_SUBJECT}) ([^.?!]{{2,80}})\? (?:no|nope|nah)(?=[,.!]|$)", r"\1 not \2."),
+            (rf"\b{_DOES} ({_SUBJECT}) ([^.?!]{{2,80}})\? (?:yes|yeah|yep|yup)\b", r"\1 \2."),
+            (
+                r"(^|[.!?,;] |\b(?:and|but|so) )((?:when|while|once|before|after|if|since|although|though|because|"
+                rf"unless|as|until) {_SUBJECT}\b[^.,;!?]{{2,70}}?) (?=(?:i|we|he|she|they|it)(?:'\w+)? )",
+                r"\1\2, ",
+            ),
+            (r", (?=except\b)", " "),
+            (r"\binstead\b(?! of\b)", ""),
             (r"\bturn(?:s|ed|ing)? (?:(?!but\b|and\b)[\w'-]+ ){0,6}?down\b", "declined"),
             (r"\b(?:said|says|saying|say) yes to\b", "accepted"),
             (r"\b(?:said|says|saying|say) no to\b", "declined"),
@@ -202,6 +213,8 @@ PHRASES: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = {
             (r"\btoo (\w+) (?:for \w+ )?to\b", r"too \1 cannot"),
             (r"\b(?:some|any|no)thing else than\b", "only"),
         ),
+        "fr": ((r", (?=sauf\b)", " "),),
+        "es": ((r", (?=(?:salvo|excepto)\b)", " "),),
         "de": (
             (r"\blehn(?:t|te|en|ten|e)\b(?=[^,.;]* ab\b)", "abgelehnt"),
             (r"\bn(?:immt|ahm|ehme|ahmen)\b(?=[^,.;]* an\b)", "angenommen"),

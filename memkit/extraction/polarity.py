@@ -8,16 +8,11 @@ from functools import lru_cache
 from typing import Final
 
 from memkit.extraction.align import same_stem
+from memkit.extraction.denials import affirms_denied, corrected, denial, elliptic, of_subject, turning
 from memkit.extraction.negation import UNSPACED, content, lexical, may_negate, negative
-from memkit.extraction.scopes import (
-    Stance,
-    affirms_denied,
-    clause_ends,
-    denial,
-    elliptic,
-    plain,
-    stance,
-)
+from memkit.extraction.opposites import opposites
+from memkit.extraction.scope_words import IN_ORDER, NEXT_ONLY, PREFIXES, SET_ASIDE, STRONG, WEAK
+from memkit.extraction.scopes import Stance, clause_ends, plain, stance
 from memkit.extraction.text import keys, language
 from memkit.extraction.unspaced import unspaced_denial, unspaced_stance
 from memkit.extraction.words import (
@@ -28,10 +23,6 @@ from memkit.extraction.words import (
     NOT_NEGATION,
 )
 
-_SOFTENED: Final = re.compile(
-    r"\b(?:after|only|rather|less|instead|nur|lieber|seulement|plutot|solo|soltanto|apenas|alleen|tylko|только|bara)\b|只|だけ|만\b"
-)
-"""What turns a prohibition into a preference."""
 _LIKE_UNSPACED: Final = frozenset(word for word in LIKE if UNSPACED.match(word))
 _LIKE_SPACED: Final = frozenset(LIKE) - _LIKE_UNSPACED
 
@@ -95,6 +86,27 @@ def _stance(text: str, near: str, spoken: str | None) -> Stance | None:
     return stance(plain(text, spoken), plain(near, spoken), spoken)
 
 
+@lru_cache(maxsize=1)
+def _turning_words() -> frozenset[str]:
+    return frozenset(opposites()[""]).union(_OF_PHRASES, NEXT_ONLY, *STRONG.values())
+
+
+@lru_cache(maxsize=8192)
+def _is_turning(word: str) -> bool:
+    return (
+        word in _turning_words()
+        or word.startswith(_TURNING_ROOTS)
+        or WEAK.fullmatch(word) is not None
+        or PREFIXES.match(word) is not None
+    )
+
+
+@lru_cache(maxsize=128)
+def may_turn(folded: str) -> bool:
+    """Return False only where a text neither denies anything nor has a word that is the opposite of another."""
+    return not folded.isascii() or may_negate(folded) or any(map(_is_turning, keys(folded)))
+
+
 def _refuses(clause: str) -> bool:
     return "turned down" in clause or bool(lexical(clause, _REFUSED))
 
@@ -108,11 +120,18 @@ def contradiction(text: str, quote: str, near: str, *, ends_something: bool = Fa
         near: What stands around the quote.
         ends_something: Whether the fact ends an older one, which is a negation in itself.
     """
+    if not may_turn(text) and not may_turn(near):
+        return None
     spoken = _spoken(near, text)
     bare_text, bare_near = plain(text, spoken), plain(near, spoken)
     says_no = negative(text, hint=spoken) or negative(bare_text, hint=spoken)
     unspaced = UNSPACED.search(text) is not None
-    settled = _stance(text, near, spoken) or elliptic(bare_text, bare_near, spoken, says_no=says_no)
+    settled = (
+        _stance(text, near, spoken)
+        or elliptic(bare_text, bare_near, spoken, says_no=says_no)
+        or _of_subject(bare_text, bare_near, spoken, says_no=says_no)
+        or corrected(bare_text, bare_near, says_no=says_no)
+    )
     if settled:
         return "it says the opposite of the message" if settled == "turns" else None
     denied: Stance | None = None
@@ -135,6 +154,18 @@ def contradiction(text: str, quote: str, near: str, *, ends_something: bool = Fa
     )
 
 
+def _of_subject(text: str, near: str, spoken: str | None, *, says_no: bool) -> Stance | None:
+    clause = of_subject(text, near, spoken)
+    if clause is None:
+        return None
+    mine, theirs = _feeling(text, spoken), _feeling(clause, spoken)
+    if mine and theirs:
+        return "agrees" if mine == theirs else "turns"
+    if turning(text, spoken) or turning(clause, spoken):
+        return None
+    return "agrees" if says_no is negative(clause, hint=spoken) else "turns"
+
+
 def _turns_denial(text: str, quote: str | None, near: str, spoken: str | None) -> bool:
     return _denies_root(text, near, spoken) or (
         quote is not None and _negates_affirmed(text, quote, near, spoken)
@@ -148,7 +179,9 @@ def _affirms_ended(text: str, quote: str, near: str, spoken: str | None) -> str 
         return None
     refused = not lexical(text) and not _PARTED.search(text) and _refuses(quote)
     denied, affirmed = _clauses(quote, spoken, ended=not lexical(text, ENDED), refused=refused)
-    if denied and not _SOFTENED.search(text) and _rests_on(text, denied, affirmed):
+    if spoken in IN_ORDER:
+        return None
+    if denied and _rests_on(text, denied, affirmed):
         return "it affirms what the message negates"
     return None
 
@@ -157,8 +190,11 @@ def _affirms_denied(
     text: str, quote: str, bare_near: str, spoken: str | None, *, says_no: bool
 ) -> str | None:
     """Return how what a text affirms is what every clause that speaks of it denies, or None."""
-    own = lexical(text, ENDED) if says_no else not (lexical(text) - lexical(quote))
-    if not own or _SOFTENED.search(text) or _prefixed(text, quote):
+    denies = says_no and any(
+        negative(SET_ASIDE.sub(" ", one), hint=spoken) for one in (text, plain(text, spoken))
+    )
+    own = lexical(text, ENDED) if denies else not (lexical(text) - lexical(quote))
+    if not own or _prefixed(text, quote):
         return None
     bare_text = plain(text, spoken)
     still = _STILL.search(bare_text) is not None
@@ -204,6 +240,12 @@ _REFUSED: Final = tuple(
     "declin refus reject avoid fail weiger vermeid evite rechaz rifiut recus отказ избега 拒绝 拒絕".split()
 )
 """The roots by which somebody says of a thing that she did not take it, or not make it."""
+_TURNING_ROOTS: Final = (*LEXICAL_NEGATIONS, *ENDED, *HATE, *_REFUSED, "switch", "chang", "migrat")
+_OF_PHRASES: Final = frozenset(
+    "down off out away against rid through done clear pass passed zero than used too single only else up going meant "
+    "would formerly finished resigned deleted impossible empty".split()
+)
+"""Words of the phrases of several words that deny."""
 _PARTED: Final = re.compile(
     r"\b(?:mov(?:e|es|ed|ing) (?:out|away)|turn(?:s|ed|ing)? (?:it |them )?down|g[ai]v(?:e|es|en|ing) up"
     r"|call(?:s|ed|ing)? off|br(?:oke|eak|eaking|oken) up|split up|g[eo]t rid|dropp?(?:ed|ing)? out"

@@ -34,6 +34,9 @@ NEXT_ONLY: Final = frozenset(
     "without ohne sans sin senza sem zonder utan except salvo excepto sauf ausser instead statt anstatt".split()
 )
 """They deny what stands next, and nothing else of the clause."""
+SET_ASIDE: Final = re.compile(rf"\b(?:{'|'.join(sorted(NEXT_ONLY))})\b")
+EXCEPT: Final = frozenset("except salvo excepto sauf ausser".split())
+"""They affirm of what stands next what a negation before them denies of the rest."""
 OF_NOUNS: Final = frozenset("not never no neither nor none".split())
 """Negations that may stand before what is denied, and not before a verb."""
 BEFORE_NOUNS: Final = frozenset(
@@ -74,8 +77,14 @@ POINTING: Final = frozenset(
     "le la "
     "lo eso ello ca cela en tampoco".split()
 )
+POINTING_BACK: Final = frozenset(
+    "it that this them those these so there one any either neither das es davon dazu lo eso ello ca cela".split()
+)
+PRO_FORMS: Final = POINTING_BACK | frozenset("ones hers his theirs mine ours too both".split()) - {"there"}
+SUBJECTS: Final = frozenset("i we he she they it you".split())
+OF_NAMES: Final = frozenset("named called name owns own".split())
 LIGHT: Final = frozenset(
-    "make made go went gone happen happened work get got take took manage allow let finish try want "
+    "make made go went gone happen happened come came work get got take took manage allow let finish try want "
     "tun gemacht fait hecho".split()
 )
 """Verbs that may stand for any other one before `it` or `that`."""

@@ -14,6 +14,8 @@ _UNSPACED_CLAUSE: Final = re.compile(
     r"(?<=ではなく)|(?<=じゃなく)|[,.!?。，、！？；…]+|(?:(?<=です)|(?<=ます)|(?<=ません)|(?<=[だたる]))(?:が|けど|ので|から|し)|但是|但|不过|而是|而且|因为"
 )
 _SIGN: Final = re.compile("[\u30a1-\u30fa\u3400-\u9fff]")
+_OF_TIME: Final = "今前昔朝昼夜"
+"""What sets clauses about one thing apart."""
 _UNSPACED_NEGATED: Final = re.compile(r".{0,5}?(?:ない|なかっ|ません|ずに|なく)")
 
 
@@ -69,13 +71,19 @@ def unspaced_denial(text: str, near: str, *, says_no: bool) -> Stance | None:
     by_kind = {
         kind: set(_SIGN.findall("".join(part for part, denied in parts if denied is kind))) for kind in kinds
     }
+    told = text.partition("は")[2] or text  # whom it is about is nothing that is denied
     found = [
         sign in by_kind[True]
-        for sign in _SIGN.findall(text)
+        for sign in _SIGN.findall(told)
         if (sign in by_kind[True]) is not (sign in by_kind[False])
     ]
     if not found:
         return None
+    found = [
+        sign in by_kind[True]
+        for sign in _OF_TIME
+        if sign in text and (sign in by_kind[True]) is not (sign in by_kind[False])
+    ] or found
     denied = sum(found)
     kind = found[-1] if denied * 2 == len(found) else denied * 2 > len(found)
     return "agrees" if kind is says_no else "turns"

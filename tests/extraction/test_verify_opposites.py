@@ -96,3 +96,68 @@ def test_a_negation_reaches_its_own_words_and_no_others(message: str, true: str,
 )
 def test_what_is_denied_of_another_or_in_other_words_is_no_contradiction(message: str, fact: str) -> None:
     assert learned(message, fact)
+
+
+@pytest.mark.parametrize(
+    ("message", "true", "false"),
+    [
+        (
+            "When I studied in Lund I didn't own a bike.",
+            "User studied in Lund.",
+            "User owned a bike in Lund.",
+        ),
+        (
+            "I don't eat pork except at Easter.",
+            "User eats pork at Easter.",
+            "User does not eat pork at Easter.",
+        ),
+        (
+            "My uncle no longer farms, he opened a pub last year.",
+            "User's uncle opened a pub last year.",
+            "User's uncle did not open a pub last year.",
+        ),
+        (
+            "Do I own a boat? No, just a canoe.",
+            "User does not own a boat.",
+            "User owns a boat.",
+        ),
+        (
+            "I do eat cheese, I just don't eat butter.",
+            "User does not eat butter.",
+            "User does not eat cheese.",
+        ),
+        (
+            "My aunt isn't on the phone much, so I always visit her cottage.",
+            "User visits their aunt's cottage.",
+            "User does not visit their aunt's cottage.",
+        ),
+        (
+            "We took up fencing in May and we don't regret it.",
+            "User does not regret taking up fencing.",
+            "User regrets taking up fencing.",
+        ),
+        (
+            "I never eat bread after six because otherwise I can't sleep.",
+            "User does not eat bread after six.",
+            "User eats bread after six.",
+        ),
+        (
+            "Mein Onkel arbeitet nicht in Ulm, sondern in Jena.",
+            "Der Onkel des Nutzers arbeitet in Jena.",
+            "Der Onkel des Nutzers arbeitet nicht in Jena.",
+        ),
+        (
+            "Je ne mange jamais de viande, sauf à Pâques.",
+            "L'utilisateur mange de la viande à Pâques.",
+            "L'utilisateur ne mange pas de viande à Pâques.",
+        ),
+        ("授業は火曜日ではなく金曜日です。", "授業は金曜日である。", "授業は金曜日ではない。"),
+        (
+            "前は肉を食べていましたが、今は食べていません。",
+            "ユーザーは今肉を食べていない。",
+            "ユーザーは今肉を食べている。",
+        ),
+    ],
+)
+def test_each_clause_speaks_for_itself(message: str, true: str, false: str) -> None:
+    assert (learned(message, true), learned(message, false)) == (True, False)
