@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -25,31 +25,6 @@ from memkit.extraction.words import (
 
 _LIKE_UNSPACED: Final = frozenset(word for word in LIKE if UNSPACED.match(word))
 _LIKE_SPACED: Final = frozenset(LIKE) - _LIKE_UNSPACED
-
-
-def _denies_root(text: str, near: str, spoken: str | None) -> bool:
-    """Return whether `allergic` became `not allergic`: where it was said, and of what is not denied beside it."""
-    said = [match.group() for match in _WITH_APOSTROPHES.finditer(text)]
-    words = [_ROOT_OF.get(word, word) for word in said]
-    told = " ".join(words)
-    parted, ended = _PARTED.search(near), lexical(near, ENDED)
-    roots = lexical(told) & lexical(near)
-    if ended or parted or lexical(near, _REFUSED):  # to have quit is to have stopped
-        roots |= lexical(told, (*ENDED, *_REFUSED, "cancel"))
-    for match in _PARTED.finditer(told) if parted or ended else ():
-        if negative(" ".join(told[: match.start()].split()[-2:]), hint=spoken):
-            return True
-    if not roots:
-        return False
-    denied, _ = _clauses(near, spoken, ended=False)
-    in_denied = [word for clause in denied for word in content(clause)]
-    if any(same_stem(word, other) for word in content(text) for other in in_denied):
-        return False
-    for root in roots:
-        for at, word in enumerate(words):
-            if word.startswith(root) and negative(" ".join(words[max(0, at - 2) : at]), hint=spoken):
-                return True
-    return False
 
 
 @lru_cache(maxsize=128)
@@ -167,15 +142,13 @@ def _of_subject(text: str, near: str, spoken: str | None, *, says_no: bool) -> S
 
 
 def _turns_denial(text: str, quote: str | None, near: str, spoken: str | None) -> bool:
-    return _denies_root(text, near, spoken) or (
-        quote is not None and _negates_affirmed(text, quote, near, spoken)
-    )
+    return quote is not None and _negates_affirmed(text, quote, near, spoken)
 
 
 def _affirms_ended(text: str, quote: str, near: str, spoken: str | None) -> str | None:
     if _is_over(text, near, spoken):
         return "it affirms what the message says has ended"
-    if lexical(text) - lexical(quote) or _prefixed(text, quote):
+    if lexical(text) - lexical(quote):
         return None
     refused = not lexical(text) and not _PARTED.search(text) and _refuses(quote)
     denied, affirmed = _clauses(quote, spoken, ended=not lexical(text, ENDED), refused=refused)
@@ -194,7 +167,7 @@ def _affirms_denied(
         negative(SET_ASIDE.sub(" ", one), hint=spoken) for one in (text, plain(text, spoken))
     )
     own = lexical(text, ENDED) if denies else not (lexical(text) - lexical(quote))
-    if not own or _prefixed(text, quote):
+    if not own:
         return None
     bare_text = plain(text, spoken)
     still = _STILL.search(bare_text) is not None
@@ -265,15 +238,6 @@ _STILL: Final = re.compile(
     r"\b(?:still|kept|keeps|immer noch|noch immer|toujours|todavia|aun|ancora|nog steeds|wciaz|nadal)\b"
     r"|まだ|仍|还在|아직"
 )
-
-
-def _prefixed(text: str, quote: str) -> bool:
-    """Return whether a text says undecided for not decided."""
-    words = content(quote)
-    return any(
-        word.startswith("un") and len(word) > 5 and any(same_stem(word[2:], other) for other in words)
-        for word in content(text)
-    )
 
 
 def _is_over(text: str, near: str, spoken: str | None) -> bool:
@@ -358,12 +322,6 @@ _POINTING: Final = frozenset(
 )
 
 
-_SET_APART: Final = re.compile(
-    r"\s(?=(?:without|instead of|except|ohne|sans|sin)\s)|(?<=ではなく)|(?<=じゃなく)"
-)
-"""Where a clause begins to deny, and what stands before it is not denied."""
-
-
 def _clauses(
     quote: str, spoken: str | None, *, ended: bool, any_root: bool = False, refused: bool = False
 ) -> tuple[list[str], list[str]]:
@@ -381,7 +339,7 @@ def _clauses(
     denied: list[str] = []
     affirmed: list[str] = []
     ends = clause_ends(spoken)
-    apart = _SET_APART.sub(", ", NOT_NEGATION.sub(" ", quote))
+    apart = NOT_NEGATION.sub(" ", quote)
     for clause in ends.split(apart):
         if clause.strip():
             (
@@ -447,10 +405,3 @@ def _are_topic(words: Sequence[str], denied: list[str]) -> bool:
         if len(said) > len(words) and all(same_stem(*pair) for pair in zip(words, said, strict=False)):
             return True
     return False
-
-
-_ROOT_OF: Final[Mapping[str, str]] = {
-    "sell": "sold", "lose": "lost", "leave": "left", "break": "broke", "broken": "broke", "give": "gave",
-    "forget": "forgot",
-}  # fmt: skip
-_WITH_APOSTROPHES: Final = re.compile(r"\w+(?:'\w+)*")
