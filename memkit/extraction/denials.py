@@ -353,7 +353,7 @@ def elliptic(text: str, near: str, spoken: str | None, *, says_no: bool) -> Stan
     return None
 
 
-_OFSPEAKER: Final = re.compile(
+_OF_SPEAKER: Final = re.compile(
     r"(?:i'm|i am|we're|we are) (?:almost )?the only (?:one|ones|person)(?: (?:who|that) \w+)?()|"
     r"(?:i|we) (?:do|did|am|was|can|could|will|would|have)(n't| not)?(?: though)?|(?:i'm|we're|i've) (not)"
     r"|(?:ich|wir) (?:auch )?(nicht)|(?:moi|nous) (non|pas)|(?:yo|nosotros) (no|tampoco)"
@@ -364,7 +364,7 @@ def _elliptic_of_speaker(near: str, spoken: str | None) -> bool | None:
     """Return whether speakers deny of themselves what they said of somebody else: "she does, I don't"."""
     said = clauses(near, spoken)
     for before, clause in pairwise(said):
-        found = _OFSPEAKER.fullmatch(clause.strip())
+        found = _OF_SPEAKER.fullmatch(clause.strip())
         if found is not None and FIRST.isdisjoint(before.split()[:2]):
             return any(found.groups())
     return None

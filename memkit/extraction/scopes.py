@@ -115,23 +115,15 @@ def _in_order(number: int, items: Sequence[str], spoken: str | None) -> Iterator
         if item in NEXT_ONLY:
             only, within = 2, 1 if item in EXCEPT and denied else -1
         elif negates(item, spoken):
-            denied, alone = (
-                True,
-                alone
-                or verbless
-                or (at > 0 and item in of_nouns and item not in ("not", "never", "pas", "jamais")),
-            )
+            denied = True
+            of_noun = at > 0 and item in of_nouns and item not in ("not", "never", "pas", "jamais")
+            alone = alone or verbless or of_noun
         elif means(item, spoken):
-            open_ = weak or items[at + 1 : at + 2] in _OBJECTS  # to know nothing is not to know anything
-            sign = (
-                (within if within > 0 or not several else 0)
-                if only
-                else 0
-                if open_
-                else -turned
-                if denied
-                else turned
-            )
+            sign = -turned if denied else turned
+            if only:
+                sign = 0 if several and within < 0 else within
+            elif weak or items[at + 1 : at + 2] in _OBJECTS:  # to know nothing is not to know anything
+                sign = 0
             yield Signed(number, _bare(item), sign, alone=alone or only > 0)
             only = max(0, only - 1)
             turned = -turned if item in strong else turned
