@@ -198,7 +198,7 @@ ANSWERABLE: Final[dict[str, Answerable]] = {
     ),
     "other": Answerable(
         found=Calibration(
-            intercept=-0.42,
+            intercept=-0.25,
             coefficients={
                 "window": 0.49,
                 "margin": 0.39,
