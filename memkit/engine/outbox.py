@@ -79,7 +79,14 @@ async def _pass(engine: Engine, index: Index, bar: Bar | None) -> list[str]:
         await index.open(engine)
         state.projector.moved()
         state.error = None
-        return [] if await _drain_waiting(engine, index, bar) else [index.name]
+        try:
+            done = await _drain_waiting(engine, index, bar)
+        except ConfigurationError:
+            # It was open: another process has emptied it since, to fill it anew.
+            state.ready = False
+            await index.open(engine)
+            done = await _drain_waiting(engine, index, bar)
+        return [] if done else [index.name]
     except (BackendError, ConfigurationError, MissingDependencyError) as error:
         # What was to be done in the ledger is done; `result.pending` and `health()` name the index.
         state.error = error

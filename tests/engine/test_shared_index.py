@@ -72,3 +72,26 @@ def test_a_flush_waits_for_the_process_that_writes_to_the_index(tmp_path: Path) 
         memory.flush()
         assert memory.stats().pending == {} and len(points) > 0
         assert added.result().pending == []
+
+
+def test_a_rebuild_goes_on_when_another_process_empties_the_index_under_it(tmp_path: Path) -> None:
+    """Two rebuild at once: the second drops the collection between the first one's look at it and its write."""
+
+    class EmptiedStore(MemoryStore):
+        emptied = 0
+
+        def upsert(self, records: Sequence[StoreRecord]) -> None:
+            if self.emptied:
+                self.emptied -= 1
+                MemoryStore(client=points).drop()
+            super().upsert(records)
+
+    points: dict[str, Any] = {}
+    store = EmptiedStore(client=points)
+    with Memory(tmp_path, llm=None, embedder="hash", vector_store=store) as memory:
+        memory.add_many([f"note {n}" for n in range(5)], user_id="u", infer=False)
+        store.emptied = 1
+        assert memory.rebuild().count == 5
+        assert store.count() == 5
+        store.emptied = 1
+        assert memory.add("one more", user_id="u", infer=False).pending == []
