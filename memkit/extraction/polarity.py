@@ -34,13 +34,12 @@ def _likes(folded: str) -> frozenset[str]:
 
 
 def _says_no(near: str, spoken: str | None) -> bool:
-    return (
-        negative(near, hint=spoken)
-        or bool(lexical(near))
-        or _FORMERLY.search(near) is not None
-        or _PARTED.search(near) is not None
-        or _OVER.search(near) is not None
-    )
+    return negative(near, hint=spoken) or bool(lexical(near)) or _is_past(near)
+
+
+def _is_past(text: str) -> bool:
+    """Return whether a text says that something was once, was parted from, or is over."""
+    return any(pattern.search(text) for pattern in (_FORMERLY, _PARTED, _OVER))
 
 
 def _spoken(near: str, text: str) -> str | None:
@@ -118,8 +117,8 @@ def contradiction(text: str, quote: str, near: str, *, ends_something: bool = Fa
         denied = denial(bare_text, bare_near, spoken)
     said_no = denied == "agrees" or negative(bare_near, hint=spoken) or _says_no(near, spoken)
     if says_no and not ends_something:
-        about = quote if denied is None else None
-        if not said_no or denied == "turns" or _turns_denial(text, about, near, spoken):
+        elsewhere = denied is None and _negates_affirmed(text, quote, near, spoken)
+        if not said_no or denied == "turns" or elsewhere:
             return "it negates what the message affirms"
     return (
         _turns_feeling(text, near, spoken, said_no=said_no)
@@ -139,10 +138,6 @@ def _of_subject(text: str, near: str, spoken: str | None, *, says_no: bool) -> S
     if turning(text, spoken) or turning(clause, spoken):
         return None
     return "agrees" if says_no is negative(clause, hint=spoken) else "turns"
-
-
-def _turns_denial(text: str, quote: str | None, near: str, spoken: str | None) -> bool:
-    return quote is not None and _negates_affirmed(text, quote, near, spoken)
 
 
 def _affirms_ended(text: str, quote: str, near: str, spoken: str | None) -> str | None:
@@ -347,15 +342,7 @@ def _clauses(
                 if negative(clause, hint=spoken)
                 or (ended and lexical(clause, ENDED))
                 or (refused and _refuses(clause))
-                or (
-                    any_root
-                    and (
-                        lexical(clause, _DENYING)
-                        or _FORMERLY.search(clause)
-                        or _PARTED.search(clause)
-                        or _OVER.search(clause)
-                    )
-                )
+                or (any_root and (lexical(clause, _DENYING) or _is_past(clause)))
                 else affirmed
             ).append(clause)
     return denied, affirmed

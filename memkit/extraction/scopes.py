@@ -185,22 +185,16 @@ Stance = Literal["agrees", "turns"]
 def stance(text: str, near: str, spoken: str | None) -> Stance | None:
     """Return whether a text says what a message says, or the opposite, by words of opposite meaning."""
     table = opposites().get(spoken or "", opposites()[""])
-    if not any(
-        word.word in table or _undone(word.word) != word.word
-        for word in (*signed(text, spoken), *signed(near, spoken))
-    ):
+    mine, said = signed(text, spoken), signed(near, spoken)
+    if not any(word.word in table or _undone(word.word) != word.word for word in (*mine, *said)):
         return None
-    mine = [(at, word) for at, word in enumerate(signed(text, spoken))]
-    said = signed(near, spoken)
     own = of_the_speaker(text, near, spoken)
     found: Stance | None = None
-    for _, word in mine:
+    for word in mine:
         theirs = list(_same_matter(word, said, table))
-        if not theirs:
+        if not theirs or any(other.sign == 0 for other, _ in theirs):
             continue
-        if any(other.sign == 0 for other, _ in theirs):
-            continue
-        about = [other.word for _, other in mine if other.word != word.word]
+        about = [other.word for other in mine if other.word != word.word]
         closest = _closest(theirs, about, said, own)
         if 1 in closest:
             found = "agrees"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Final
 
@@ -44,6 +44,10 @@ def _any(words: str) -> str:
     return "|".join(sorted(words.split("|"), key=len, reverse=True))
 
 
+def _first_words(expressions: Iterable[str]) -> frozenset[str]:
+    return frozenset(re.split(r"[ -]", each)[0] for each in expressions)
+
+
 _UNIT: Final = _any("|".join(UNITS))
 _PERIOD: Final = _any("|".join(PERIODS))
 _COUNT: Final = rf"(?P<count>\d{{1,3}}|{_any('|'.join(NUMBERS))})"
@@ -69,9 +73,9 @@ _ROLLING: Final = LatePattern(
 _DUAL: Final = re.compile(rf"(?<!\w)(?:{'|'.join(DUALS)})(?!\w)")
 _SIGNS: Final = '?!.,;:¿¡()"؟'
 _APART: Final = str.maketrans("-'’", "   ")
-TIMELY: Final = frozenset(re.split(r"[ -]", key)[0] for key in (*PERIODS, *DAYS))
+TIMELY: Final = _first_words((*PERIODS, *DAYS))
 """One of them is in every expression in letters with blanks between words."""
-_UNIT_WORDS: Final = frozenset(re.split(r"[ -]", key)[0] for key in UNITS)
+_UNIT_WORDS: Final = _first_words(UNITS)
 _ENGLISH_TOO: Final = frozenset(
     "in over for once ten a an two three few couple six week weekend winter host".split()
 )

@@ -4,16 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memkit.clock import to_us
-from memkit.extraction.verify import verify
-from memkit.prompts.extract import ExtractedMemory, Turn
-
-AT = to_us("2025-03-10T18:00:00+01:00")
-
-
-def learned(message: str, fact: str) -> bool:
-    memory = ExtractedMemory(text=fact, quote=message, message=1)
-    return verify(memory, [Turn(role="user", text=message, at=AT)]).ok
+from tests.extraction.proof import learned
 
 
 @pytest.mark.parametrize(
